@@ -89,7 +89,7 @@ where
         if life.draining(cx) {
             Pin::new(&mut http).graceful_shutdown();
         }
-        match http.poll_without_shutdown(cx) {
+        match Pin::new(&mut http).poll(cx) {
             Poll::Ready(Ok(())) => return Poll::Ready(End::Finished),
             Poll::Ready(Err(_)) => return Poll::Ready(End::Broken),
             Poll::Pending => {}
@@ -289,7 +289,7 @@ async fn write_within<IO: AsyncWrite + Unpin>(stream: &mut IO, bytes: &[u8]) -> 
 /// Says that nothing more will come, and reads on for a moment what the caller is still sending.
 async fn close<IO: AsyncRead + AsyncWrite + Unpin>(mut stream: IO) {
     let lingering = async {
-        stream.shutdown().await?;
+        let _ = stream.shutdown().await; // hyper may have done it
         let mut scratch = [0; 4096];
         let mut left = LINGER_BYTES;
         while left > 0 {

@@ -22,6 +22,7 @@ use crate::policy::{self, Problem};
 use crate::proxy::{Budget, Shared};
 use crate::settings::Settings;
 use listener::Bound;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -65,6 +66,7 @@ pub fn run(settings: Settings, addresses: Option<&Path>) -> Result<ExitCode, Sta
     let certificates = tls::open(&settings)?;
     let listeners = listener::bind_all(&settings)?;
     let admin_socket = listener::bind_admin(settings.admin.address)?;
+    let admin_address = admin_socket.local_addr().map_err(|e| format!("admin listener: {e}"))?;
     let admin_token = admin::read_token(settings.admin.token_file.as_deref())?;
     let log = Sink::open(&settings.access_log)?;
 
@@ -87,7 +89,7 @@ pub fn run(settings: Settings, addresses: Option<&Path>) -> Result<ExitCode, Sta
     let exit = runtime.block_on(async {
         let page = admin::Page { policy, certificates, recorder, stage: follow, token: admin_token };
         tokio::spawn(admin::serve(admin_socket, page)?);
-        announce(&listeners, &shared, addresses)?;
+        announce(&listeners, admin_address, &shared, addresses)?;
         Ok(until_ended(&stage, log.as_ref(), workers).await)
     });
     if let Some(log) = log {
@@ -97,11 +99,12 @@ pub fn run(settings: Settings, addresses: Option<&Path>) -> Result<ExitCode, Sta
 }
 
 /// Says where it listens, on standard error and in a file for whoever started it.
-fn announce(listeners: &[Bound], shared: &Shared, file: Option<&Path>) -> Result<(), String> {
+fn announce(listeners: &[Bound], admin: SocketAddr, shared: &Shared, file: Option<&Path>) -> Result<(), String> {
     for bound in listeners {
         let scheme = if bound.listener.tls { "https" } else { "http" };
         tracing::info!("{} on {scheme}://{}", bound.listener.name, bound.address);
     }
+    tracing::info!("admin on http://{admin}");
     let status = shared.policy.status();
     tracing::info!("policy {} ({}), {} workers", status.version, status.digest, shared.settings.workers());
     let Some(file) = file else { return Ok(()) };
@@ -109,7 +112,7 @@ fn announce(listeners: &[Bound], shared: &Shared, file: Option<&Path>) -> Result
         listeners.iter().filter(|b| b.listener.tls == tls).map(|b| b.address.to_string()).collect()
     };
     let text = serde_json::json!({
-        "http": of_kind(false), "https": of_kind(true), "admin": listener::admin_address(),
+        "http": of_kind(false), "https": of_kind(true), "admin": admin.to_string(),
     });
     // Renamed into place: whoever waits for the file never reads half of it.
     let draft = file.with_extension("draft");
