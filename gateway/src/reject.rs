@@ -27,8 +27,8 @@ pub enum Reject {
     #[error("no route for this host and path; check the base URL and the path")]
     NoRoute,
     /// The path is known, the method is not.
-    #[error("this path does not take this method; allowed: {allow}")]
-    Method { allow: Cow<'static, str> },
+    #[error("this path does not take this method; allowed: {}", .allow.to_str().unwrap_or_default())]
+    Method { allow: HeaderValue },
     /// Longer than the route's `caps.target_max`.
     #[error("path and query are longer than {cap} bytes")]
     TargetTooLong { cap: u32 },
@@ -220,8 +220,7 @@ impl Reject {
                 }
             }
             Reject::Method { allow } => {
-                let allow = HeaderValue::from_str(allow).expect("method names are a header value");
-                headers.insert(header::ALLOW, allow);
+                headers.insert(header::ALLOW, allow.clone());
             }
             _ => {}
         }

@@ -11,7 +11,7 @@ use crate::auth::Kind;
 use crate::ids::RouteId;
 use crate::limit::{self, Per};
 use crate::route::{Conflict, Table, TableBuilder};
-use crate::upstream::BackendSpec;
+use crate::upstream::{Backend, BackendSpec};
 use http::{HeaderName, Method};
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -103,9 +103,6 @@ pub fn check(policy: spec::Policy, secrets: &Secrets<'_>, problems: &Problems) -
     check.index("tenants", policy.tenants.iter().map(|tenant| &tenant.name));
     check.credentials(&policy.tenants);
     check.coverage(&policy, &plans);
-    for pool in &policy.pools {
-        check.authorities(pool);
-    }
     if policy.routes.is_empty() && problems.count() == 0 {
         let help = "a policy needs at least one entry in `routes`";
         problems.add(spec::whole(0), "routes", "no file has a route", help);
@@ -115,10 +112,10 @@ pub fn check(policy: spec::Policy, secrets: &Secrets<'_>, problems: &Problems) -
     let routes = policy.routes.into_iter().map(|route| check.route(route, &pools)).collect::<Vec<_>>();
     let tenants = policy.tenants.into_iter().map(|tenant| check.tenant(tenant, &plans)).collect::<Vec<_>>();
     let plans = policy.plans.into_iter().map(|plan| check.plan(plan)).collect();
-    let pools = policy.pools.into_iter().map(pool).collect();
+    let pools = policy.pools.into_iter().map(|pool| check.pool(pool)).collect::<Vec<_>>();
     Some(Checked {
         routes: routes.into_iter().collect::<Option<_>>()?,
-        pools,
+        pools: pools.into_iter().collect::<Option<_>>()?,
         plans,
         tenants: tenants.into_iter().collect::<Option<_>>()?,
         guard_per_address,
@@ -335,15 +332,30 @@ impl Check<'_> {
         limits.into_iter().map(compile).collect()
     }
 
-    fn authorities(&self, pool: &spec::Pool) {
-        let Some((backend, file)) =
-            pool.backends.iter().find_map(|(backend, _)| Some((backend, backend.value.ca_file.as_ref()?)))
-        else {
-            return;
+    fn pool(&self, pool: spec::Pool) -> Option<Pool> {
+        let name = pool.name.value;
+        let ca_pem: Option<Arc<[u8]>> = match &pool.ca_file {
+            None => None,
+            Some(file) => match self.secrets.authorities(&file.value) {
+                Ok(pem) => Some(pem.into()),
+                Err(Missing { what, help }) => {
+                    self.problems.add(file.place, format!("pools.{name}.tls.ca"), what, help);
+                    return None;
+                }
+            },
         };
-        if let Err(Missing { what, help }) = self.secrets.authorities(file) {
-            self.problems.add(backend.place, format!("pools.{}.tls.ca", pool.name.value), what, help);
+        let mut backends = Vec::new();
+        for (Located { value: mut spec, place }, weight) in pool.backends {
+            if let Some(tls) = &mut spec.tls {
+                tls.ca_pem.clone_from(&ca_pem);
+            }
+            // Built once to be sure that it can be; the registry builds the one that is used.
+            if let Err(what) = Backend::new(spec.clone()) {
+                self.problems.add(place, format!("pools.{name}.backends"), what, "check `url` and `tls`");
+            }
+            backends.push((spec, weight));
         }
+        Some(Pool { name, backends, connect_timeout: pool.connect_timeout })
     }
 
     fn tenant(&self, tenant: spec::Tenant, plans: &Index) -> Option<Tenant> {
@@ -398,11 +410,6 @@ impl Check<'_> {
         let read = self.secrets.read(source);
         read.map_err(|Missing { what, help }| self.problems.add(place, path, what, help)).ok()
     }
-}
-
-fn pool(pool: spec::Pool) -> Pool {
-    let backends = pool.backends.into_iter().map(|(spec, weight)| (spec.value, weight)).collect();
-    Pool { name: pool.name.value, backends, connect_timeout: pool.connect_timeout }
 }
 
 fn sorted<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {

@@ -6,8 +6,9 @@ use super::snapshot::{Caller, Route, Snapshot};
 use crate::auth::{Keyring, KeyringBuilder, Rules};
 use crate::clock::Now;
 use crate::ids::CallerId;
-use crate::limit::{Plan, RoutePlan, TenantSpec, UserIx};
-use crate::upstream::Pool;
+use crate::limit::{Plan, RoutePlan, TenantSpec};
+use crate::observe::metrics::RouteMetrics;
+use crate::upstream::{BackendSpec, Pool, PoolSpec};
 use http::HeaderValue;
 use std::sync::Arc;
 
@@ -34,18 +35,18 @@ pub fn install(checked: Checked, live: &Live, version: u64, digest: Arc<str>, no
         .iter()
         .map(|route| (route.name.clone(), Arc::new(RoutePlan { limits: route.limits.clone() })))
         .collect();
-    let (tenant_levels, route_levels) = live.limits.apply(&tenants, &route_plans, now);
+    let levels = live.limits.apply(&tenants, &route_plans, now);
 
     let mut callers = Vec::new();
-    for (spec, levels) in checked.tenants.iter().zip(tenant_levels) {
+    for (spec, levels) in checked.tenants.iter().zip(levels.tenants) {
         let value = HeaderValue::from_str(&spec.name).expect("a name is letters, digits and `._-`");
-        for (user, i) in spec.users.iter().zip(0..) {
+        for (user, place) in spec.users.iter().zip(levels.users) {
             callers.push(Arc::new(Caller {
                 tenant_name: spec.name.clone(),
                 user_name: user.name.clone(),
                 tenant_value: value.clone(),
-                tenant: levels.clone(),
-                user: UserIx(i),
+                tenant: levels.tenant.clone(),
+                user: place,
                 body_max: checked.plans[spec.plan].body_max.unwrap_or(u64::MAX),
             }));
         }
@@ -53,9 +54,10 @@ pub fn install(checked: Checked, live: &Live, version: u64, digest: Arc<str>, no
     let routes = checked
         .routes
         .into_iter()
-        .zip(route_levels)
+        .zip(levels.routes)
         .map(|(spec, limits)| {
             Arc::new(Route {
+                metrics: RouteMetrics::new(&spec.name),
                 name: spec.name,
                 api: spec.api,
                 auth: spec.auth.as_ref().map(rules),
@@ -102,9 +104,14 @@ fn keyring(tenants: &[check::Tenant], live: &Live) -> Keyring {
 }
 
 fn pool(spec: &check::Pool, live: &Live) -> Arc<Pool> {
-    let backends =
-        spec.backends.iter().map(|(spec, weight)| (live.backends.backend(spec.clone()), *weight)).collect();
-    Arc::new(Pool { name: spec.name.clone(), backends, connect_timeout: spec.connect_timeout })
+    let backend = |spec: &BackendSpec| {
+        live.backends.backend(spec.clone()).expect("`check` has built a backend of the same spec")
+    };
+    Arc::new(Pool::new(PoolSpec {
+        name: spec.name.clone(),
+        backends: spec.backends.iter().map(|(spec, weight)| (backend(spec), *weight)).collect(),
+        connect_timeout: spec.connect_timeout,
+    }))
 }
 
 fn rules(spec: &super::spec::Rules) -> Rules {

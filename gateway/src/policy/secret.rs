@@ -108,11 +108,11 @@ impl<'a> Secrets<'a> {
         Ok(bytes)
     }
 
-    /// Makes sure that a PEM file of authorities can be used.
+    /// Reads a PEM file of authorities.
     ///
     /// # Errors
     /// [`Missing`]: not there, or no certificate in it
-    pub fn authorities(&self, path: &Path) -> Result<(), Missing> {
+    pub fn authorities(&self, path: &Path) -> Result<Vec<u8>, Missing> {
         use rustls::pki_types::{CertificateDer, pem::PemObject};
         const AUTHORITIES_MAX: u64 = 4 << 20;
         self.files.borrow_mut().push(path.to_path_buf());
@@ -123,7 +123,7 @@ impl<'a> Secrets<'a> {
         self.remember(&pem);
         let whole = CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>();
         if whole.is_ok_and(|certificates| !certificates.is_empty()) {
-            return Ok(());
+            return Ok(pem);
         }
         missing(
             format!("`{}` holds no whole PEM certificate", path.display()),

@@ -368,7 +368,7 @@ fn pool(entry: &Entry<'_>, dir: &Path) -> Option<Pool> {
     let connect_timeout = entry.duration("connect_timeout", DAY);
     entry.word("balance", keys::BALANCE_LATER);
     let tls = entry.object("tls", &keys::TLS)?;
-    let ca_file: Option<Arc<Path>> = tls.text("ca").map(|ca| dir.join(ca.value).into());
+    let ca_file = tls.text("ca").map(|ca| Located { value: dir.join(ca.value), place: ca.place });
     let tls_name = tls.text("name").filter(|name| {
         let good = url::is_host(name.value);
         if !good {
@@ -390,9 +390,8 @@ fn pool(entry: &Entry<'_>, dir: &Path) -> Option<Pool> {
         let Some(text) = backend.text("url") else { continue };
         match url::backend(text.value) {
             Ok(mut spec) => {
-                if spec.tls {
-                    spec.ca_file.clone_from(&ca_file);
-                    spec.tls_name = tls_name.as_ref().map(|name| name.value.into());
+                if let (Some(tls), Some(name)) = (&mut spec.tls, &tls_name) {
+                    tls.name = name.value.into();
                 }
                 backends.push((Located { value: spec, place: text.place }, weight.unwrap_or(1)));
             }
@@ -402,14 +401,14 @@ fn pool(entry: &Entry<'_>, dir: &Path) -> Option<Pool> {
     if entry.get("backends").is_some_and(|node| matches!(&node.value, Value::List(l) if l.is_empty())) {
         entry.wrong("backends", "a pool needs a backend", "add `- url: https://...`");
     }
-    if entry.has("tls") && !backends.is_empty() && backends.iter().all(|(spec, _)| !spec.value.tls) {
+    if entry.has("tls") && !backends.is_empty() && backends.iter().all(|(spec, _)| spec.value.tls.is_none()) {
         entry.wrong(
             "tls",
             "no backend of this pool speaks TLS",
             "write `https://` in their urls, or leave `tls` out",
         );
     }
-    Some(Pool { name: name?, backends, connect_timeout: connect_timeout? })
+    Some(Pool { name: name?, backends, ca_file, connect_timeout: connect_timeout? })
 }
 
 fn tenant(entry: &Entry<'_>) -> Option<Tenant> {

@@ -8,6 +8,7 @@ use crate::limit::{Algorithm, Per};
 use crate::upstream::BackendSpec;
 use http::{HeaderName, Method};
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,6 +56,8 @@ pub struct Rules {
 pub struct Pool {
     pub name: Located<Arc<str>>,
     pub backends: Vec<(Located<BackendSpec>, u32)>,
+    /// PEM file of the only authorities to trust.
+    pub ca_file: Option<Located<PathBuf>>,
     pub connect_timeout: Duration,
 }
 

@@ -1,7 +1,8 @@
 //! Upstream addresses: what may stand in a pool, and what no policy may reach.
 
 use super::problem::quoted;
-use crate::upstream::BackendSpec;
+use crate::upstream::{BackendSpec, TlsSpec};
+use std::sync::Arc;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Why a url is no backend.
@@ -39,7 +40,9 @@ pub fn backend(text: &str) -> Result<BackendSpec, Wrong> {
             "plain segments of letters, digits, `-._~`",
         );
     }
-    Ok(BackendSpec { tls, host: host.into(), port, base_path: base.into(), ca_file: None, tls_name: None })
+    let host: Arc<str> = host.into();
+    let tls = tls.then(|| TlsSpec { ca_pem: None, name: host.clone() });
+    Ok(BackendSpec { tls, host, port, base_path: base.into() })
 }
 
 fn host_and_port(authority: &str, tls: bool) -> Result<(String, u16), Wrong> {
@@ -135,7 +138,7 @@ mod tests {
     fn a_url_becomes_host_port_and_base() {
         let spec = backend("https://NLP.internal:8443/base/").unwrap();
         assert_eq!(
-            (spec.tls, &*spec.host, spec.port, &*spec.base_path),
+            (spec.tls.is_some(), &*spec.host, spec.port, &*spec.base_path),
             (true, "nlp.internal", 8443, "/base")
         );
         assert_eq!(backend("http://10.0.0.1").unwrap().port, 80);

@@ -114,7 +114,7 @@ fn name(exchange: &mut Exchange, route: &Route, claim: Option<&Claim>) -> u64 {
 
 fn verify(exchange: &mut Exchange, route: &Route, signed: Signed, held: &Held) -> Result<auth::Verified, Reject> {
     let digest = signed.digest().of(&held.bytes);
-    let verified = signed.verify(digest.as_ref(), exchange.began)?;
+    let verified = signed.verify(&digest, exchange.began)?;
     let caller = exchange.policy.caller(verified.caller).clone();
     let cap = caller.body_max.min(route.caps.body_max);
     exchange.caller = Some(caller);

@@ -49,7 +49,6 @@ pub struct Worker {
 impl Worker {
     /// `number` keeps the request ids and turns of workers apart.
     pub fn new(shared: Arc<Shared>, log: Buffer, number: usize) -> Worker {
-        use std::hash::BuildHasher;
         let seed = ahash::RandomState::new().hash_one(number);
         Worker {
             shared,
