@@ -245,4 +245,92 @@ fn changes(kind: EventKind) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// Counts calls until dropped.
+    fn counting(path: PathBuf) -> (Watch, Arc<AtomicUsize>) {
+        let calls = Arc::new(AtomicUsize::new(0));
+        let counter = calls.clone();
+        let watch = watch(
+            "test-watch",
+            move || vec![path.clone()],
+            move || {
+                counter.fetch_add(1, Ordering::Relaxed);
+            },
+        );
+        (watch, calls)
+    }
+
+    fn within(ms: u64, holds: impl Fn() -> bool) -> bool {
+        let begun = mono_us();
+        while mono_us() - begun < ms * 1000 {
+            if holds() {
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        false
+    }
+
+    #[test]
+    fn files_written_together_are_one_change() {
+        let dir = tempfile::tempdir().unwrap();
+        let (_watch, calls) = counting(dir.path().to_path_buf());
+        for i in 0..20 {
+            std::fs::write(dir.path().join(format!("{i}.yaml")), "x").unwrap();
+        }
+        assert!(within(1_000, || calls.load(Ordering::Relaxed) > 0));
+        std::thread::sleep(Duration::from_millis(200));
+        assert!(calls.load(Ordering::Relaxed) <= 3, "{} calls", calls.load(Ordering::Relaxed));
+    }
+
+    #[test]
+    fn reading_is_no_change_and_neither_are_neighbours() {
+        let above = tempfile::tempdir().unwrap();
+        let dir = above.path().join("policies");
+        std::fs::create_dir(&dir).unwrap();
+        std::fs::write(dir.join("a"), "x").unwrap();
+        let (_watch, calls) = counting(dir.clone());
+        std::fs::read(dir.join("a")).unwrap();
+        std::fs::write(above.path().join("neighbour"), "x").unwrap();
+        std::fs::create_dir(above.path().join("policies-old")).unwrap();
+        assert!(!within(200, || calls.load(Ordering::Relaxed) > 0));
+    }
+
+    #[test]
+    fn a_folder_behind_a_link_is_watched_and_so_is_the_link() {
+        let above = tempfile::tempdir().unwrap();
+        for release in ["one", "two"] {
+            std::fs::create_dir(above.path().join(release)).unwrap();
+        }
+        let link = above.path().join("current");
+        std::os::unix::fs::symlink("one", &link).unwrap();
+        let (_watch, calls) = counting(link.clone());
+        let mut before = 0;
+        let mut told = |what: &str| {
+            assert!(within(1_000, || calls.load(Ordering::Relaxed) > before), "{what}");
+            std::thread::sleep(Duration::from_millis(100));
+            before = calls.load(Ordering::Relaxed);
+        };
+        std::fs::write(above.path().join("one/a"), "x").unwrap();
+        told("a file behind the link");
+        std::os::unix::fs::symlink("two", above.path().join("next")).unwrap();
+        std::fs::rename(above.path().join("next"), &link).unwrap();
+        told("the link leads elsewhere");
+        std::fs::write(above.path().join("two/a"), "x").unwrap();
+        told("a file at the new place");
+    }
+
+    #[test]
+    fn what_makes_no_event_is_found_by_polling() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("a"), "x").unwrap();
+        let mut file = std::fs::File::options().append(true).open(dir.path().join("a")).unwrap();
+        let (_watch, calls) = counting(dir.path().to_path_buf());
+        std::io::Write::write_all(&mut file, b"more").unwrap(); // and left open
+        assert!(within(5_000, || calls.load(Ordering::Relaxed) > 0));
+    }
+}
