@@ -149,7 +149,8 @@ fn canonical_request(request: &Unsigned<'_>, uri: &Uri, headers: &[(String, Stri
     let names = signed.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(";");
 
     let mut text = request.method.to_ascii_uppercase();
-    let _ = write!(text, "\n{}\n{}\n", canonical_path(uri.path()), canonical_query(uri.query().unwrap_or("")));
+    let _ =
+        write!(text, "\n{}\n{}\n", canonical_path(uri.path()), canonical_query(uri.query().unwrap_or("")));
     for (name, value) in &signed {
         let _ = writeln!(text, "{name}:{value}");
     }
@@ -169,14 +170,18 @@ fn canonical_path(path: &str) -> String {
 
 /// Sorts by decoded key, then decoded value; a key without a value gets an empty one.
 fn canonical_query(query: &str) -> String {
-    let mut pairs: Vec<(Cow<'_, [u8]>, Cow<'_, [u8]>)> = query
+    let mut pairs: Vec<_> = query
         .split('&')
         .filter(|pair| !pair.is_empty())
         .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
         .map(|(key, value)| (decode(key), decode(value)))
         .collect();
     pairs.sort();
-    pairs.iter().map(|(key, value)| format!("{}={}", encode(key), encode(value))).collect::<Vec<_>>().join("&")
+    pairs
+        .iter()
+        .map(|(key, value)| format!("{}={}", encode(key), encode(value)))
+        .collect::<Vec<_>>()
+        .join("&")
 }
 
 /// The stated hash if there is one, taken as it stands, else the body's own.
@@ -256,7 +261,13 @@ mod tests {
     const BODY: &str = r#"{"messages":[{"role":"user","content":"hello"}],"stream":false,"max_tokens":16}"#;
     const JSON: (&str, &str) = ("Content-Type", "application/json");
 
-    fn signature(signer: &Signer<'_>, method: &str, url: &str, headers: &[(&str, &str)], body: &str) -> String {
+    fn signature(
+        signer: &Signer<'_>,
+        method: &str,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> String {
         let headers: Vec<_> = headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
         let request =
             Unsigned { method, url, headers: &headers, body: body.as_bytes(), date: "20240115T083000Z" };
@@ -285,10 +296,11 @@ mod tests {
         assert_sdk(
             "post",
             CHAT,
-            &[JSON, ("X-Project-Id", "0123456789abcdef0123456789abcdef"), (
-                "X-Security-Token",
-                "gQpjbi1ub3J0aC00FAKESECURITYTOKENabc/+==",
-            )],
+            &[
+                JSON,
+                ("X-Project-Id", "0123456789abcdef0123456789abcdef"),
+                ("X-Security-Token", "gQpjbi1ub3J0aC00FAKESECURITYTOKENabc/+=="),
+            ],
             BODY,
             "content-type;host;x-project-id;x-sdk-date;x-security-token, Signature=2b4bde3471ae8419dbd44208cc8825cc5d6a3377f7b70e7422bda3f2aebea4fc",
         );
@@ -361,9 +373,7 @@ mod tests {
         let url = "https://pangu.example.com/v1/infers/f76f20ba-78f5-44e8-893a-37c8c600c02f";
         let value = signature(&signer, "POST", url, &[("x-stage", "RELEASE"), JSON], "{}");
         assert!(
-            value.ends_with(
-                "Signature=27b0e550bbdbac51d8d2e421c06a82d201f6300bef51e2c459e30360e1150fd2"
-            ),
+            value.ends_with("Signature=27b0e550bbdbac51d8d2e421c06a82d201f6300bef51e2c459e30360e1150fd2"),
             "{value}"
         );
     }
