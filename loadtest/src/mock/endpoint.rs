@@ -12,7 +12,7 @@ pub enum Endpoint<'p> {
     Health,
     /// An OpenAI-style operation: MaaS, Pangu V2, or a service that speaks it.
     OpenAi(OpenAi),
-    /// Pangu V1 below a deployment.
+    /// Pangu V1 below a deployment, and the text completions that V2 has kept.
     Pangu(Pangu),
     /// Any other call of a ModelArts real-time service.
     Predict {
@@ -257,6 +257,7 @@ fn find_model<'p>(path: &str) -> Found<'p> {
             ("pools", "deployments", "chat", "completions") => {
                 Endpoint::OpenAi(OpenAi::Chat { model_required: false })
             }
+            ("pools", "deployments", "text", "completions") => Endpoint::Pangu(Pangu::Text),
             _ => return None,
         },
         _ => return None,
@@ -320,6 +321,7 @@ mod tests {
             ("POST /api/v2/chat/completions", CHAT),
             ("POST /v1/infers/s1/v1/chat/completions", CHAT),
             ("POST /v2/p/pools/pool/deployments/d/chat/completions", DEPLOYED),
+            ("POST /v2/p/pools/pool/deployments/d/text/completions", Endpoint::Pangu(Pangu::Text)),
             ("POST /v1/embeddings", Endpoint::OpenAi(OpenAi::Embeddings)),
             ("POST /v1/rerank", Endpoint::OpenAi(OpenAi::Rerank)),
             ("GET /v1/models", Endpoint::OpenAi(OpenAi::Models)),
