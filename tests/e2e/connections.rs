@@ -77,14 +77,14 @@ fn a_connection_that_says_nothing_is_closed() {
 #[test]
 fn a_body_that_trickles_is_given_up() {
     let mock = Mock::start();
-    let gateway = Setup::new(&mock).set("timeouts", "{body_rate_min: 1KiB/s}").start();
+    let gateway = Setup::new(&mock).set("timeouts", "{body_rate_min: 1024, body_grace: 1s}").start();
     let mut conn = Conn::open(gateway.http);
     conn.send("POST /mock/echo HTTP/1.1\r\nhost: gateway.test\r\ncontent-length: 4096\r\n\r\n");
     let start = now();
     while conn.send("x") && start.elapsed() < secs(20) {
         std::thread::sleep(ms(100));
     }
-    assert!(start.elapsed() < secs(15), "still taking bytes at 10 B/s");
+    assert!(start.elapsed() < secs(5), "still taking bytes at 10 B/s");
 }
 
 #[test]

@@ -64,7 +64,9 @@ fn openai_routes_speak_both_dialects() {
 fn each_refusal_has_its_code() {
     let (mock, gateway) = start();
     apig(&Request::get("/nowhere").send(gateway.http), 404, "APIG.0101");
-    apig(&Request::get(PANGU_CHAT).send(gateway.http), 404, "APIG.0101");
+    let method = Request::get(PANGU_CHAT).send(gateway.http);
+    apig(&method, 405, "APIG.0101");
+    assert_eq!(method.header("allow"), Some("POST"));
     apig(&Request::post(PANGU_CHAT, "{}").send(gateway.http), 401, "APIG.0301");
     apig(&Request::get("/open/a//b").send(gateway.http), 400, "APIG.0201");
     apig(&Request::post("/open/a", vec![b'x'; 100_000]).send(gateway.http), 413, "APIG.0201");
