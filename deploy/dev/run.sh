@@ -17,8 +17,7 @@ main() {
     [ -e certs/localhost.crt ] && [ -e certs/localhost.key ] || "$programs/pangu-gateway" dev-certs certs/
     mkdir -p "$logs"
     trap stop EXIT
-    trap 'exit 130' INT
-    trap 'exit 143' TERM
+    trap 'exit 0' INT TERM
     start mock "$programs/pangu-loadtest" mock --listen "$mock" --control "$control"
     start gateway "$programs/pangu-gateway" run --settings deploy/dev/gateway.yaml
     wait_until_ready

@@ -4,7 +4,12 @@ import pytest
 import requests
 from apigateway_sdk_python import signer
 from huaweicloudsdkcore.exceptions.exceptions import ClientRequestException, SdkException
-from huaweicloudsdkmodelarts.v1 import ListInferServicesRequest, ModelArtsClient, ShowInferServiceRequest
+from huaweicloudsdkmodelarts.v1 import (
+    ListInferServiceEventsRequest,
+    ListInferServicesRequest,
+    ModelArtsClient,
+    ShowInferServiceRequest,
+)
 
 from huawei import build, credentials, text
 
@@ -21,6 +26,15 @@ def test_a_wrong_key_is_refused_on_get(gateway, mock, caller):
     with pytest.raises(ClientRequestException) as raised:
         client.list_infer_services(ListInferServicesRequest())
     assert (raised.value.status_code, raised.value.error_code) == (401, "APIG.0301")
+    assert mock.requests() == 0
+
+
+def test_an_operation_without_a_route_is_refused(gateway, mock, caller):
+    client = build(ModelArtsClient, gateway.url, credentials(caller))
+    with pytest.raises(ClientRequestException) as raised:
+        client.list_infer_service_events(ListInferServiceEventsRequest(service_id="s1"))
+    assert (raised.value.status_code, raised.value.error_code) == (404, "APIG.0101")
+    assert "route" in raised.value.error_msg, str(raised.value)
     assert mock.requests() == 0
 
 

@@ -144,11 +144,6 @@ def test_an_exhausted_limit_says_so(gateway, mock, once):
     assert mock.requests() == 1
 
 
-def test_an_unknown_path_is_refused(gateway, mock, caller):
-    client = build(PanguLargeModelsClient, gateway.url + "/nowhere", credentials(caller))
-    refused(lambda: chat(client), 404, "APIG.0101")
-
-
 def test_a_deployment_name_with_a_slash_is_refused(gateway, mock, caller):
     client = build(PanguLargeModelsClient, gateway.url, credentials(caller))
     body = ChatCompletionReq(messages=[Message(role="user", content=text())])

@@ -99,12 +99,12 @@ pub fn tls_conn(address: SocketAddr, authority: &Authority, name: &str) -> std::
     tcp.set_read_timeout(Some(std::time::Duration::from_secs(10)))?;
     let mut session = rustls::ClientConnection::new(config, name).expect("a valid configuration");
     session.complete_io(&mut tcp)?;
-    let served = session.peer_certificates().map(|chain| pem_id(&chain[0])).unwrap_or_default();
+    let served = session.peer_certificates().map(|chain| fingerprint(&chain[0])).unwrap_or_default();
     Ok((Conn::over(rustls::StreamOwned::new(session, tcp)), served))
 }
 
 /// Names a certificate by its bytes.
-pub fn pem_id(certificate: &[u8]) -> String {
+pub fn fingerprint(certificate: &[u8]) -> String {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, certificate);
     digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
