@@ -1,1 +1,21 @@
-//! Stub.
+//! What the end-to-end tests stand on: the real programs on free ports, and clients that send exactly the bytes
+//! they are told to.
+//!
+//! A test starts a [`Mock`] and a [`Gateway`] in front of it, each with its own temporary directory, and talks to
+//! them over sockets only. Both are ended when dropped. Nothing here is shared between tests.
+
+#![expect(missing_docs, reason = "nobody but the tests beside it reads this; names and signatures say it")]
+
+pub mod certs;
+pub mod clock;
+pub mod gateway;
+pub mod http1;
+pub mod http2;
+pub mod mock;
+pub mod process;
+pub mod sign;
+
+pub use clock::{eventually, now};
+pub use gateway::{Gateway, Setup};
+pub use http1::{Conn, Request, Response};
+pub use mock::Mock;

@@ -1,0 +1,43 @@
+# Two commands matter: `make run` and `make test`. A fresh machine needs a Rust toolchain, a C compiler, make and
+# Python 3; `make test` fetches the rest.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.NOTPARALLEL:
+
+# Where cargo puts what it builds; the end-to-end tests and `make run` take the programs from there.
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+PYTEST := .venv/bin/python -m pytest
+
+.PHONY: help run test setup fmt lint build rust clients bench
+
+help: ## Says what there is to type.
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+run: ## Gateway and mock model endpoints on loopback, until Ctrl-C.
+	@deploy/dev/run.sh
+
+test: setup fmt lint build rust clients ## Everything that must be green before a change lands.
+
+setup: ## Fetches what the tests need; does nothing when it is there.
+	@tests/clients/setup.sh
+
+fmt: ## Is everything formatted?
+	cargo fmt --all --check
+
+lint: ## Clippy, warnings as errors.
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+build: ## The programs the end-to-end tests drive.
+	cargo build --locked -p pangu-gateway -p pangu-loadtest
+
+# cargo-nextest is faster and tells which test hangs; plain cargo runs the same tests.
+rust: build ## Unit, property, golden and end-to-end tests in Rust.
+	@if cargo nextest --version >/dev/null 2>&1; \
+	then set -x; cargo nextest run --workspace --locked --no-fail-fast; \
+	else set -x; cargo test --workspace --locked --all-targets --no-fail-fast; fi
+
+clients: setup build ## End-to-end tests with the real SDKs.
+	PANGU_BIN_DIR=$(abspath $(TARGET))/debug $(PYTEST) -q tests/clients
+
+bench: ## Benches of the walk's steps.
+	cargo bench --locked -p pangu-gateway

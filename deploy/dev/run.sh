@@ -1,0 +1,116 @@
+#!/usr/bin/env bash
+# Development: builds the gateway and the mock model endpoints, starts both on loopback with the policy in
+# policies/, prints commands to paste, and stops everything on Ctrl-C.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+http=127.0.0.1:8080 https=127.0.0.1:8443 admin=127.0.0.1:9900 mock=127.0.0.1:9100 control=127.0.0.1:9101
+programs=${CARGO_TARGET_DIR:-target}/release
+logs=.run
+
+# Throw-away secret of the development policy's AK/SK caller; never use it outside this machine.
+export PANGU_DEV_ALICE_SK=${PANGU_DEV_ALICE_SK:-dev-only-secret-of-alice}
+
+main() {
+    refuse_busy_ports
+    cargo build --release --locked -p pangu-gateway -p pangu-loadtest
+    [ -e certs/localhost.crt ] && [ -e certs/localhost.key ] || "$programs/pangu-gateway" dev-certs certs/
+    mkdir -p "$logs"
+    trap stop EXIT
+    trap 'exit 0' INT TERM
+    start mock "$programs/pangu-loadtest" mock --listen "$mock" --control "$control"
+    start gateway "$programs/pangu-gateway" run --settings deploy/dev/gateway.yaml
+    wait_until_ready
+    print_commands
+    wait -n "${pids[@]}" || true
+    echo "run: a program ended by itself; its last words:" >&2
+    tail -n 5 "$logs"/*.log >&2
+    exit 1
+}
+
+pids=()
+
+start() { # name, command...
+    local name=$1
+    shift
+    "$@" >"$logs/$name.log" 2>&1 &
+    pids+=($!)
+}
+
+stop() {
+    trap - EXIT INT TERM
+    [ ${#pids[@]} -eq 0 ] || kill "${pids[@]}" 2>/dev/null || true
+    wait
+}
+
+listening() { (exec 3<>"/dev/tcp/${1%:*}/${1##*:}") 2>/dev/null; }
+
+refuse_busy_ports() {
+    local address busy=0
+    for address in "$http" "$https" "$admin" "$mock" "$control"; do
+        if listening "$address"; then
+            echo "run: $address is taken; see who listens there with: ss -ltnp 'sport = :${address##*:}'" >&2
+            busy=1
+        fi
+    done
+    if [ $busy = 1 ]; then
+        echo "run: stop it, or change the addresses in deploy/dev/gateway.yaml and deploy/dev/run.sh" >&2
+        exit 1
+    fi
+}
+
+ready() {
+    local status
+    exec 3<>"/dev/tcp/${admin%:*}/${admin##*:}" || return 1
+    printf 'GET /readyz HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n' "$admin" >&3
+    IFS= read -r -t 2 status <&3 || status=
+    exec 3<&-
+    [[ $status == "HTTP/1.1 200"* ]]
+}
+
+wait_until_ready() {
+    local pid
+    for _ in $(seq 100); do
+        ready 2>/dev/null && return
+        for pid in "${pids[@]}"; do
+            kill -0 "$pid" 2>/dev/null || break 2
+        done
+        sleep 0.1
+    done
+    echo "run: the gateway did not get ready; its last words:" >&2
+    tail -n 20 "$logs"/*.log >&2
+    exit 1
+}
+
+print_commands() {
+    cat <<TEXT
+
+  HTTP    http://$http
+  HTTPS   https://localhost:${https##*:}   (curl --cacert certs/ca.crt)
+  admin   http://$admin   (/metrics /livez /readyz)
+  mock    http://$mock
+  logs    $logs/gateway.log  $logs/mock.log
+
+Paste into another terminal:
+
+# 1. OpenAI-style chat with an API key
+curl -s http://$http/v1/chat/completions -H 'Authorization: Bearer $api_key' -H 'Content-Type: application/json' -d '{"model":"pangu-chat","messages":[{"role":"user","content":"hello"}]}'
+
+# 2. The same, streamed
+curl -sN http://$http/v1/chat/completions -H 'Authorization: Bearer $api_key' -H 'Content-Type: application/json' -d '{"model":"pangu-chat","stream":true,"messages":[{"role":"user","content":"hello"}]}'
+
+# 3. Pangu chat with an AppCode
+curl -s http://$http/v1/demo-project/deployments/demo-deployment/chat/completions -H 'X-Apig-AppCode: $app_code' -H 'Content-Type: application/json' -d '{"messages":[{"role":"user","content":"hello"}]}'
+
+# 4. The bronze tenant's limit: ends in 429
+for i in \$(seq 20); do curl -s -o /dev/null -w '%{http_code}\n' http://$http/v1/chat/completions -H 'Authorization: Bearer $bronze_key' -H 'Content-Type: application/json' -d '{"model":"pangu-chat","messages":[{"role":"user","content":"hello"}]}'; done
+
+Ctrl-C stops everything.
+TEXT
+    command -v curl >/dev/null || echo "(the commands need curl, which this machine lacks: apt-get install curl)"
+}
+
+# Credentials of the development policy (policies/): worthless anywhere else.
+api_key=dev-api-key app_code=dev-app-code bronze_key=dev-bronze-key
+
+main

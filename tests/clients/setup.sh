@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Installs what the end-to-end tests need: a Python venv with the pinned SDKs in .venv, and the npm SDK in
+# tests/clients/node_modules. Does nothing when both are there already and their pins have not changed.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+clients=tests/clients
+
+# Installs Debian packages, or says who can.
+debian() {
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        echo "setup: installing $*"
+        { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"; } >/dev/null
+    else
+        echo "setup: this machine lacks $*; install it (Debian: sudo apt-get install $*) and run again" >&2
+        exit 1
+    fi
+}
+
+python_modules() {
+    local stamp want
+    stamp=.venv/pins.sha256
+    want=$({ python3 --version; cat "$clients/requirements.txt"; } | sha256sum)
+    [ "$(cat "$stamp" 2>/dev/null)" = "$want" ] && return
+    python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+        { echo "setup: the SDKs are pinned for Python 3.11 or newer; this is $(python3 --version)" >&2; exit 1; }
+    python3 -c 'import ensurepip' 2>/dev/null || debian python3-venv
+    echo "setup: Python SDKs into .venv"
+    rm -rf .venv
+    python3 -m venv .venv
+    .venv/bin/pip install --quiet --disable-pip-version-check --no-deps -r "$clients/requirements.txt"
+    .venv/bin/pip check --disable-pip-version-check >/dev/null
+    echo "$want" >"$stamp"
+}
+
+node_modules() {
+    local stamp want
+    command -v node >/dev/null && command -v npm >/dev/null || debian nodejs npm
+    stamp=$clients/node_modules/pins.sha256
+    want=$(sha256sum <"$clients/package-lock.json")
+    [ "$(cat "$stamp" 2>/dev/null)" = "$want" ] && return
+    echo "setup: npm SDK into $clients/node_modules"
+    npm ci --prefix "$clients" --ignore-scripts --no-audit --no-fund --loglevel=error
+    echo "$want" >"$stamp"
+}
+
+python_modules
+node_modules

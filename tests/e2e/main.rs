@@ -1,0 +1,25 @@
+//! End to end, against the real programs: before traffic, then the walk of one request, then what runs alongside.
+
+mod support;
+
+mod startup;
+mod tls;
+
+mod connections;
+mod framing;
+mod paths;
+
+mod auth;
+mod caps;
+mod limits;
+mod refusals;
+
+mod headers;
+mod stream;
+mod upstream;
+
+mod reload;
+mod shutdown;
+
+mod admin;
+mod logs;

@@ -1,0 +1,99 @@
+//! The mock model endpoints, and what they saw.
+
+use crate::clock::eventually;
+use crate::http1::Request;
+use crate::process::Process;
+use serde_json::Value;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// A running mock.
+pub struct Mock {
+    /// Where models answer.
+    pub address: SocketAddr,
+    control: SocketAddr,
+    process: Process,
+    _dir: tempfile::TempDir,
+}
+
+/// A request as it reached the mock.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    pub method: String,
+    /// Path and query, as on the wire.
+    pub target: String,
+    pub headers: Vec<(String, String)>,
+    /// Did its body come to its proper end?
+    pub complete: bool,
+}
+
+impl Seen {
+    /// Every value of a header.
+    pub fn values(&self, name: &str) -> Vec<&str> {
+        let same = |(have, _): &&(String, String)| have.eq_ignore_ascii_case(name);
+        self.headers.iter().filter(same).map(|(_, value)| value.as_str()).collect()
+    }
+}
+
+impl Mock {
+    pub fn start() -> Mock {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let args = ["mock", "--listen", "127.0.0.1:0", "--control", "127.0.0.1:0"];
+        let mut process = Process::start("pangu-loadtest", args, &[], dir.path());
+        let mut address = |label: &str| -> SocketAddr {
+            eventually("the mock prints its addresses", Duration::from_secs(10), || {
+                assert!(process.exited().is_none(), "the mock ended: {}", process.stderr());
+                let printed = process.stdout();
+                let line = printed.lines().find(|line| line.starts_with(label))?;
+                line.rsplit("http://").next()?.trim_end_matches('/').parse().ok()
+            })
+        };
+        let (listen, control) = (address("mock listening on"), address("mock control on"));
+        Mock { address: listen, control, process, _dir: dir }
+    }
+
+    /// A counter of `/mock/stats`.
+    pub fn count(&self, name: &str) -> u64 {
+        let stats = Request::get("/mock/stats").send(self.control).json();
+        stats[name].as_u64().unwrap_or_else(|| panic!("no counter {name} in {stats}"))
+    }
+
+    /// Requests whose head arrived.
+    pub fn requests(&self) -> u64 {
+        self.count("requests")
+    }
+
+    /// The last requests, oldest first.
+    pub fn last(&self, n: usize) -> Vec<Seen> {
+        let answer = Request::get(&format!("/mock/requests?last={n}")).send(self.control).json();
+        let list = answer.as_array().or_else(|| answer["requests"].as_array());
+        list.unwrap_or_else(|| panic!("no list: {answer}")).iter().map(seen).collect()
+    }
+
+    /// Requests that arrived whole, of the last hundred.
+    pub fn whole(&self) -> usize {
+        self.last(100).iter().filter(|seen| seen.complete).count()
+    }
+
+    /// Forgets what it saw.
+    pub fn reset(&self) {
+        let answer = Request::post("/mock/reset", "").send(self.control);
+        assert!(answer.status < 300, "reset: {}", answer.text());
+    }
+
+    /// Sends a signal by name.
+    pub fn signal(&self, name: &str) {
+        self.process.signal(name);
+    }
+}
+
+fn seen(request: &Value) -> Seen {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let headers = request["headers"].as_array().into_iter().flatten();
+    Seen {
+        method: text(&request["method"]),
+        target: text(&request["target"]),
+        complete: request["complete"].as_bool().unwrap_or_default(),
+        headers: headers.map(|pair| (text(&pair[0]), text(&pair[1]))).collect(),
+    }
+}
