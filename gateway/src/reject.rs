@@ -6,8 +6,8 @@
 //! (and where no route is known) that plus OpenAI's `error`, since its clients show nothing else.
 
 use crate::auth::{Denied, Kind};
-use crate::limit::headers::{self as rate, RetryAfter};
 use crate::limit::Limited;
+use crate::limit::headers::{self as rate, RetryAfter};
 use crate::policy::Api;
 use crate::proxy::deadline::Waiting;
 use crate::route::Miss;
@@ -190,7 +190,9 @@ impl Reject {
     /// the message.
     fn openai(&self) -> (&'static str, &'static str) {
         match self {
-            Reject::Denied(_) if !self.status().is_server_error() => ("authentication_error", "invalid_api_key"),
+            Reject::Denied(_) if !self.status().is_server_error() => {
+                ("authentication_error", "invalid_api_key")
+            }
             Reject::Limited(_) | Reject::Flood { .. } => ("requests", "rate_limit_exceeded"),
             _ if self.status().is_server_error() => ("server_error", self.code()),
             _ => ("invalid_request_error", self.code()),
@@ -216,7 +218,10 @@ impl Reject {
                 }
                 if self.status() == StatusCode::UNAUTHORIZED {
                     // RFC 9110 section 15.5.2: a 401 names a way in.
-                    headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("SDK-HMAC-SHA256, Bearer"));
+                    headers.insert(
+                        header::WWW_AUTHENTICATE,
+                        HeaderValue::from_static("SDK-HMAC-SHA256, Bearer"),
+                    );
                 }
             }
             Reject::Method { allow } => {

@@ -62,7 +62,10 @@ pub fn read_token(file: Option<&Path>) -> Result<Option<Token>, String> {
     let text = std::fs::read(file).map_err(|e| format!("admin.token_file {}: {e}", file.display()))?;
     let token = text.trim_ascii().to_vec();
     if token.len() < 16 {
-        return Err(format!("admin.token_file {}: shorter than 16 characters; make a longer token", file.display()));
+        return Err(format!(
+            "admin.token_file {}: shorter than 16 characters; make a longer token",
+            file.display()
+        ));
     }
     Ok(Some(Token(token)))
 }

@@ -93,8 +93,36 @@ pub enum Digest {
     Sha256,
     /// 32 bytes.
     Sm3,
-    /// UNSIGNED-PAYLOAD: pass an empty slice.
+    /// UNSIGNED-PAYLOAD: no bytes.
     None,
+}
+
+impl Digest {
+    /// The digest of `body`, for [`Signed::verify`].
+    pub fn of(self, body: &[u8]) -> BodyDigest {
+        match self {
+            Digest::Sha256 => BodyDigest(Some(sha256(body))),
+            Digest::Sm3 => BodyDigest(Some(<sm3::Sm3 as sm3::Digest>::digest(body).into())),
+            Digest::None => BodyDigest(None),
+        }
+    }
+}
+
+/// A digest computed from the body received.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BodyDigest(Option<[u8; 32]>);
+
+impl std::ops::Deref for BodyDigest {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.0.as_ref().map_or(&[], |digest| digest)
+    }
+}
+
+fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
+    digest.as_ref().try_into().expect("SHA-256 has 32 bytes")
 }
 
 /// Finds out who claims to call.

@@ -85,8 +85,9 @@ impl Sink {
         let out = match to {
             AccessLog::Off => return Ok(None),
             AccessLog::Stdout => Output::Stdout,
-            AccessLog::File(path) => Output::file(path)
-                .map_err(|e| format!("access log {}: {e}; choose another `access_log.file`", path.display()))?,
+            AccessLog::File(path) => Output::file(path).map_err(|e| {
+                format!("access log {}: {e}; choose another `access_log.file`", path.display())
+            })?,
         };
         let (queue, lines) = sync_channel(QUEUE);
         let spawn = std::thread::Builder::new().name("access-log".into());
@@ -125,7 +126,8 @@ impl Buffer {
         if self.queue.is_none() {
             return;
         }
-        serde_json::to_writer(&mut self.bytes, line).expect("a Vec takes every byte, and every key is a string");
+        serde_json::to_writer(&mut self.bytes, line)
+            .expect("a Vec takes every byte, and every key is a string");
         self.bytes.push(b'\n');
         self.lines += 1;
         if self.bytes.len() >= BUFFER_BYTES {
@@ -140,7 +142,9 @@ impl Buffer {
             return;
         }
         let lines = std::mem::replace(&mut self.bytes, Vec::with_capacity(BUFFER_BYTES + 1024));
-        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = queue.try_send(Message::Lines(lines)) {
+        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) =
+            queue.try_send(Message::Lines(lines))
+        {
             metrics::access_log_dropped(self.lines);
         }
         self.lines = 0;
@@ -175,7 +179,9 @@ impl Output {
         if let Output::File { path, .. } = self {
             match Output::file(path) {
                 Ok(fresh) => *self = fresh,
-                Err(e) => tracing::error!("access log {}: {e}; still writing to the old file", path.display()),
+                Err(e) => {
+                    tracing::error!("access log {}: {e}; still writing to the old file", path.display())
+                }
             }
         }
     }

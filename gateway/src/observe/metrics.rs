@@ -4,9 +4,9 @@
 //! policy names and closed enums, so that no caller can make a series.
 
 use crate::reject::Reject;
-use parking_lot::RwLock;
 use metrics::{Counter, Gauge, Histogram, Label};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use parking_lot::RwLock;
 use std::sync::{Arc, OnceLock};
 
 /// One row of the table.
@@ -171,8 +171,7 @@ pub enum UpstreamError {
 }
 
 impl UpstreamError {
-    const ALL: [UpstreamError; 5] =
-        [Self::Connect, Self::Tls, Self::Reset, Self::Timeout, Self::Cut];
+    const ALL: [UpstreamError; 5] = [Self::Connect, Self::Tls, Self::Reset, Self::Timeout, Self::Cut];
 
     /// The label's value.
     pub fn name(self) -> &'static str {

@@ -2,8 +2,8 @@
 
 use super::problem::quoted;
 use crate::upstream::{BackendSpec, TlsSpec};
-use std::sync::Arc;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 /// Why a url is no backend.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -112,7 +112,12 @@ fn name(exchange: &mut Exchange, route: &Route, claim: Option<&Claim>) -> u64 {
     exchange.caller.as_ref().map_or(route.caps.body_max, |caller| caller.body_max.min(route.caps.body_max))
 }
 
-fn verify(exchange: &mut Exchange, route: &Route, signed: Signed, held: &Held) -> Result<auth::Verified, Reject> {
+fn verify(
+    exchange: &mut Exchange,
+    route: &Route,
+    signed: Signed,
+    held: &Held,
+) -> Result<auth::Verified, Reject> {
     let digest = signed.digest().of(&held.bytes);
     let verified = signed.verify(&digest, exchange.began)?;
     let caller = exchange.policy.caller(verified.caller).clone();

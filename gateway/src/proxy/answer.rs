@@ -93,7 +93,9 @@ impl Source {
         exchange.completed();
         if let Source::Upstream { progress, sender, .. } = self {
             exchange.bytes_in = progress.bytes.get();
-            if let (true, Some(sender), Some(backend)) = (progress.complete.get(), sender.take(), &exchange.backend) {
+            if let (true, Some(sender), Some(backend)) =
+                (progress.complete.get(), sender.take(), &exchange.backend)
+            {
                 let worker = &exchange.connection.worker;
                 worker.idle.put(backend.id, sender, worker.deadlines.now_ms());
             }
@@ -111,7 +113,11 @@ impl Answer {
         match Pin::new(body).poll_frame(cx) {
             Poll::Pending => {
                 if let Some(late) = exchange.deadline.expired() {
-                    exchange.cut(if late == Waiting::Total { "longer than `total`" } else { "silent for longer than `idle`" });
+                    exchange.cut(if late == Waiting::Total {
+                        "longer than `total`"
+                    } else {
+                        "silent for longer than `idle`"
+                    });
                     return Poll::Ready(Some(Err(std::io::Error::other("the upstream fell silent"))));
                 }
                 exchange.deadline.keep_waiting_for(Waiting::Idle, route.timeouts.idle);
@@ -143,7 +149,10 @@ impl Body for Answer {
     type Data = Bytes;
     type Error = std::io::Error;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let this = self.get_mut();
         match &mut this.source {
             Source::Refusal(body) => {

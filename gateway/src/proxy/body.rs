@@ -138,7 +138,12 @@ pub enum Stop {
 
 impl Upload {
     /// Lets `body` pass, up to `cap` bytes; afterwards the wait for the answer begins.
-    pub fn passing(exchange: &Exchange, body: Incoming, cap: u64, first_byte: Duration) -> (Upload, Rc<Progress>) {
+    pub fn passing(
+        exchange: &Exchange,
+        body: Incoming,
+        cap: u64,
+        first_byte: Duration,
+    ) -> (Upload, Rc<Progress>) {
         let progress = Rc::new(Progress::default());
         if body.is_end_stream() {
             progress.complete.set(true);
@@ -166,7 +171,10 @@ impl Body for Upload {
     type Data = Bytes;
     type Error = std::io::Error;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         match self.get_mut() {
             // Taken out of the budget only when it has left for the socket's buffer.
             Upload::Held(held) => Poll::Ready(held.take().map(|held| Ok(Frame::data(held.bytes)))),

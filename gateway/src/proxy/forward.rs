@@ -30,7 +30,11 @@ pub struct Received {
 ///
 /// # Errors
 /// No backend, no connection, no answer, none in time; or the request's body turned out to be bad.
-pub async fn forward(exchange: &mut Exchange, mut head: Parts, admitted: Admitted) -> Result<Received, Reject> {
+pub async fn forward(
+    exchange: &mut Exchange,
+    mut head: Parts,
+    admitted: Admitted,
+) -> Result<Received, Reject> {
     let route = exchange.route.clone().expect("admit found a route");
     let backend = route.pool.pick(exchange.connection.worker.turn()).ok_or(Reject::NoBackend)?.clone();
     exchange.backend = Some(backend.clone());
@@ -208,12 +212,8 @@ fn explain(route: &Route, progress: &Progress, exchange: &Exchange, failure: Fai
         None => {}
     }
     let (kind, reject) = match failure {
-        Failure::Connect(error) => {
-            (error.kind(), Reject::Unreachable { detail: error.to_string() })
-        }
-        Failure::Http(error) => {
-            (UpstreamError::Reset, Reject::UpstreamReset { detail: describe(&error) })
-        }
+        Failure::Connect(error) => (error.kind(), Reject::Unreachable { detail: error.to_string() }),
+        Failure::Http(error) => (UpstreamError::Reset, Reject::UpstreamReset { detail: describe(&error) }),
         Failure::Late(waiting) => {
             let reject = Reject::late(waiting);
             if !reject.blames_upstream() {
@@ -241,7 +241,9 @@ mod tests {
     #[test]
     fn every_spelling_of_a_reserved_header_is_reserved() {
         let ours = HeaderName::from_static("x-account");
-        for name in ["x-account", "x_account", "X-Account", "X_ACCOUNT", "x-modelarts-user-id", "x_modelarts-user_id"] {
+        for name in
+            ["x-account", "x_account", "X-Account", "X_ACCOUNT", "x-modelarts-user-id", "x_modelarts-user_id"]
+        {
             assert!(is_reserved(&name.parse().unwrap(), Some(&ours)), "{name}");
         }
         for name in ["x-accounts", "account", "x-modelarts-user"] {

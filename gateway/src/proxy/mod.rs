@@ -14,8 +14,8 @@ mod forward;
 mod answer;
 mod finish;
 
-pub mod deadline;
 mod address;
+pub mod deadline;
 mod worker;
 
 pub use answer::Answer;

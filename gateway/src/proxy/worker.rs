@@ -2,8 +2,8 @@
 //! thread: cells and `Rc`, no locks.
 
 use super::deadline::{Deadlines, Task};
-use crate::limit::Guard;
 use crate::clock;
+use crate::limit::Guard;
 use crate::observe::access_log::{Buffer, Line, Stamp};
 use crate::observe::metrics::{ListenerMetrics, ServerMetrics};
 use crate::policy;
@@ -121,14 +121,7 @@ pub struct Connection {
 impl Connection {
     /// A connection without requests.
     pub fn new(worker: Rc<Worker>, listener: Rc<Listener>, peer: SocketAddr, http2: bool) -> Connection {
-        Connection {
-            worker,
-            listener,
-            peer,
-            http2,
-            task: Rc::default(),
-            in_flight: Cell::new(0),
-        }
+        Connection { worker, listener, peer, http2, task: Rc::default(), in_flight: Cell::new(0) }
     }
 
     /// Requests between head and last byte.

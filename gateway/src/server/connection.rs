@@ -1,8 +1,8 @@
 //! One connection: handshake, HTTP/1.1 or HTTP/2, the deadlines between requests, and a close that loses
 //! no answer.
 
-use super::framing::{Framing, FramingCaps, HeadGate};
 use super::Stage;
+use super::framing::{Framing, FramingCaps, HeadGate};
 use crate::observe::metrics;
 use crate::proxy::deadline::{Deadline, Waiting};
 use crate::proxy::{Connection, Listener, Worker, serve as serve_request};
@@ -77,7 +77,9 @@ where
     };
     let mut http = http1::Builder::new();
     // The gate has held the head to its own, stricter caps.
-    http.max_headers(heads.lines_max + 1).max_header_size(heads.bytes_max + 1024).max_buf_size(buffer(heads.bytes_max));
+    http.max_headers(heads.lines_max + 1)
+        .max_header_size(heads.bytes_max + 1024)
+        .max_buf_size(buffer(heads.bytes_max));
     let mut http = http.serve_connection(TokioIo::new(gate), service);
 
     let mut life = Life::new(&connection, stage);
@@ -272,7 +274,8 @@ impl Refused {
             "error_code": "APIG.0201", "error_msg": message, "request_id": id,
         })
         .to_string();
-        let phrase = http::StatusCode::from_u16(status).ok().and_then(|s| s.canonical_reason()).unwrap_or_default();
+        let phrase =
+            http::StatusCode::from_u16(status).ok().and_then(|s| s.canonical_reason()).unwrap_or_default();
         format!(
             "HTTP/1.1 {status} {phrase}\r\ncontent-type: application/json\r\nx-request-id: {id}\r\n\
              content-length: {}\r\nconnection: close\r\n\r\n{body}",

@@ -99,7 +99,12 @@ pub fn run(settings: Settings, addresses: Option<&Path>) -> Result<ExitCode, Sta
 }
 
 /// Says where it listens, on standard error and in a file for whoever started it.
-fn announce(listeners: &[Bound], admin: SocketAddr, shared: &Shared, file: Option<&Path>) -> Result<(), String> {
+fn announce(
+    listeners: &[Bound],
+    admin: SocketAddr,
+    shared: &Shared,
+    file: Option<&Path>,
+) -> Result<(), String> {
     for bound in listeners {
         let scheme = if bound.listener.tls { "https" } else { "http" };
         tracing::info!("{} on {scheme}://{}", bound.listener.name, bound.address);

@@ -117,9 +117,12 @@ impl ResolvesServerCert for Certificates {
 impl Set {
     fn load(directory: &Path) -> Result<Set, String> {
         let mend = "`pangu-gateway dev-certs DIRECTORY` makes a pair for development";
-        let entries = std::fs::read_dir(directory).map_err(|e| format!("{}: {e}; {mend}", directory.display()))?;
-        let mut certificates: Vec<PathBuf> =
-            entries.filter_map(|entry| entry.ok().map(|e| e.path())).filter(|p| has_extension(p, "crt")).collect();
+        let entries =
+            std::fs::read_dir(directory).map_err(|e| format!("{}: {e}; {mend}", directory.display()))?;
+        let mut certificates: Vec<PathBuf> = entries
+            .filter_map(|entry| entry.ok().map(|e| e.path()))
+            .filter(|p| has_extension(p, "crt"))
+            .collect();
         certificates.retain(|path| path.file_name().is_none_or(|name| name != CA_FILE));
         certificates.sort();
         let mut set: Option<Set> = None;
@@ -160,7 +163,8 @@ fn has_extension(path: &Path, extension: &str) -> bool {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {
-    std::fs::read(path).map_err(|e| format!("{}: {e}; every NAME.crt needs a NAME.key beside it", path.display()))
+    std::fs::read(path)
+        .map_err(|e| format!("{}: {e}; every NAME.crt needs a NAME.key beside it", path.display()))
 }
 
 /// Never echoes what the files hold.
@@ -173,11 +177,16 @@ fn pair(path: &Path, chain: &[u8], key_path: &Path, key: &[u8]) -> Result<Arc<Ce
     }
     let key = PrivateKeyDer::from_pem_slice(key)
         .map_err(|_| format!("{}: holds no PEM private key", key_path.display()))?;
-    let key = aws_lc_rs::sign::any_supported_type(&key)
-        .map_err(|_| format!("{}: not a private key of a supported kind (RSA, ECDSA, Ed25519)", key_path.display()))?;
+    let key = aws_lc_rs::sign::any_supported_type(&key).map_err(|_| {
+        format!("{}: not a private key of a supported kind (RSA, ECDSA, Ed25519)", key_path.display())
+    })?;
     let pair = CertifiedKey::new(chain, key);
     pair.keys_match().map_err(|_| {
-        format!("{} does not match {}: replace both files with one issued pair", key_path.display(), path.display())
+        format!(
+            "{} does not match {}: replace both files with one issued pair",
+            key_path.display(),
+            path.display()
+        )
     })?;
     Ok(Arc::new(pair))
 }

@@ -1,9 +1,9 @@
 //! One worker: a thread, its runtime, its share of every listener's connections.
 
+use super::Stage;
 use super::connection;
 use super::listener::Bound;
 use super::tls::Certificates;
-use super::Stage;
 use crate::clock;
 use crate::observe::access_log::{Buffer, Sink};
 use crate::observe::log::Sampled;
@@ -168,14 +168,18 @@ struct Port {
 
 async fn accept(port: Rc<Port>, socket: TcpListener) {
     let refused = Sampled::default();
-    let socket = tokio::net::TcpListener::from_std(socket).expect("a bound, non-blocking socket in a runtime");
+    let socket =
+        tokio::net::TcpListener::from_std(socket).expect("a bound, non-blocking socket in a runtime");
     loop {
         match socket.accept().await {
             Ok((stream, peer)) => port.clone().take(stream, peer),
             Err(error) => {
                 if let Some(times) = refused.due() {
-                    tracing::error!("accept on `{}` failed {times} times: {error}; raise the limit of open files \
-                                     (`ulimit -n`, LimitNOFILE) or lower `connections.max`", port.listener.name);
+                    tracing::error!(
+                        "accept on `{}` failed {times} times: {error}; raise the limit of open files \
+                                     (`ulimit -n`, LimitNOFILE) or lower `connections.max`",
+                        port.listener.name
+                    );
                 }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
@@ -201,7 +205,8 @@ impl Port {
             let port = &counted.port;
             if stream.set_nodelay(true).is_ok() {
                 let (worker, listener) = (port.worker.clone(), port.listener.clone());
-                connection::serve(worker, listener, port.tls.as_ref(), port.stage.clone(), stream, peer).await;
+                connection::serve(worker, listener, port.tls.as_ref(), port.stage.clone(), stream, peer)
+                    .await;
             }
         });
     }

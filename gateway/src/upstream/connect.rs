@@ -52,7 +52,8 @@ pub async fn dial(backend: &Backend, within: Duration) -> Result<Sender, Connect
 }
 
 async fn open(backend: &Backend) -> Result<Sender, ConnectError> {
-    let tcp = TcpStream::connect((&*backend.spec.host, backend.spec.port)).await.map_err(ConnectError::Tcp)?;
+    let tcp =
+        TcpStream::connect((&*backend.spec.host, backend.spec.port)).await.map_err(ConnectError::Tcp)?;
     tcp.set_nodelay(true).map_err(ConnectError::Tcp)?;
     match &backend.tls {
         None => drive(tcp).await,
@@ -108,8 +109,10 @@ impl Trust {
             let mut roots = RootCertStore::empty();
             roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
             if roots.is_empty() {
-                tracing::warn!("this machine has no certificate authorities: https backends without `tls.ca` will \
-                                fail; install the package ca-certificates");
+                tracing::warn!(
+                    "this machine has no certificate authorities: https backends without `tls.ca` will \
+                                fail; install the package ca-certificates"
+                );
             }
             Trust::in_roots(roots)
         });

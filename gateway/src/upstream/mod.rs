@@ -62,7 +62,8 @@ impl Backend {
     /// One sentence: a name that is none, or authorities that cannot be read.
     pub fn new(spec: BackendSpec) -> Result<Backend, String> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        let bracketed = if spec.host.contains(':') { format!("[{}]", spec.host) } else { spec.host.to_string() };
+        let bracketed =
+            if spec.host.contains(':') { format!("[{}]", spec.host) } else { spec.host.to_string() };
         let default_port = if spec.tls.is_some() { 443 } else { 80 };
         let address = format!("{bracketed}:{}", spec.port);
         let host = if spec.port == default_port { &bracketed } else { &address };
