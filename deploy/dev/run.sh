@@ -8,8 +8,8 @@ http=127.0.0.1:8080 https=127.0.0.1:8443 admin=127.0.0.1:9900 mock=127.0.0.1:910
 programs=${CARGO_TARGET_DIR:-target}/release
 logs=.run
 
-# Throw-away secret of the development policy's AK/SK caller; never use it outside this machine.
-export PANGU_DEV_ALICE_SK=${PANGU_DEV_ALICE_SK:-dev-only-secret-of-alice}
+# Throw-away secrets of the development policy's AK/SK callers; never use them outside this machine.
+export PANGU_DEV_ALICE_SK=${PANGU_DEV_ALICE_SK:-dev-only-secret-of-alice} PANGU_DEV_BOB_SK=${PANGU_DEV_BOB_SK:-dev-only-secret-of-bob}
 
 main() {
     refuse_busy_ports
@@ -111,6 +111,6 @@ TEXT
 }
 
 # Credentials of the development policy (policies/): worthless anywhere else.
-api_key=dev-api-key app_code=dev-app-code bronze_key=dev-bronze-key
+api_key=dev-key-alice app_code=dev-appcode-alice bronze_key=dev-key-bob
 
 main

@@ -1,1 +1,254 @@
-//! Stub.
+//! 5. How we say no: one closed enum. A refusal that is not here cannot happen, and a new one does not
+//! compile until it has a status, a code and a sentence.
+//!
+//! The text for the caller helps the caller; what only the log may know is [`Reject::detail`]. The body
+//! speaks the dialect of the route: APIG's (`error_code`, `error_msg`, `request_id`), and on OpenAI routes
+//! (and where no route is known) that plus OpenAI's `error`, since its clients show nothing else.
+
+use crate::auth::{Denied, Kind};
+use crate::limit::Limited;
+use crate::limit::headers::{self as rate, RetryAfter};
+use crate::policy::Api;
+use crate::proxy::deadline::Waiting;
+use crate::route::Miss;
+use bytes::Bytes;
+use http::header::{self, HeaderName};
+use http::{HeaderValue, Response, StatusCode};
+use std::borrow::Cow;
+use std::time::Duration;
+
+/// Every way the gateway refuses a request.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Reject {
+    /// The path or host could be read in two ways.
+    #[error("{what}; send the path in its plain spelling")]
+    Ambiguous { what: &'static str },
+    /// Nothing here answers to it.
+    #[error("no route for this host and path; check the base URL and the path")]
+    NoRoute,
+    /// The path is known, the method is not.
+    #[error("this path does not take this method; allowed: {}", .allow.to_str().unwrap_or_default())]
+    Method { allow: HeaderValue },
+    /// Longer than the route's `caps.target_max`.
+    #[error("path and query are longer than {cap} bytes")]
+    TargetTooLong { cap: u32 },
+    /// More than the route's `caps.headers_max`.
+    #[error("more than {cap} header lines")]
+    TooManyHeaders { cap: u16 },
+    /// More than the route's `caps.head_max`.
+    #[error("headers are larger than {cap} bytes")]
+    HeadTooLarge { cap: u32 },
+    /// An `Expect` other than `100-continue`.
+    #[error("only `Expect: 100-continue` is understood")]
+    Expectation,
+    /// More requests from one address than the guard lets through.
+    #[error("too many requests from this address; slow down")]
+    Flood { wait: Duration },
+    /// Not known, or not proven.
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    /// Declared or counted.
+    #[error("the request body is larger than {cap} bytes, the most that this route and plan take")]
+    BodyTooLarge { cap: u64 },
+    /// Slower than the least rate.
+    #[error("the request body came too slowly")]
+    BodyTooSlow,
+    /// Ended before its end.
+    #[error("the request body broke off or was malformed")]
+    BodyBroken,
+    /// A limit has no room.
+    #[error(transparent)]
+    Limited(#[from] Limited),
+    /// No room to hold a body while its signature is checked.
+    #[error("the gateway is busy; try again in a moment")]
+    Overloaded,
+    /// The pool is empty.
+    #[error("no backend is available for this route")]
+    NoBackend,
+    /// No connection to the backend.
+    #[error("the model service cannot be reached")]
+    Unreachable { detail: String },
+    /// Broke off before its head.
+    #[error("the model service closed the connection without an answer")]
+    UpstreamReset { detail: String },
+    /// No head in time.
+    #[error("the model service did not begin to answer in time")]
+    FirstByteLate,
+    /// The route's `total` is over.
+    #[error("the request took longer than this route allows")]
+    TotalLate,
+}
+
+impl From<Miss> for Reject {
+    fn from(miss: Miss) -> Reject {
+        match miss {
+            Miss::Ambiguous { what } => Reject::Ambiguous { what },
+            Miss::NotFound => Reject::NoRoute,
+            Miss::Method { allow } => Reject::Method { allow },
+        }
+    }
+}
+
+impl Reject {
+    /// The refusal for whatever took too long.
+    pub fn late(waiting: Waiting) -> Reject {
+        match waiting {
+            Waiting::Body => Reject::BodyTooSlow,
+            Waiting::FirstByte | Waiting::Idle | Waiting::Nothing => Reject::FirstByteLate,
+            Waiting::Head | Waiting::KeepAlive | Waiting::Write | Waiting::Total => Reject::TotalLate,
+        }
+    }
+
+    /// Did the upstream fail, rather than the caller or the gateway?
+    pub fn blames_upstream(&self) -> bool {
+        self.status().is_server_error() && !matches!(self, Reject::Overloaded)
+    }
+
+    /// HTTP status.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Reject::Ambiguous { .. } | Reject::BodyBroken => StatusCode::BAD_REQUEST,
+            Reject::NoRoute => StatusCode::NOT_FOUND,
+            Reject::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Reject::TargetTooLong { .. } => StatusCode::URI_TOO_LONG,
+            Reject::TooManyHeaders { .. } | Reject::HeadTooLarge { .. } => {
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
+            }
+            Reject::Expectation => StatusCode::EXPECTATION_FAILED,
+            Reject::Denied(Denied::ReplayFull { .. }) => StatusCode::SERVICE_UNAVAILABLE,
+            Reject::Denied(_) => StatusCode::UNAUTHORIZED,
+            Reject::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Reject::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
+            Reject::Limited(_) | Reject::Flood { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Reject::Overloaded | Reject::NoBackend => StatusCode::SERVICE_UNAVAILABLE,
+            Reject::Unreachable { .. } | Reject::UpstreamReset { .. } => StatusCode::BAD_GATEWAY,
+            Reject::FirstByteLate | Reject::TotalLate => StatusCode::GATEWAY_TIMEOUT,
+        }
+    }
+
+    /// APIG's error code: the ones documented for API Gateway, with the meaning they have there.
+    pub fn apig(&self) -> &'static str {
+        match self {
+            Reject::NoRoute | Reject::Method { .. } => "APIG.0101",
+            Reject::Ambiguous { .. }
+            | Reject::TargetTooLong { .. }
+            | Reject::TooManyHeaders { .. }
+            | Reject::HeadTooLarge { .. }
+            | Reject::Expectation
+            | Reject::BodyTooLarge { .. }
+            | Reject::BodyTooSlow
+            | Reject::BodyBroken => "APIG.0201",
+            // APIG tells IAM credentials (access keys) from those of apps.
+            Reject::Denied(denied) => match denied.kind() {
+                Some(Kind::AkSk) | None => "APIG.0301",
+                Some(Kind::AppCode | Kind::ApiKey) => "APIG.0303",
+            },
+            Reject::Limited(_) | Reject::Flood { .. } => "APIG.0308",
+            Reject::Overloaded
+            | Reject::NoBackend
+            | Reject::Unreachable { .. }
+            | Reject::UpstreamReset { .. } => "APIG.0202",
+            Reject::FirstByteLate | Reject::TotalLate => "APIG.0203",
+        }
+    }
+
+    /// A word for metrics and logs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Reject::Ambiguous { .. } => "ambiguous_path",
+            Reject::NoRoute => "no_route",
+            Reject::Method { .. } => "method",
+            Reject::TargetTooLong { .. } => "target_too_long",
+            Reject::TooManyHeaders { .. } => "too_many_headers",
+            Reject::HeadTooLarge { .. } => "head_too_large",
+            Reject::Expectation => "expectation",
+            Reject::Flood { .. } => "flood",
+            Reject::Denied(denied) => denied.reason(),
+            Reject::BodyTooLarge { .. } => "body_too_large",
+            Reject::BodyTooSlow => "body_too_slow",
+            Reject::BodyBroken => "body_broken",
+            Reject::Limited(_) => "limited",
+            Reject::Overloaded => "overloaded",
+            Reject::NoBackend => "no_backend",
+            Reject::Unreachable { .. } => "unreachable",
+            Reject::UpstreamReset { .. } => "upstream_reset",
+            Reject::FirstByteLate => "first_byte_late",
+            Reject::TotalLate => "total_late",
+        }
+    }
+
+    /// What the log may know and the caller may not.
+    pub fn detail(&self) -> Option<Cow<'static, str>> {
+        match self {
+            Reject::Limited(limited) => Some(limited.standing.limit.to_string().into()),
+            Reject::Unreachable { detail } | Reject::UpstreamReset { detail } => Some(detail.clone().into()),
+            _ => None,
+        }
+    }
+
+    /// `type` and `code` of OpenAI's error object; its clients choose the exception by status and show
+    /// the message.
+    fn openai(&self) -> (&'static str, &'static str) {
+        match self {
+            Reject::Denied(_) if !self.status().is_server_error() => {
+                ("authentication_error", "invalid_api_key")
+            }
+            Reject::Limited(_) | Reject::Flood { .. } => ("requests", "rate_limit_exceeded"),
+            _ if self.status().is_server_error() => ("server_error", self.code()),
+            _ => ("invalid_request_error", self.code()),
+        }
+    }
+
+    /// The whole answer. `spread` moves `Retry-After` so that those refused together do not return
+    /// together; any number that differs from request to request will do.
+    pub fn render(&self, api: Option<Api>, request_id: &HeaderValue, spread: u16) -> Response<Bytes> {
+        let body = self.body(api, request_id.to_str().unwrap_or_default());
+        let mut answer = Response::new(Bytes::from(body));
+        *answer.status_mut() = self.status();
+        let headers = answer.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(HeaderName::from_static("x-request-id"), request_id.clone());
+        match self {
+            Reject::Limited(limited) => rate::refused(limited, spread, headers),
+            Reject::Flood { wait } => RetryAfter::new(*wait, spread).put(headers),
+            Reject::Overloaded | Reject::NoBackend => RetryAfter::new(BUSY, spread).put(headers),
+            Reject::Denied(denied) => {
+                if let Some(wait) = denied.retry_after() {
+                    RetryAfter::new(wait, spread).put(headers);
+                }
+                if self.status() == StatusCode::UNAUTHORIZED {
+                    // RFC 9110 section 15.5.2: a 401 names a way in.
+                    headers.insert(
+                        header::WWW_AUTHENTICATE,
+                        HeaderValue::from_static("SDK-HMAC-SHA256, Bearer"),
+                    );
+                }
+            }
+            Reject::Method { allow } => {
+                headers.insert(header::ALLOW, allow.clone());
+            }
+            _ => {}
+        }
+        answer
+    }
+
+    fn body(&self, api: Option<Api>, request_id: &str) -> Vec<u8> {
+        let message = self.to_string();
+        let apig = self.apig();
+        let plain = serde_json::json!({"error_code": apig, "error_msg": message, "request_id": request_id});
+        let body = match api {
+            Some(Api::Pangu | Api::ModelArts | Api::Plain) => plain,
+            Some(Api::OpenAi) | None => {
+                let (kind, code) = self.openai();
+                serde_json::json!({
+                    "error": {"message": message, "type": kind, "code": code, "param": null},
+                    "error_code": apig, "error_msg": message, "request_id": request_id,
+                })
+            }
+        };
+        serde_json::to_vec(&body).expect("strings make JSON")
+    }
+}
+
+/// When to try again what failed for want of room or of backends: nobody can know, so soon.
+const BUSY: Duration = Duration::from_secs(1);

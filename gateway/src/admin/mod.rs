@@ -1,1 +1,186 @@
-//! Stub.
+//! Operators' API, on a listener of its own: health, metrics, policy, levels. No caller reaches it, and it
+//! answers also when every data port is full.
+//!
+//! | path | answer |
+//! | --- | --- |
+//! | `/livez` | 200 while the process runs |
+//! | `/readyz` | 200 while callers are welcome, 503 while draining |
+//! | `/metrics` | Prometheus text |
+//! | `/policy` | version, digest and problems of the policy, as JSON |
+//! | `/limits?tenant=NAME` | every level of a tenant now, as JSON |
+
+use crate::clock::Now;
+use crate::observe::metrics;
+use crate::policy::Store;
+use crate::server::{Certificates, Stage};
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, header};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use metrics_exporter_prometheus::PrometheusHandle;
+use serde_json::json;
+use std::convert::Infallible;
+use std::net::TcpListener;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use subtle::ConstantTimeEq;
+use tokio::sync::watch;
+
+/// The recorder must be emptied into its histograms also when nobody scrapes.
+const UPKEEP: Duration = Duration::from_secs(1);
+/// Operators' connections at once.
+const CONNECTIONS_MAX: usize = 64;
+
+/// What the pages show.
+pub struct Page {
+    /// The policy in force.
+    pub policy: Arc<Store>,
+    /// The certificates in force, if any.
+    pub certificates: Option<Arc<Certificates>>,
+    /// Behind all metrics.
+    pub recorder: PrometheusHandle,
+    /// Where the life of the server stands.
+    pub stage: watch::Receiver<Stage>,
+    /// Every request must show it, if there is one.
+    pub token: Option<Token>,
+}
+
+/// The operators' bearer token. Has no `Debug`.
+pub struct Token(Vec<u8>);
+
+/// Reads the token's file.
+///
+/// # Errors
+/// One sentence that names the file.
+pub fn read_token(file: Option<&Path>) -> Result<Option<Token>, String> {
+    let Some(file) = file else { return Ok(None) };
+    let text = std::fs::read(file).map_err(|e| format!("admin.token_file {}: {e}", file.display()))?;
+    let token = text.trim_ascii().to_vec();
+    if token.len() < 16 {
+        return Err(format!(
+            "admin.token_file {}: shorter than 16 characters; make a longer token",
+            file.display()
+        ));
+    }
+    Ok(Some(Token(token)))
+}
+
+/// Serves operators until the runtime ends.
+///
+/// # Errors
+/// If the socket does not fit the runtime.
+pub fn serve(socket: TcpListener, page: Page) -> Result<impl Future<Output = ()> + Send, String> {
+    let socket = tokio::net::TcpListener::from_std(socket).map_err(|e| format!("admin listener: {e}"))?;
+    let page = Arc::new(page);
+    let recorder = page.recorder.clone();
+    Ok(async move {
+        tokio::spawn(async move {
+            let mut interval = tokio::time::interval(UPKEEP);
+            loop {
+                interval.tick().await;
+                recorder.run_upkeep();
+            }
+        });
+        let places = Arc::new(tokio::sync::Semaphore::new(CONNECTIONS_MAX));
+        loop {
+            let Ok(place) = places.clone().acquire_owned().await else { return };
+            let Ok((stream, _)) = socket.accept().await else {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            };
+            let page = page.clone();
+            let service = service_fn(move |request: Request<Incoming>| {
+                let answer = page.answer(&request);
+                async move { Ok::<_, Infallible>(answer) }
+            });
+            tokio::spawn(async move {
+                let mut http = http1::Builder::new();
+                http.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(10));
+                let _ = http.serve_connection(TokioIo::new(stream), service).await;
+                drop(place);
+            });
+        }
+    })
+}
+
+impl Page {
+    fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
+        if !self.may_read(request) {
+            return text(StatusCode::UNAUTHORIZED, "show the admin token: Authorization: Bearer ...\n");
+        }
+        if request.method() != Method::GET && request.method() != Method::HEAD {
+            return text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n");
+        }
+        match request.uri().path() {
+            "/livez" => text(StatusCode::OK, "ok\n"),
+            "/readyz" => self.ready(),
+            "/metrics" => self.metrics(),
+            "/policy" => json_page(&self.policy.status()),
+            "/limits" => self.limits(request.uri().query().unwrap_or_default()),
+            "/" => text(StatusCode::OK, "/livez /readyz /metrics /policy /limits?tenant=NAME\n"),
+            _ => text(StatusCode::NOT_FOUND, "see /\n"),
+        }
+    }
+
+    /// Health is for whoever supervises the process, who has no token.
+    fn may_read<B>(&self, request: &Request<B>) -> bool {
+        let Some(Token(token)) = &self.token else { return true };
+        if matches!(request.uri().path(), "/livez" | "/readyz") {
+            return true;
+        }
+        let shown = request.headers().get(header::AUTHORIZATION).map_or(&b""[..], |value| value.as_bytes());
+        shown.strip_prefix(b"Bearer ").is_some_and(|shown| shown.ct_eq(token).into())
+    }
+
+    fn ready(&self) -> Response<Full<Bytes>> {
+        match *self.stage.borrow() {
+            Stage::Serving => text(StatusCode::OK, "ok\n"),
+            Stage::Draining => text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
+        }
+    }
+
+    fn metrics(&self) -> Response<Full<Bytes>> {
+        let gauges = self.policy.live().limits.gauges();
+        metrics::set_policy(&self.policy.status(), &gauges);
+        if let Some(certificates) = &self.certificates {
+            let count = |n: &std::sync::atomic::AtomicU64| n.load(Ordering::Relaxed);
+            metrics::set_certificates(count(&certificates.reloads), count(&certificates.failures));
+        }
+        text(StatusCode::OK, self.recorder.render())
+    }
+
+    fn limits(&self, query: &str) -> Response<Full<Bytes>> {
+        let Some(tenant) = query.split('&').find_map(|pair| pair.strip_prefix("tenant=")) else {
+            return text(StatusCode::BAD_REQUEST, "name a tenant: /limits?tenant=NAME\n");
+        };
+        match self.policy.live().limits.tenant_state(tenant, Now::read()) {
+            Some(levels) => json_page(&levels),
+            None => json_status(StatusCode::NOT_FOUND, &json!({"error": "no such tenant in the policy"})),
+        }
+    }
+}
+
+fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    typed(status, "text/plain; charset=utf-8", body.into())
+}
+
+fn json_page(value: &impl serde::Serialize) -> Response<Full<Bytes>> {
+    json_status(StatusCode::OK, value)
+}
+
+fn json_status(status: StatusCode, value: &impl serde::Serialize) -> Response<Full<Bytes>> {
+    let body = serde_json::to_vec_pretty(value).expect("these types have string keys");
+    typed(status, "application/json", body.into())
+}
+
+fn typed(status: StatusCode, kind: &'static str, body: Bytes) -> Response<Full<Bytes>> {
+    let mut answer = Response::new(Full::new(body));
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(kind));
+    answer
+}

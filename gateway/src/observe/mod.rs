@@ -1,1 +1,5 @@
-//! Stub.
+//! What operators see: metrics, the access log, the gateway's own log.
+
+pub mod access_log;
+pub mod log;
+pub mod metrics;

@@ -3,6 +3,7 @@
 use crate::auth;
 use crate::ids::{CallerId, RouteId};
 use crate::limit;
+use crate::observe::metrics::RouteMetrics;
 use crate::route::Table;
 use crate::upstream::Pool;
 use std::sync::Arc;
@@ -49,6 +50,8 @@ pub struct Route {
     pub pool: Arc<Pool>,
     pub caps: Caps,
     pub timeouts: Timeouts,
+    /// Counts its requests.
+    pub metrics: RouteMetrics,
     /// Levels of the limits written at this route.
     pub limits: Arc<limit::Route>,
     /// `x-ratelimit-*` on every answer, not only on refusals.

@@ -1,1 +1,47 @@
-//! Stub.
+//! The data plane: the walk of one request, top to bottom.
+//!
+//! [`serve`] is called by the HTTP server for each request and always gives an answer. What it asks, in
+//! order, stands in [`admit`]; where the request goes and what it carries in [`forward`]; how the answer
+//! comes back in [`answer`]; what is left behind, whatever happened, in [`finish`].
+//!
+//! *Costs.* One snapshot, one reading of the clocks, one decision of the limiter. No lock is held across
+//! an await, and nothing here reads a file.
+
+mod admit;
+mod body;
+mod forward;
+
+mod answer;
+mod finish;
+
+mod address;
+pub mod deadline;
+mod worker;
+
+pub use answer::Answer;
+pub use body::Upload;
+pub use worker::{Budget, Connection, Listener, Shared, Worker};
+
+use finish::Exchange;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use std::rc::Rc;
+
+/// Serves one request: an upstream's answer, or a refusal that says why.
+pub async fn serve(connection: Rc<Connection>, request: Request<Incoming>) -> Response<Answer> {
+    let mut exchange = Box::new(Exchange::begin(&connection, request.method(), request.uri()));
+    exchange.address = address::of_caller(&connection, request.headers());
+    match walk(&mut exchange, request).await {
+        Ok(received) => answer::pass_on(exchange, received),
+        Err(reject) => answer::refuse(exchange, &reject),
+    }
+}
+
+async fn walk(
+    exchange: &mut Exchange,
+    request: Request<Incoming>,
+) -> Result<forward::Received, crate::reject::Reject> {
+    let (head, body) = request.into_parts();
+    let admitted = admit::admit(exchange, &head, body).await?;
+    forward::forward(exchange, head, admitted).await
+}

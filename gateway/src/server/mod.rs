@@ -1,1 +1,156 @@
-//! Stub.
+//! Before a request: listeners, workers, TLS, connections; and the order in which all of it ends.
+//!
+//! N workers, each a thread with its own runtime, its own accept queue on every listener (SO_REUSEPORT)
+//! and its own upstream connections, so that a request never meets a lock or another thread. One further
+//! thread, the caller of [`run`], has a runtime for what is not a request: reloads, admin, signals.
+//!
+//! *Start.* Everything that can be wrong is found before the first worker starts: policy, certificates,
+//! addresses. *End.* The first SIGTERM or SIGINT closes the listeners and lets open requests finish, at
+//! most `timeouts.drain` long; a second one ends at once.
+
+mod connection;
+pub mod framing;
+mod listener;
+mod tls;
+mod worker;
+
+use crate::admin;
+use crate::limit::Guard;
+use crate::observe::access_log::Sink;
+use crate::observe::metrics::{self, ServerMetrics};
+use crate::policy::{self, Problem};
+use crate::proxy::{Budget, Shared};
+use crate::settings::Settings;
+use listener::Bound;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+pub use tls::Certificates;
+
+/// Where the life of the server stands; workers follow it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// Callers are welcome.
+    Serving,
+    /// Open requests finish; nobody new comes in.
+    Draining,
+}
+
+/// Why the gateway did not start: problems in its files, or one sentence.
+#[derive(Debug)]
+pub enum StartError {
+    /// The policy directory.
+    Policy(Vec<Problem>),
+    /// Anything else.
+    Other(String),
+}
+
+impl From<String> for StartError {
+    fn from(what: String) -> StartError {
+        StartError::Other(what)
+    }
+}
+
+/// Runs the gateway until a signal ends it. `addresses`: a file to write the bound addresses to, as JSON,
+/// once everything listens.
+///
+/// # Errors
+/// [`StartError`], before any caller was let in.
+pub fn run(settings: Settings, addresses: Option<&Path>) -> Result<ExitCode, StartError> {
+    let recorder = metrics::install()?;
+    let policy = policy::Store::open(settings.policies.clone()).map_err(StartError::Policy)?;
+    let certificates = tls::open(&settings)?;
+    let listeners = listener::bind_all(&settings)?;
+    let admin_socket = listener::bind_admin(settings.admin.address)?;
+    let admin_address = admin_socket.local_addr().map_err(|e| format!("admin listener: {e}"))?;
+    let admin_token = admin::read_token(settings.admin.token_file.as_deref())?;
+    let log = Sink::open(&settings.access_log)?;
+
+    let shared = Arc::new(Shared {
+        guard: Guard::default(),
+        metrics: ServerMetrics::default(),
+        buffers: Budget::new(settings.buffered_bodies_max),
+        policy: policy.clone(),
+        settings,
+    });
+    let (stage, follow) = watch::channel(Stage::Serving);
+    let workers = worker::start(&shared, &listeners, certificates.as_ref(), log.as_ref(), &follow)?;
+    let _watching_policy = policy.watch();
+    let _watching_certificates = certificates.as_ref().map(|certificates| certificates.watch());
+
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| format!("runtime: {e}"))?;
+    let exit = runtime.block_on(async {
+        let page = admin::Page { policy, certificates, recorder, stage: follow, token: admin_token };
+        tokio::spawn(admin::serve(admin_socket, page)?);
+        announce(&listeners, admin_address, &shared, addresses)?;
+        Ok(until_ended(&stage, log.as_ref(), workers).await)
+    });
+    if let Some(log) = log {
+        log.close();
+    }
+    exit
+}
+
+/// Says where it listens, on standard error and in a file for whoever started it.
+fn announce(
+    listeners: &[Bound],
+    admin: SocketAddr,
+    shared: &Shared,
+    file: Option<&Path>,
+) -> Result<(), String> {
+    for bound in listeners {
+        let scheme = if bound.listener.tls { "https" } else { "http" };
+        tracing::info!("{} on {scheme}://{}", bound.listener.name, bound.address);
+    }
+    tracing::info!("admin on http://{admin}");
+    let status = shared.policy.status();
+    tracing::info!("policy {} ({}), {} workers", status.version, status.digest, shared.settings.workers());
+    let Some(file) = file else { return Ok(()) };
+    let of_kind = |tls| -> Vec<String> {
+        listeners.iter().filter(|b| b.listener.tls == tls).map(|b| b.address.to_string()).collect()
+    };
+    let text = serde_json::json!({
+        "http": of_kind(false), "https": of_kind(true), "admin": admin.to_string(),
+    });
+    // Renamed into place: whoever waits for the file never reads half of it.
+    let draft = file.with_extension("draft");
+    std::fs::write(&draft, text.to_string())
+        .and_then(|()| std::fs::rename(&draft, file))
+        .map_err(|e| format!("{}: {e}", file.display()))
+}
+
+/// Waits for signals, then for the workers.
+async fn until_ended(stage: &watch::Sender<Stage>, log: Option<&Sink>, workers: worker::Workers) -> ExitCode {
+    let listen = |kind| signal(kind).expect("a signal handler can be installed once the runtime runs");
+    let mut terminate = listen(SignalKind::terminate());
+    let mut interrupt = listen(SignalKind::interrupt());
+    let mut hang_up = listen(SignalKind::hangup());
+    let mut ended = std::pin::pin!(workers.ended());
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            _ = hang_up.recv() => {
+                if let Some(log) = log { log.reopen() }
+                continue;
+            }
+            cut = &mut ended => {
+                tracing::info!("ended; {cut} connections were cut");
+                return ExitCode::SUCCESS;
+            }
+        }
+        if *stage.borrow() == Stage::Draining {
+            tracing::warn!("second signal: ending at once");
+            return ExitCode::from(130);
+        }
+        tracing::info!("draining: open requests finish, new connections are refused");
+        stage.send_replace(Stage::Draining);
+    }
+}

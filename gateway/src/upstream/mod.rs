@@ -1,47 +1,158 @@
-//! 4. Where to? (contract)
+//! 4. Where to? Pools of backends, and the connections each worker keeps to them.
+//!
+//! Asked by [`proxy::forward`](crate::proxy) once the request is admitted. A [`Backend`] is shared by
+//! all snapshots that name it, so that a reload keeps its connections; [`connect`] opens new ones and
+//! [`idle`] keeps them, one set per worker, so that nothing on the walk takes a lock.
+//!
+//! *Not here.* Which headers go upstream and what a failure means for the caller (`proxy`, `reject`).
 
-use std::sync::Arc;
+mod connect;
+mod idle;
+mod select;
 
-/// One upstream address, shared by all snapshots that name it (pools keep their connections over reloads).
-#[derive(Debug)]
-pub struct Backend {
-    /// Unique for the life of the process: the key of each worker's idle connections.
-    pub id: u64,
-    pub spec: BackendSpec,
-}
+pub use connect::{ConnectError, Trust, dial};
+pub use idle::{Idle, Sender};
+pub use select::{Pool, PoolSpec};
+
+use http::{HeaderValue, uri::Authority};
+use parking_lot::Mutex;
+use rustls::pki_types::ServerName;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 /// What makes two backends the same one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct BackendSpec {
-    /// `https`?
-    pub tls: bool,
     /// Host as written: a name or an address, without brackets.
     pub host: Arc<str>,
+    /// TCP port.
     pub port: u16,
-    /// Base path put before every request path; empty or `/x` (no slash at the end).
+    /// Put before every request path: empty, or `/x` without a slash at the end.
     pub base_path: Arc<str>,
-    /// PEM file of the only authorities to trust; None: those of the machine.
-    pub ca_file: Option<Arc<std::path::Path>>,
-    /// Name the certificate must carry; None: `host`.
-    pub tls_name: Option<Arc<str>>,
+    /// How to know that it is the right one; `None`: plain HTTP.
+    pub tls: Option<TlsSpec>,
 }
 
-/// A named set of backends.
-#[derive(Debug)]
-pub struct Pool {
+/// How to know that a backend is the right one. Verification cannot be turned off.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct TlsSpec {
+    /// The only authorities to trust, as PEM; `None`: those of the machine. Part of the identity, so that
+    /// another CA never meets a warm connection.
+    pub ca_pem: Option<Arc<[u8]>>,
+    /// Name that the certificate must carry.
     pub name: Arc<str>,
-    /// With weights, 1 to 1000.
-    pub backends: Vec<(Arc<Backend>, u32)>,
-    pub connect_timeout: std::time::Duration,
+}
+
+/// One upstream address.
+pub struct Backend {
+    /// Unique for the life of the process: the key of each worker's idle connections.
+    pub id: u64,
+    /// What was configured.
+    pub spec: BackendSpec,
+    /// `host:port`, for `Host`.
+    pub host_header: HeaderValue,
+    /// `host:port`, for logs.
+    pub address: Arc<str>,
+    tls: Option<(Trust, ServerName<'static>)>,
+}
+
+impl Backend {
+    /// # Errors
+    /// One sentence: a name that is none, or authorities that cannot be read.
+    pub fn new(spec: BackendSpec) -> Result<Backend, String> {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let bracketed =
+            if spec.host.contains(':') { format!("[{}]", spec.host) } else { spec.host.to_string() };
+        let default_port = if spec.tls.is_some() { 443 } else { 80 };
+        let address = format!("{bracketed}:{}", spec.port);
+        let host = if spec.port == default_port { &bracketed } else { &address };
+        let host: Authority = host.parse().map_err(|_| format!("`{host}` is not a host name"))?;
+        let tls = match &spec.tls {
+            None => None,
+            Some(tls) => {
+                let name = ServerName::try_from(tls.name.to_string())
+                    .map_err(|_| format!("`{}` is not a name that a certificate can carry", tls.name))?;
+                Some((Trust::new(tls.ca_pem.as_deref())?, name))
+            }
+        };
+        Ok(Backend {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            host_header: HeaderValue::from_str(host.as_str()).expect("an authority is a header value"),
+            address: address.into(),
+            spec,
+            tls,
+        })
+    }
 }
 
 /// Backends that live across reloads; one per gateway.
 #[derive(Default)]
-pub struct Registry;
+pub struct Registry {
+    backends: Mutex<HashMap<BackendSpec, Weak<Backend>>>,
+}
 
 impl Registry {
     /// The backend with this spec: the one there is, or a new one.
-    pub fn backend(&self, _spec: BackendSpec) -> Arc<Backend> {
-        todo!()
+    ///
+    /// # Errors
+    /// As [`Backend::new`].
+    pub fn backend(&self, spec: BackendSpec) -> Result<Arc<Backend>, String> {
+        let mut backends = self.backends.lock();
+        if let Some(backend) = backends.get(&spec).and_then(Weak::upgrade) {
+            return Ok(backend);
+        }
+        backends.retain(|_, backend| backend.strong_count() > 0);
+        let backend = Arc::new(Backend::new(spec.clone())?);
+        backends.insert(spec, Arc::downgrade(&backend));
+        Ok(backend)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(host: &str, port: u16, tls: Option<TlsSpec>) -> BackendSpec {
+        BackendSpec { host: host.into(), port, base_path: "".into(), tls }
+    }
+
+    #[test]
+    fn a_backend_outlives_a_reload_and_goes_when_nobody_names_it() {
+        let registry = Registry::default();
+        let first = registry.backend(spec("10.0.0.1", 8080, None)).unwrap();
+        let again = registry.backend(spec("10.0.0.1", 8080, None)).unwrap();
+        assert!(Arc::ptr_eq(&first, &again));
+        let id = first.id;
+        drop((first, again));
+        assert_ne!(registry.backend(spec("10.0.0.1", 8080, None)).unwrap().id, id);
+        assert_eq!(registry.backends.lock().len(), 1);
+    }
+
+    #[test]
+    fn host_leaves_the_default_port_out() {
+        let tls = Some(TlsSpec { ca_pem: None, name: "a.example".into() });
+        assert_eq!(Backend::new(spec("a.example", 443, tls)).unwrap().host_header, "a.example");
+        assert_eq!(Backend::new(spec("::1", 8080, None)).unwrap().host_header, "[::1]:8080");
+        assert_eq!(Backend::new(spec("a.example", 443, None)).unwrap().host_header, "a.example:443");
+    }
+
+    #[test]
+    fn verification_cannot_be_lost_by_an_empty_name() {
+        let tls = Some(TlsSpec { ca_pem: None, name: "".into() });
+        assert!(Backend::new(spec("a.example", 443, tls)).is_err());
+    }
+
+    #[test]
+    fn another_authority_is_another_backend() {
+        let registry = Registry::default();
+        let with = |pem: Option<&str>| {
+            let ca_pem = pem.map(|p| Arc::from(p.as_bytes()));
+            registry.backend(spec("a.example", 443, Some(TlsSpec { ca_pem, name: "a.example".into() })))
+        };
+        let machine = with(None).unwrap();
+        let error = with(Some("not a certificate")).err().unwrap();
+        assert!(error.contains("certificate"), "{error}");
+        assert!(Arc::ptr_eq(&machine, &with(None).unwrap()));
     }
 }

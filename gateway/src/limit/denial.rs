@@ -1,0 +1,93 @@
+//! The last refusal, remembered: a caller that keeps knocking is refused without a lock.
+
+use super::Limited;
+use super::route::{Route, RouteKey};
+use super::users::UserIx;
+use arc_swap::ArcSwapOption;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// How long at most, so that one caller with a long wait does not keep the place from one who floods.
+const REMEMBERED_US_MAX: u64 = 1_000_000;
+
+/// One tenant's last refusal by a request limit.
+///
+/// Only time gives a request limit room, so what was refused stays refused until its wait is over; and while nobody
+/// else is admitted, by the tenant or on the route, the wait stays exact. It answers the same user on the same
+/// route only: another one may have a longer wait of its own, and a `Retry-After` that is too early is a lie.
+#[derive(Default)]
+pub(super) struct Denial {
+    /// Until when `last` holds; 0: forgotten. A filter that spares admissions the look at `last`.
+    until_us: AtomicU64,
+    last: ArcSwapOption<Refused>,
+}
+
+struct Refused {
+    user: UserIx,
+    route: RouteKey,
+    /// [`Route::admissions`] when it was refused.
+    admissions: u64,
+    until_us: u64,
+    free_us: u64,
+    full_us: u64,
+    limited: Limited,
+}
+
+impl Denial {
+    /// Hot path. The refusal that still holds for this caller. No lock, no allocation.
+    #[inline]
+    pub(super) fn recall(&self, user: UserIx, route: &Arc<Route>, now_us: u64) -> Option<Limited> {
+        if now_us >= self.until_us.load(Ordering::Acquire) {
+            return None;
+        }
+        let last = self.last.load();
+        let refused = last.as_ref().filter(|refused| {
+            now_us < refused.until_us
+                && (refused.user, refused.route) == (user, route.key())
+                && refused.admissions == route.admissions()
+        })?;
+        let mut limited = refused.limited.clone();
+        limited.retry_after = Duration::from_micros(refused.free_us - now_us);
+        limited.standing.reset = Duration::from_micros(refused.full_us.saturating_sub(now_us));
+        Some(limited)
+    }
+
+    /// Remembers a refusal, unless one still holds or a place may come free at any time. `admissions` are those of
+    /// the route when it refused. Call it under the tenant's lock, so that it cannot cross
+    /// [`forget`](Denial::forget).
+    pub(super) fn remember(
+        &self,
+        user: UserIx,
+        (route, admissions): (&Arc<Route>, u64),
+        limited: &Limited,
+        now_us: u64,
+    ) {
+        if limited.concurrent || now_us < self.until_us.load(Ordering::Relaxed) {
+            return;
+        }
+        let after = |wait: Duration| now_us.saturating_add(wait.as_micros() as u64);
+        let free_us = after(limited.retry_after);
+        let until_us = free_us.min(now_us.saturating_add(REMEMBERED_US_MAX));
+        let full_us = after(limited.standing.reset);
+        let (route, limited) = (route.key(), limited.clone());
+        self.last.store(Some(Arc::new(Refused {
+            user,
+            route,
+            admissions,
+            until_us,
+            free_us,
+            full_us,
+            limited,
+        })));
+        self.until_us.store(until_us, Ordering::Release);
+    }
+
+    /// Forgets it: an admission moved the tenant's levels, or a reload its limits. Call it under the tenant's lock.
+    #[inline]
+    pub(super) fn forget(&self) {
+        if self.until_us.load(Ordering::Relaxed) != 0 {
+            self.until_us.store(0, Ordering::Release);
+        }
+    }
+}

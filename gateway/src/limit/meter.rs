@@ -1,0 +1,113 @@
+//! The token bucket: a vessel that requests fill and time empties, in exact integers.
+//!
+//! *Bound.* Between any two moments `t1 <= t2` it admits at most `most + rate * (t2 - t1)`. "Never more
+//! than N in any minute" therefore needs `most + rate * 60 s <= N`, or a
+//! [sliding window](super::window::Sliding).
+//!
+//! *Holds.* What is admitted before its cost is known is held: it takes room, but does not flow out. Only
+//! what it really cost is charged, when it settles. A plain charge with a later refund would start to
+//! flow out at once, and a refund after that would be credited twice.
+//!
+//! *Arithmetic.* One request is `unit` scaled units and `leak` of them flow out per microsecond (see
+//! [`Quota`]). A full vessel is at most `2^63`, so a sum that saturates is above "full" as the true sum is,
+//! and a leak that saturates empties it as the true leak does: no decision depends on the saturation.
+
+use super::quota::Quota;
+
+/// How full one bucket is. Pure: it reads no clock, and nothing changes but by `charge`, `hold`, `settle`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Meter {
+    /// Scaled units spent and not yet flown out, as of `t_us`.
+    lvl: u64,
+    /// The latest moment this meter has seen; a clock that steps back gives no credit.
+    t_us: u64,
+    /// Requests (or tokens) admitted, with a cost not yet known.
+    held: u64,
+}
+
+impl Meter {
+    /// A meter with `used` already spent at `now_us`.
+    pub fn with_used(quota: &Quota, used: u64, now_us: u64) -> Meter {
+        Meter { lvl: used.saturating_mul(quota.unit), t_us: now_us, held: 0 }
+    }
+
+    /// Does `cost` fit now? A cost above the burst fits an idle bucket, else it would never pass.
+    #[inline]
+    pub fn fits(&self, quota: &Quota, cost: u64, now_us: u64) -> bool {
+        self.excess(quota, cost, now_us) == 0
+    }
+
+    /// Microseconds until `cost` fits if nothing else is admitted; 0: it fits now.
+    ///
+    /// Exact while nothing is held. Holds end by settling and not by time: while they alone block, this
+    /// is how long their room would take to flow out.
+    #[inline]
+    pub fn wait_us(&self, quota: &Quota, cost: u64, now_us: u64) -> u64 {
+        match self.excess(quota, cost, now_us) {
+            0 => 0,
+            excess => excess.div_ceil(quota.leak).saturating_add(self.t_us.saturating_sub(now_us)),
+        }
+    }
+
+    /// Spends `cost`; may go beyond full: a debt is recorded, never dropped.
+    #[inline]
+    pub fn charge(&mut self, quota: &Quota, cost: u64, now_us: u64) {
+        self.lvl = self.level(quota, now_us).saturating_add(cost.saturating_mul(quota.unit));
+        self.t_us = self.t_us.max(now_us);
+    }
+
+    /// Takes room for `cost` and returns how much was taken: no more than the burst, which is what an
+    /// oversize cost needs to have the bucket for itself.
+    pub fn hold(&mut self, quota: &Quota, cost: u64) -> u64 {
+        let taken = cost.min(quota.most);
+        self.held = self.held.saturating_add(taken);
+        taken
+    }
+
+    /// Ends a hold of `taken` and charges what it really cost.
+    pub fn settle(&mut self, quota: &Quota, taken: u64, actual: u64, now_us: u64) {
+        debug_assert!(taken <= self.held, "a hold ends once");
+        self.held = self.held.saturating_sub(taken);
+        self.charge(quota, actual, now_us);
+    }
+
+    /// Spent (a part counts as one) and held now.
+    pub fn used(&self, quota: &Quota, now_us: u64) -> u64 {
+        self.level(quota, now_us).div_ceil(quota.unit).saturating_add(self.held)
+    }
+
+    /// Microseconds until nothing is spent; holds aside.
+    pub fn reset_us(&self, quota: &Quota, now_us: u64) -> u64 {
+        match self.level(quota, now_us) {
+            0 => 0,
+            level => level.div_ceil(quota.leak).saturating_add(self.t_us.saturating_sub(now_us)),
+        }
+    }
+
+    /// Neither spent nor held: forgetting it changes nothing.
+    pub fn idle(&self, quota: &Quota, now_us: u64) -> bool {
+        self.held == 0 && self.level(quota, now_us) == 0
+    }
+
+    /// The same use under another quota: `from` applies up to now, `to` from now on. Parts of a request
+    /// are rounded up to `to`'s scaled units, so `used` stays the same number.
+    pub fn carried(&self, from: &Quota, to: &Quota, now_us: u64) -> Meter {
+        let level = u128::from(self.level(from, now_us)) * u128::from(to.unit);
+        let lvl = u64::try_from(level.div_ceil(u128::from(from.unit))).unwrap_or(u64::MAX);
+        Meter { lvl, t_us: self.t_us.max(now_us), held: self.held }
+    }
+
+    /// The level at `now_us`.
+    #[inline]
+    fn level(&self, quota: &Quota, now_us: u64) -> u64 {
+        let passed_us = now_us.saturating_sub(self.t_us);
+        self.lvl.saturating_sub(passed_us.saturating_mul(quota.leak))
+    }
+
+    /// Scaled units by which `cost` would overflow the bucket.
+    #[inline]
+    fn excess(&self, quota: &Quota, cost: u64, now_us: u64) -> u64 {
+        let asked = self.held.saturating_add(cost.min(quota.most)).saturating_mul(quota.unit);
+        self.level(quota, now_us).saturating_add(asked).saturating_sub(quota.most * quota.unit)
+    }
+}

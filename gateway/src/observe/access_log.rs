@@ -1,0 +1,242 @@
+//! The access log: one JSON line per request, also for refused and cancelled ones.
+//!
+//! A worker appends lines to a buffer of its own; a writer thread takes whole buffers, so that a slow
+//! disk never stops a worker. The queue between them is bounded: when the sink stands still, lines are
+//! dropped and counted (`gateway_access_log_lines_dropped_total`), and requests go on.
+
+use crate::observe::metrics;
+use crate::settings::AccessLog;
+use serde::Serialize;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::Path;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+
+/// A buffer goes to the writer when it holds this much, or with the worker's next tick.
+const BUFFER_BYTES: usize = 32 << 10;
+/// Buffers that may wait for the writer: 8 MiB in all.
+const QUEUE: usize = 256;
+
+/// What one line says. Strings are escaped, so that every line parses whatever a caller sends.
+#[derive(Debug, Serialize)]
+pub struct Line<'a> {
+    /// When the request head was complete, as RFC 3339 in UTC.
+    pub time: &'a str,
+    /// `X-Request-Id` of the answer.
+    pub request_id: &'a str,
+    /// Listener's name.
+    pub listener: &'a str,
+    /// Caller's address.
+    pub peer: std::net::IpAddr,
+    /// `h1` or `h2`.
+    pub protocol: &'static str,
+    /// Request method.
+    pub method: &'a str,
+    /// Raw path, without the query (which may carry what is not for logs), cut at 1 KiB.
+    pub path: &'a str,
+    /// Route's name.
+    pub route: Option<&'a str>,
+    /// Tenant's name, once authenticated.
+    pub tenant: Option<&'a str>,
+    /// User's name, once authenticated.
+    pub user: Option<&'a str>,
+    /// Status the caller got; 499 if the caller left before there was one.
+    pub status: u16,
+    /// `ok`, `cancelled`, `cut` (upstream broke off), or the refusal's code.
+    pub outcome: &'static str,
+    /// What the log may know and the caller may not: why a credential was refused, which error an upstream gave.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<&'a str>,
+    /// Body bytes read.
+    pub bytes_in: u64,
+    /// Body bytes written.
+    pub bytes_out: u64,
+    /// Head in to last byte out.
+    pub duration_us: u64,
+    /// Head in to head of the answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_byte_us: Option<u64>,
+    /// `host:port` of the backend asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backend: Option<&'a str>,
+    /// Version of the policy that decided.
+    pub policy: u64,
+}
+
+/// Where lines go; shared by all workers.
+pub struct Sink {
+    queue: SyncSender<Message>,
+    writer: JoinHandle<()>,
+}
+
+enum Message {
+    Lines(Vec<u8>),
+    Reopen,
+    End,
+}
+
+impl Sink {
+    /// Opens the sink; `None` if the log is off.
+    ///
+    /// # Errors
+    /// One sentence, if the file cannot be opened.
+    pub fn open(to: &AccessLog) -> Result<Option<Sink>, String> {
+        let out = match to {
+            AccessLog::Off => return Ok(None),
+            AccessLog::Stdout => Output::Stdout,
+            AccessLog::File(path) => Output::file(path).map_err(|e| {
+                format!("access log {}: {e}; choose another `access_log.file`", path.display())
+            })?,
+        };
+        let (queue, lines) = sync_channel(QUEUE);
+        let spawn = std::thread::Builder::new().name("access-log".into());
+        let writer = spawn.spawn(move || write(out, &lines)).map_err(|e| format!("access log: {e}"))?;
+        Ok(Some(Sink { queue, writer }))
+    }
+
+    /// A buffer for one worker.
+    pub fn buffer(&self) -> Buffer {
+        Buffer { bytes: Vec::new(), lines: 0, queue: Some(self.queue.clone()) }
+    }
+
+    /// Opens the file again, after somebody has moved it away.
+    pub fn reopen(&self) {
+        let _ = self.queue.send(Message::Reopen);
+    }
+
+    /// Writes what is left. Workers have flushed theirs.
+    pub fn close(self) {
+        let _ = self.queue.send(Message::End);
+        let _ = self.writer.join();
+    }
+}
+
+/// A worker's own lines, not yet handed over.
+#[derive(Default)]
+pub struct Buffer {
+    bytes: Vec<u8>,
+    lines: u64,
+    queue: Option<SyncSender<Message>>,
+}
+
+impl Buffer {
+    /// Appends one line.
+    pub fn write(&mut self, line: &Line<'_>) {
+        if self.queue.is_none() {
+            return;
+        }
+        serde_json::to_writer(&mut self.bytes, line)
+            .expect("a Vec takes every byte, and every key is a string");
+        self.bytes.push(b'\n');
+        self.lines += 1;
+        if self.bytes.len() >= BUFFER_BYTES {
+            self.flush();
+        }
+    }
+
+    /// Hands all lines to the writer.
+    pub fn flush(&mut self) {
+        let Some(queue) = &self.queue else { return };
+        if self.bytes.is_empty() {
+            return;
+        }
+        let lines = std::mem::replace(&mut self.bytes, Vec::with_capacity(BUFFER_BYTES + 1024));
+        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) =
+            queue.try_send(Message::Lines(lines))
+        {
+            metrics::access_log_dropped(self.lines);
+        }
+        self.lines = 0;
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
+
+enum Output {
+    Stdout,
+    File { path: std::path::PathBuf, file: std::fs::File },
+}
+
+impl Output {
+    fn file(path: &Path) -> std::io::Result<Output> {
+        let file = OpenOptions::new().create(true).append(true).open(path)?;
+        Ok(Output::File { path: path.to_owned(), file })
+    }
+
+    fn write(&mut self, lines: &[u8]) -> std::io::Result<()> {
+        match self {
+            Output::Stdout => std::io::stdout().lock().write_all(lines),
+            Output::File { file, .. } => file.write_all(lines),
+        }
+    }
+
+    fn reopen(&mut self) {
+        if let Output::File { path, .. } = self {
+            match Output::file(path) {
+                Ok(fresh) => *self = fresh,
+                Err(e) => {
+                    tracing::error!("access log {}: {e}; still writing to the old file", path.display())
+                }
+            }
+        }
+    }
+}
+
+fn write(mut out: Output, messages: &Receiver<Message>) {
+    while let Ok(message) = messages.recv() {
+        match message {
+            Message::Lines(lines) => {
+                if let Err(e) = out.write(&lines) {
+                    let lost = memchr::memchr_iter(b'\n', &lines).count() as u64;
+                    metrics::access_log_dropped(lost);
+                    tracing::error!("access log: {e}; {lost} lines lost");
+                }
+            }
+            Message::Reopen => out.reopen(),
+            Message::End => return,
+        }
+    }
+}
+
+/// RFC 3339 in UTC with milliseconds; the part up to the second is made once a second.
+#[derive(Default)]
+pub struct Stamp {
+    second: u64,
+    text: String,
+}
+
+impl Stamp {
+    /// The text of `wall_ms`.
+    pub fn of(&mut self, wall_ms: u64) -> &str {
+        use std::fmt::Write;
+        let second = wall_ms / 1000;
+        if self.text.is_empty() || second != self.second {
+            self.second = second;
+            self.text.clear();
+            let at = jiff::Timestamp::from_second(second as i64).unwrap_or(jiff::Timestamp::MAX);
+            let _ = write!(self.text, "{}", at.strftime("%Y-%m-%dT%H:%M:%S."));
+        } else {
+            self.text.truncate("2026-01-01T00:00:00.".len());
+        }
+        let _ = write!(self.text, "{:03}Z", wall_ms % 1000);
+        &self.text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stamp_is_rfc_3339_within_and_across_seconds() {
+        let mut stamp = Stamp::default();
+        assert_eq!(stamp.of(1_700_000_000_007), "2023-11-14T22:13:20.007Z");
+        assert_eq!(stamp.of(1_700_000_000_999), "2023-11-14T22:13:20.999Z");
+        assert_eq!(stamp.of(1_700_000_001_000), "2023-11-14T22:13:21.000Z");
+    }
+}

@@ -1,0 +1,338 @@
+//! The table of metrics, and the handles that the data plane holds.
+//!
+//! A handle is resolved when policy is compiled, never looked up by a request. Label values come from
+//! policy names and closed enums, so that no caller can make a series.
+
+use crate::reject::Reject;
+use metrics::{Counter, Gauge, Histogram, Label};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use parking_lot::RwLock;
+use std::sync::{Arc, OnceLock};
+
+/// One row of the table.
+#[derive(Debug, Clone, Copy)]
+pub struct Metric {
+    /// `gateway_<what>_<base unit>[_total]`.
+    pub name: &'static str,
+    /// Counter, gauge or histogram.
+    pub kind: Kind,
+    /// Label names.
+    pub labels: &'static [&'static str],
+    /// What it says, for `# HELP` and the documents.
+    pub help: &'static str,
+}
+
+/// What a metric does over time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Kind {
+    Counter,
+    Gauge,
+    Histogram,
+}
+
+const REQUEST_SECONDS: &str = "gateway_request_duration_seconds";
+const FIRST_BYTE_SECONDS: &str = "gateway_upstream_first_byte_seconds";
+const REQUEST_BYTES: &str = "gateway_request_body_bytes_total";
+const ANSWER_BYTES: &str = "gateway_answer_body_bytes_total";
+const IN_FLIGHT: &str = "gateway_requests_in_flight";
+const CANCELLED: &str = "gateway_requests_cancelled_total";
+const REJECTS: &str = "gateway_rejects_total";
+const UPSTREAM_ERRORS: &str = "gateway_upstream_errors_total";
+const UPSTREAM_CONNECTS: &str = "gateway_upstream_connects_total";
+const CONNECTIONS: &str = "gateway_connections";
+const CONNECTIONS_TOTAL: &str = "gateway_connections_total";
+const CONNECTIONS_REFUSED: &str = "gateway_connections_refused_total";
+const HANDSHAKE_FAILURES: &str = "gateway_tls_handshake_failures_total";
+const FRAMING: &str = "gateway_framing_violations_total";
+const POLICY_VERSION: &str = "gateway_policy_version";
+const POLICY_RELOADS: &str = "gateway_policy_reloads_total";
+const POLICY_FAILURES: &str = "gateway_policy_reload_failures_total";
+const POLICY_PROBLEMS: &str = "gateway_policy_problems";
+const CERT_RELOADS: &str = "gateway_certificate_reloads_total";
+const CERT_FAILURES: &str = "gateway_certificate_reload_failures_total";
+const LOG_DROPPED: &str = "gateway_access_log_lines_dropped_total";
+const BUFFERED_BYTES: &str = "gateway_buffered_body_bytes";
+const LIMIT_TENANTS: &str = "gateway_limit_tenants";
+const LIMIT_CELLS: &str = "gateway_limit_cells";
+
+/// Everything the gateway exports.
+#[rustfmt::skip] // one metric a row
+pub const METRICS: &[Metric] = &[
+    histogram(REQUEST_SECONDS,     &["route", "status_class"], "First byte in to last byte out; `_count` counts requests."),
+    histogram(FIRST_BYTE_SECONDS,  &["route"],                 "Request sent to the head of the answer received."),
+    counter  (REQUEST_BYTES,       &["route"],                 "Body bytes read from callers."),
+    counter  (ANSWER_BYTES,        &["route"],                 "Body bytes written to callers."),
+    gauge    (IN_FLIGHT,           &["route"],                 "Requests between head and last byte."),
+    counter  (CANCELLED,           &["route"],                 "Callers who left before their answer ended."),
+    counter  (REJECTS,             &["route", "reason"],       "Refused here; `reason` is `Reject::code`. Requests that no route takes count as route `-`."),
+    counter  (UPSTREAM_ERRORS,     &["route", "kind"],         "Upstream failures: connect, tls, reset, timeout, cut (after the head)."),
+    counter  (UPSTREAM_CONNECTS,   &["pool"],                  "New connections to a pool's backends."),
+    gauge    (CONNECTIONS,         &["listener"],              "Open connections."),
+    counter  (CONNECTIONS_TOTAL,   &["listener"],              "Connections accepted."),
+    counter  (CONNECTIONS_REFUSED, &["reason"],                "Connections closed at accept: `max` or `per_address`."),
+    counter  (HANDSHAKE_FAILURES,  &[],                        "TLS handshakes that failed or took too long."),
+    counter  (FRAMING,             &["code"],                  "HTTP/1 heads and bodies refused before they were parsed."),
+    gauge    (POLICY_VERSION,      &[],                        "Version of the policy in force."),
+    counter  (POLICY_RELOADS,      &[],                        "Policies that took effect after the first."),
+    counter  (POLICY_FAILURES,     &[],                        "Policies refused; traffic kept the one before."),
+    gauge    (POLICY_PROBLEMS,     &[],                        "Problems in the files on disk; 0 when they are in force."),
+    counter  (CERT_RELOADS,        &[],                        "Certificate sets that took effect after the first."),
+    counter  (CERT_FAILURES,       &[],                        "Certificate sets refused; handshakes kept the ones before."),
+    counter  (LOG_DROPPED,         &[],                        "Access-log lines lost because their sink stood still."),
+    gauge    (BUFFERED_BYTES,      &[],                        "Body bytes held while their signatures are checked."),
+    gauge    (LIMIT_TENANTS,       &[],                        "Tenants with levels in memory."),
+    gauge    (LIMIT_CELLS,         &[],                        "User and tenant+route levels in memory."),
+];
+
+const fn histogram(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Metric {
+    Metric { name, kind: Kind::Histogram, labels, help }
+}
+
+const fn counter(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Metric {
+    Metric { name, kind: Kind::Counter, labels, help }
+}
+
+const fn gauge(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Metric {
+    Metric { name, kind: Kind::Gauge, labels, help }
+}
+
+/// Upper bounds of the duration histograms, in seconds: 100 us to 10 min, for models that think.
+const SECONDS: &[f64] = &[
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+    30.0, 60.0, 120.0, 300.0, 600.0,
+];
+
+/// Installs the recorder behind all handles. Once per process, before anything takes a handle.
+///
+/// # Errors
+/// If a recorder is installed already.
+pub fn install() -> Result<PrometheusHandle, String> {
+    let handle = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), SECONDS)
+        .and_then(PrometheusBuilder::install_recorder)
+        .map_err(|e| format!("metrics: {e}"))?;
+    for metric in METRICS {
+        match metric.kind {
+            Kind::Counter => metrics::describe_counter!(metric.name, metric.help),
+            Kind::Gauge => metrics::describe_gauge!(metric.name, metric.help),
+            Kind::Histogram => metrics::describe_histogram!(metric.name, metric.help),
+        }
+    }
+    Ok(handle)
+}
+
+/// The table for people: `pangu-gateway metrics`.
+pub fn table() -> String {
+    use std::fmt::Write;
+    let mut text = String::new();
+    for m in METRICS {
+        let kind = match m.kind {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+            Kind::Histogram => "histogram",
+        };
+        let _ = writeln!(text, "{:<44} {kind:<9} {{{}}}\n    {}", m.name, m.labels.join(","), m.help);
+    }
+    text
+}
+
+/// The handles of one route, resolved when its policy is compiled.
+pub struct RouteMetrics {
+    route: Arc<str>,
+    /// By the first digit of the status, 1 to 5.
+    seconds: [Histogram; 5],
+    first_byte_seconds: Histogram,
+    /// Body bytes read from callers.
+    pub request_bytes: Counter,
+    /// Body bytes written to callers.
+    pub answer_bytes: Counter,
+    /// Requests between head and last byte.
+    pub in_flight: Gauge,
+    /// Callers who left early.
+    pub cancelled: Counter,
+    upstream_errors: [OnceLock<Counter>; UpstreamError::ALL.len()],
+    rejects: RwLock<Vec<(&'static str, Counter)>>,
+}
+
+/// How an upstream failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UpstreamError {
+    /// No TCP connection.
+    Connect,
+    /// No TLS session, or a certificate that is not to be trusted.
+    Tls,
+    /// Closed or broken before the head of an answer.
+    Reset,
+    /// No head in time.
+    Timeout,
+    /// Broke off, or fell silent, after the head.
+    Cut,
+}
+
+impl UpstreamError {
+    const ALL: [UpstreamError; 5] = [Self::Connect, Self::Tls, Self::Reset, Self::Timeout, Self::Cut];
+
+    /// The label's value.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Tls => "tls",
+            Self::Reset => "reset",
+            Self::Timeout => "timeout",
+            Self::Cut => "cut",
+        }
+    }
+}
+
+impl RouteMetrics {
+    /// Resolves the handles of `route`; `-` stands for requests that no route takes.
+    pub fn new(route: &Arc<str>) -> RouteMetrics {
+        let labels = || vec![Label::new("route", route.to_string())];
+        let class = |n: usize| {
+            let mut labels = labels();
+            labels.push(Label::new("status_class", ["1xx", "2xx", "3xx", "4xx", "5xx"][n]));
+            metrics::histogram!(REQUEST_SECONDS, labels)
+        };
+        RouteMetrics {
+            route: route.clone(),
+            seconds: std::array::from_fn(class),
+            first_byte_seconds: metrics::histogram!(FIRST_BYTE_SECONDS, labels()),
+            request_bytes: metrics::counter!(REQUEST_BYTES, labels()),
+            answer_bytes: metrics::counter!(ANSWER_BYTES, labels()),
+            in_flight: metrics::gauge!(IN_FLIGHT, labels()),
+            cancelled: metrics::counter!(CANCELLED, labels()),
+            upstream_errors: Default::default(),
+            rejects: RwLock::default(),
+        }
+    }
+
+    /// Counts one finished request.
+    pub fn finished(&self, status: u16, duration_us: u64) {
+        let class = usize::from(status / 100).clamp(1, 5) - 1;
+        self.seconds[class].record(duration_us as f64 / 1e6);
+    }
+
+    /// Counts one head of an answer.
+    pub fn first_byte(&self, wait_us: u64) {
+        self.first_byte_seconds.record(wait_us as f64 / 1e6);
+    }
+
+    /// Counts one refusal. The series appears with its first count.
+    pub fn rejected(&self, reject: &Reject) {
+        let code = reject.code();
+        let known = |(seen, counter): &(&str, Counter)| (*seen == code).then(|| counter.increment(1));
+        if self.rejects.read().iter().find_map(known).is_some() {
+            return;
+        }
+        let mut rejects = self.rejects.write();
+        if rejects.iter().find_map(known).is_none() {
+            let labels = [("route", self.route.to_string()), ("reason", code.to_owned())];
+            let counter = metrics::counter!(REJECTS, &labels);
+            counter.increment(1);
+            rejects.push((code, counter));
+        }
+    }
+
+    /// Counts one failure of an upstream. The series appears with its first count.
+    pub fn upstream_failed(&self, error: UpstreamError) {
+        let labels = || [("route", self.route.to_string()), ("kind", error.name().to_owned())];
+        self.upstream_errors[error as usize]
+            .get_or_init(|| metrics::counter!(UPSTREAM_ERRORS, &labels()))
+            .increment(1);
+    }
+}
+
+/// Handles of what belongs to no route.
+pub struct ServerMetrics {
+    /// Closed at accept: all connections together.
+    pub refused_max: Counter,
+    /// Closed at accept: this address alone.
+    pub refused_per_address: Counter,
+    /// Failed or slow TLS handshakes.
+    pub handshake_failures: Counter,
+    /// Requests that no route takes.
+    pub no_route: RouteMetrics,
+}
+
+impl Default for ServerMetrics {
+    fn default() -> ServerMetrics {
+        ServerMetrics {
+            refused_max: metrics::counter!(CONNECTIONS_REFUSED, "reason" => "max"),
+            refused_per_address: metrics::counter!(CONNECTIONS_REFUSED, "reason" => "per_address"),
+            handshake_failures: metrics::counter!(HANDSHAKE_FAILURES),
+            no_route: RouteMetrics::new(&Arc::from("-")),
+        }
+    }
+}
+
+/// Handles of one listener.
+pub struct ListenerMetrics {
+    /// Open connections.
+    pub open: Gauge,
+    /// Connections accepted.
+    pub accepted: Counter,
+}
+
+impl ListenerMetrics {
+    /// Resolves the handles of the listener with this name.
+    pub fn new(name: &str) -> ListenerMetrics {
+        ListenerMetrics {
+            open: metrics::gauge!(CONNECTIONS, "listener" => name.to_owned()),
+            accepted: metrics::counter!(CONNECTIONS_TOTAL, "listener" => name.to_owned()),
+        }
+    }
+}
+
+/// Counts a head or body that was refused before it was parsed. Looked up by name: such a connection is
+/// closed, so that its price is a handshake, not a look-up.
+pub fn framing_violation(code: &'static str) {
+    metrics::counter!(FRAMING, "code" => code).increment(1);
+}
+
+/// A pool's count of new connections.
+pub fn upstream_connects(pool: &str) -> Counter {
+    metrics::counter!(UPSTREAM_CONNECTS, "pool" => pool.to_owned())
+}
+
+/// Counts access-log lines that were lost.
+pub fn access_log_dropped(lines: u64) {
+    metrics::counter!(LOG_DROPPED).increment(lines);
+}
+
+/// Body bytes held while their signatures are checked.
+pub fn buffered_bytes() -> Gauge {
+    metrics::gauge!(BUFFERED_BYTES)
+}
+
+/// Writes down the state of the policy and its levels; called just before a scrape.
+pub fn set_policy(status: &crate::policy::Status, gauges: &crate::limit::Gauges) {
+    metrics::gauge!(POLICY_VERSION).set(status.version as f64);
+    metrics::counter!(POLICY_RELOADS).absolute(status.reloads);
+    metrics::counter!(POLICY_FAILURES).absolute(status.failures);
+    metrics::gauge!(POLICY_PROBLEMS).set(status.problems.len() as f64);
+    metrics::gauge!(LIMIT_TENANTS).set(gauges.tenants as f64);
+    metrics::gauge!(LIMIT_CELLS).set(gauges.users as f64);
+}
+
+/// Writes down the state of the certificates; called just before a scrape.
+pub fn set_certificates(reloads: u64, failures: u64) {
+    metrics::counter!(CERT_RELOADS).absolute(reloads);
+    metrics::counter!(CERT_FAILURES).absolute(failures);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_follow_the_rule_and_are_spelled_once() {
+        let mut seen = std::collections::HashSet::new();
+        for metric in METRICS {
+            assert!(metric.name.starts_with("gateway_"), "{}", metric.name);
+            assert_eq!(metric.kind == Kind::Counter, metric.name.ends_with("_total"), "{}", metric.name);
+            assert!(seen.insert(metric.name), "{} stands twice", metric.name);
+            assert!(table().contains(metric.name));
+        }
+    }
+}

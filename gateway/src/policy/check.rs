@@ -1,0 +1,419 @@
+//! Does the policy make sense as a whole? Names resolved, duplicates found, secrets read.
+//!
+//! What comes out is plain data: no state, no strings left to look up. [`install`](super::install) turns it
+//! into a snapshot.
+
+use super::problem::{Located, Place, Problems, nearest};
+use super::secret::{Missing, Secret, Secrets};
+use super::snapshot::{Api, Caps, Timeouts};
+use super::spec::{self, Amount, Hashed, Rules};
+use crate::auth::Kind;
+use crate::ids::RouteId;
+use crate::limit::{self, Per};
+use crate::route::{Conflict, Table, TableBuilder};
+use crate::upstream::{Backend, BackendSpec};
+use http::{HeaderName, Method};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Routes of one policy: [`RouteId`] has 16 bits.
+const ROUTES_MAX: usize = 10_000;
+/// Limits of one plan or one route: one decision looks at all of them.
+const LIMITS_MAX: usize = 16;
+
+/// A policy that can be put in force.
+pub struct Checked {
+    pub routes: Vec<Route>,
+    pub pools: Vec<Pool>,
+    pub plans: Vec<Plan>,
+    pub tenants: Vec<Tenant>,
+    /// 0: no guard.
+    pub guard_per_address: u32,
+    pub table: Table,
+}
+
+pub struct Route {
+    pub name: Arc<str>,
+    pub path: String,
+    pub methods: Vec<Method>,
+    pub host: Option<String>,
+    pub api: Api,
+    pub auth: Option<Rules>,
+    /// Index into `pools`.
+    pub pool: usize,
+    pub caps: Caps,
+    pub timeouts: Timeouts,
+    pub limits: Vec<limit::Limit>,
+    pub unlimited: Option<String>,
+    pub rate_headers: bool,
+    pub tenant_header: Option<HeaderName>,
+}
+
+pub struct Pool {
+    pub name: Arc<str>,
+    pub backends: Vec<(BackendSpec, u32)>,
+    pub connect_timeout: Duration,
+}
+
+pub struct Plan {
+    pub name: Arc<str>,
+    pub limits: Vec<limit::Limit>,
+    pub body_max: Option<u64>,
+}
+
+pub struct Tenant {
+    pub name: Arc<str>,
+    /// Index into `plans`.
+    pub plan: usize,
+    pub users: Vec<User>,
+}
+
+pub struct User {
+    pub name: Arc<str>,
+    pub credentials: Vec<Credential>,
+}
+
+/// A credential with its secret: goes into the keyring and is forgotten.
+pub enum Credential {
+    AkSk { access_key: Box<str>, secret_key: Secret, security_token: Option<Secret> },
+    AppCode([u8; 32]),
+    ApiKey([u8; 32]),
+}
+
+impl Credential {
+    /// Which kind it is.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Credential::AkSk { .. } => Kind::AkSk,
+            Credential::AppCode(_) => Kind::AppCode,
+            Credential::ApiKey(_) => Kind::ApiKey,
+        }
+    }
+}
+
+/// Checks everything and records every problem. None only if there are problems.
+pub fn check(policy: spec::Policy, secrets: &Secrets<'_>, problems: &Problems) -> Option<Checked> {
+    let check = Check { problems, secrets, broken: &policy.broken, codes: RefCell::default() };
+    let pools = check.index("pools", policy.pools.iter().map(|pool| &pool.name));
+    let plans = check.index("plans", policy.plans.iter().map(|plan| &plan.name));
+    check.index("routes", policy.routes.iter().map(|route| &route.name));
+    check.index("tenants", policy.tenants.iter().map(|tenant| &tenant.name));
+    check.credentials(&policy.tenants);
+    check.coverage(&policy, &plans);
+    if policy.routes.is_empty() && problems.count() == 0 {
+        let help = "a policy needs at least one entry in `routes`";
+        problems.add(spec::whole(0), "routes", "no file has a route", help);
+    }
+    let guard_per_address = policy.guard.as_ref().map_or(0, |guard| guard.value.get());
+    let table = check.table(&policy.routes);
+    let routes = policy.routes.into_iter().map(|route| check.route(route, &pools)).collect::<Vec<_>>();
+    let tenants = policy.tenants.into_iter().map(|tenant| check.tenant(tenant, &plans)).collect::<Vec<_>>();
+    let plans = policy.plans.into_iter().map(|plan| check.plan(plan)).collect();
+    let pools = policy.pools.into_iter().map(|pool| check.pool(pool)).collect::<Vec<_>>();
+    Some(Checked {
+        routes: routes.into_iter().collect::<Option<_>>()?,
+        pools: pools.into_iter().collect::<Option<_>>()?,
+        plans,
+        tenants: tenants.into_iter().collect::<Option<_>>()?,
+        guard_per_address,
+        table,
+    })
+}
+
+type Index = HashMap<Arc<str>, usize>;
+
+struct Check<'a> {
+    problems: &'a Problems,
+    secrets: &'a Secrets<'a>,
+    broken: &'a [Arc<str>],
+    /// AppCodes and API keys so far: where, and whose.
+    codes: RefCell<HashMap<(Kind, [u8; 32]), (Place, String)>>,
+}
+
+impl Check<'_> {
+    /// Names of a section; a name used twice is a problem at its second place.
+    fn index<'n>(&self, section: &str, names: impl Iterator<Item = &'n Located<Arc<str>>>) -> Index {
+        let mut index = Index::new();
+        let mut places: HashMap<&str, Place> = HashMap::new();
+        for (i, name) in names.enumerate() {
+            if let Some(first) = places.insert(&name.value, name.place) {
+                let what = format!("`{}` is there already, at {}", name.value, self.at(first));
+                self.problems.add(name.place, section, what, "give each a name of its own");
+            }
+            index.insert(name.value.clone(), i);
+        }
+        index
+    }
+
+    fn at(&self, place: Place) -> String {
+        format!("{}:{}", self.problems.file(place.file), place.line)
+    }
+
+    /// The entry `name` refers to.
+    fn find(&self, path: String, what: &str, name: &Located<Arc<str>>, index: &Index) -> Option<usize> {
+        let found = index.get(&name.value).copied();
+        if found.is_none() && !self.broken.contains(&name.value) {
+            let names = index.keys().map(|name| name.as_ref());
+            let mut help = nearest(&name.value, sorted(names));
+            if help.is_empty() {
+                help = match sorted(index.keys().map(|name| name.as_ref())).as_slice() {
+                    [] => format!("there is no {what}; add it to `{what}s`"),
+                    few if few.len() <= 8 => format!("there are: {}", few.join(", ")),
+                    many => format!("there are {} {what}s, none with a similar name", many.len()),
+                };
+            }
+            let what = format!("no {what} is named `{}`", name.value);
+            self.problems.add(name.place, path, what, help);
+        }
+        found
+    }
+
+    /// Every access key names one user, and every user's name is its own.
+    fn credentials(&self, tenants: &[spec::Tenant]) {
+        let mut keys: HashMap<&str, (Place, String)> = HashMap::new();
+        for tenant in tenants {
+            let path = format!("tenants.{}.users", tenant.name.value);
+            self.index(&path, tenant.users.iter().map(|user| &user.name));
+            for user in &tenant.users {
+                for credential in &user.credentials {
+                    let spec::Credential::AkSk { access_key, .. } = &credential.value else { continue };
+                    let path = format!("{path}.{}.ak_sk", user.name.value);
+                    self.once(&mut keys, access_key.as_ref(), "access key", path, credential.place);
+                }
+            }
+        }
+    }
+
+    fn once<K: Hash + Eq>(
+        &self,
+        seen: &mut HashMap<K, (Place, String)>,
+        key: K,
+        what: &str,
+        path: String,
+        place: Place,
+    ) {
+        let Some((first, other)) = seen.insert(key, (place, path.clone())) else { return };
+        let what = format!("this {what} stands at {} already, as `{other}`", self.at(first));
+        self.problems.add(place, path, what, "a credential says who calls: give each user its own");
+    }
+
+    /// A model endpoint has no limit of its own; without one here a single caller may spend without end.
+    fn coverage(&self, policy: &spec::Policy, plans: &Index) {
+        for route in &policy.routes {
+            if route.api == Api::Plain || route.unlimited.is_some() || !route.limits.is_empty() {
+                continue;
+            }
+            let path = format!("routes.{}", route.name.value);
+            let help = "add `limits` to the route, limits to the plan, or `unlimited: \"the reason\"`";
+            let Some(rules) = &route.auth else {
+                let what = "a model endpoint that anybody may call, and no limit covers it";
+                self.problems.add(route.name.place, path, what, help);
+                continue;
+            };
+            let mut callers = policy.tenants.iter().filter(|tenant| tenant.may_call(&rules.kinds)).peekable();
+            if callers.peek().is_none() {
+                let what =
+                    "a model endpoint that no limit covers: it has none, and no tenant may call it yet";
+                self.problems.add(route.name.place, path, what, help);
+                continue;
+            }
+            let unlimited = callers.find(|tenant| {
+                plans.get(&tenant.plan.value).is_some_and(|plan| policy.plans[*plan].limits.is_empty())
+            });
+            if let Some(tenant) = unlimited {
+                let what = format!(
+                    "a model endpoint that no limit covers: tenant `{}` may call it, and its plan `{}` limits nothing",
+                    tenant.name.value, tenant.plan.value
+                );
+                self.problems.add(route.name.place, path, what, help);
+            }
+        }
+    }
+
+    /// The table of routes. Its own rules (patterns, overlaps) are problems like any other.
+    fn table(&self, routes: &[spec::Route]) -> Table {
+        let mut table = TableBuilder::default();
+        if routes.len() > ROUTES_MAX {
+            let what = format!("more than {ROUTES_MAX} routes");
+            self.problems.add(
+                routes[ROUTES_MAX].name.place,
+                "routes",
+                what,
+                "patterns may take several paths",
+            );
+        }
+        for (i, route) in routes.iter().enumerate().take(ROUTES_MAX) {
+            let id = RouteId(i as u16); // below ROUTES_MAX
+            let added = table.add(id, route.host.as_deref(), &route.methods, &route.path.value);
+            let (what, help) = match added {
+                Ok(()) => continue,
+                Err(Conflict::Pattern { what, help }) => (what, help),
+                Err(Conflict::Taken { other }) => {
+                    let other = &routes[usize::from(other.0)];
+                    let what = format!(
+                        "route `{}` at {} takes these requests already",
+                        other.name.value,
+                        self.at(other.path.place)
+                    );
+                    (what, "tell them apart by path, method or host".to_string())
+                }
+            };
+            self.problems.add(
+                route.path.place,
+                format!("routes.{}.match.path", route.name.value),
+                what,
+                help,
+            );
+        }
+        table.build()
+    }
+
+    fn route(&self, route: spec::Route, pools: &Index) -> Option<Route> {
+        let path = format!("routes.{}", route.name.value);
+        if route.auth.is_none() {
+            for limit in route.limits.iter().filter(|limit| limit.per == Per::TenantRoute) {
+                let path = format!("{path}.limits.{}.per", limit.name.value);
+                let what = "this route has `auth: none`, so there is no tenant to count by";
+                self.problems.add(
+                    limit.name.place,
+                    path,
+                    what,
+                    "write `per: route`, or ask for a credential",
+                );
+            }
+        }
+        let pool = self.find(format!("{path}.pool"), "pool", &route.pool, pools);
+        Some(Route {
+            limits: self.limits(&format!("{path}.limits"), route.limits),
+            pool: pool?,
+            name: route.name.value,
+            path: route.path.value,
+            methods: route.methods,
+            host: route.host,
+            api: route.api,
+            auth: route.auth,
+            caps: route.caps,
+            timeouts: route.timeouts,
+            unlimited: route.unlimited.map(|reason| reason.value),
+            rate_headers: route.rate_headers,
+            tenant_header: route.tenant_header,
+        })
+    }
+
+    fn plan(&self, plan: spec::Plan) -> Plan {
+        let limits = self.limits(&format!("plans.{}", plan.name.value), plan.limits);
+        Plan { name: plan.name.value, limits, body_max: plan.body_max }
+    }
+
+    fn limits(&self, path: &str, limits: Vec<spec::Limit>) -> Vec<limit::Limit> {
+        self.index(path, limits.iter().map(|limit| &limit.name));
+        if let Some(extra) = limits.get(LIMITS_MAX) {
+            let what = format!("more than {LIMITS_MAX} limits in one place");
+            self.problems.add(
+                extra.name.place,
+                path,
+                what,
+                "keep those that matter: every request asks them all",
+            );
+        }
+        let compile = |limit: spec::Limit| limit::Limit {
+            name: limit.name.value,
+            per: limit.per,
+            amount: match limit.amount {
+                Amount::Concurrent(most) => limit::Amount::Concurrent(most),
+                Amount::Requests { rate, burst, algorithm } => {
+                    limit::Amount::Requests { requests: rate.count, period: rate.period, burst, algorithm }
+                }
+            },
+        };
+        limits.into_iter().map(compile).collect()
+    }
+
+    fn pool(&self, pool: spec::Pool) -> Option<Pool> {
+        let name = pool.name.value;
+        let ca_pem: Option<Arc<[u8]>> = match &pool.ca_file {
+            None => None,
+            Some(file) => match self.secrets.authorities(&file.value) {
+                Ok(pem) => Some(pem.into()),
+                Err(Missing { what, help }) => {
+                    self.problems.add(file.place, format!("pools.{name}.tls.ca"), what, help);
+                    return None;
+                }
+            },
+        };
+        let mut backends = Vec::new();
+        for (Located { value: mut spec, place }, weight) in pool.backends {
+            if let Some(tls) = &mut spec.tls {
+                tls.ca_pem.clone_from(&ca_pem);
+            }
+            // Built once to be sure that it can be; the registry builds the one that is used.
+            if let Err(what) = Backend::new(spec.clone()) {
+                self.problems.add(place, format!("pools.{name}.backends"), what, "check `url` and `tls`");
+            }
+            backends.push((spec, weight));
+        }
+        Some(Pool { name, backends, connect_timeout: pool.connect_timeout })
+    }
+
+    fn tenant(&self, tenant: spec::Tenant, plans: &Index) -> Option<Tenant> {
+        let path = format!("tenants.{}", tenant.name.value);
+        let plan = self.find(format!("{path}.plan"), "plan", &tenant.plan, plans);
+        let users = tenant.users.into_iter().map(|user| self.user(user, &path)).collect();
+        Some(Tenant { name: tenant.name.value, plan: plan?, users })
+    }
+
+    fn user(&self, user: spec::User, tenant: &str) -> User {
+        let path = format!("{tenant}.users.{}", user.name.value);
+        let credentials = user.credentials.into_iter().filter_map(|c| self.credential(c, &path)).collect();
+        User { name: user.name.value, credentials }
+    }
+
+    fn credential(&self, credential: Located<spec::Credential>, path: &str) -> Option<Credential> {
+        let place = credential.place;
+        match credential.value {
+            spec::Credential::AkSk { access_key, secret_key, security_token } => {
+                let secret =
+                    self.secret(&secret_key.value, secret_key.place, format!("{path}.ak_sk.secret_key"));
+                let token = security_token.map(|token| {
+                    self.secret(&token.value, token.place, format!("{path}.ak_sk.security_token"))
+                });
+                let security_token = match token {
+                    Some(None) => return None,
+                    token => token.flatten(),
+                };
+                Some(Credential::AkSk { access_key, secret_key: secret?, security_token })
+            }
+            spec::Credential::AppCode(hashed) => {
+                self.code(Kind::AppCode, hashed, place, format!("{path}.app_code")).map(Credential::AppCode)
+            }
+            spec::Credential::ApiKey(hashed) => {
+                self.code(Kind::ApiKey, hashed, place, format!("{path}.api_key")).map(Credential::ApiKey)
+            }
+        }
+    }
+
+    /// The digest of an AppCode or API key, which names one user.
+    fn code(&self, kind: Kind, hashed: Hashed, place: Place, path: String) -> Option<[u8; 32]> {
+        let digest = match hashed {
+            Hashed::Sha256(digest) => digest,
+            Hashed::At(source) => self.secret(&source, place, path.clone())?.sha256(),
+        };
+        let what = if kind == Kind::AppCode { "AppCode" } else { "API key" };
+        self.once(&mut self.codes.borrow_mut(), (kind, digest), what, path, place);
+        Some(digest)
+    }
+
+    fn secret(&self, source: &spec::Source, place: Place, path: String) -> Option<Secret> {
+        let read = self.secrets.read(source);
+        read.map_err(|Missing { what, help }| self.problems.add(place, path, what, help)).ok()
+    }
+}
+
+fn sorted<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut names: Vec<&str> = names.collect();
+    names.sort_unstable();
+    names
+}

@@ -1,0 +1,125 @@
+//! From a checked policy to the snapshot that requests read. Nothing here can fail.
+
+use super::Live;
+use super::check::{self, Checked, Credential};
+use super::snapshot::{Caller, Route, Snapshot};
+use crate::auth::{Keyring, KeyringBuilder, Rules};
+use crate::clock::Now;
+use crate::ids::CallerId;
+use crate::limit::{Plan, RoutePlan, TenantSpec};
+use crate::observe::metrics::RouteMetrics;
+use crate::upstream::{BackendSpec, Pool, PoolSpec};
+use http::HeaderValue;
+use std::sync::Arc;
+
+/// Puts the policy's limits in force and returns the snapshot to publish.
+pub fn install(checked: Checked, live: &Live, version: u64, digest: Arc<str>, now: Now) -> Snapshot {
+    let keys = keyring(&checked.tenants, live);
+    let pools: Vec<Arc<Pool>> = checked.pools.iter().map(|spec| pool(spec, live)).collect();
+    let plans: Vec<Arc<Plan>> = checked
+        .plans
+        .iter()
+        .map(|plan| Arc::new(Plan { name: plan.name.clone(), limits: plan.limits.clone() }))
+        .collect();
+    let tenants: Vec<TenantSpec> = checked
+        .tenants
+        .iter()
+        .map(|tenant| TenantSpec {
+            name: tenant.name.clone(),
+            plan: plans[tenant.plan].clone(),
+            users: tenant.users.iter().map(|user| user.name.clone()).collect(),
+        })
+        .collect();
+    let route_plans: Vec<(Arc<str>, Arc<RoutePlan>)> = checked
+        .routes
+        .iter()
+        .map(|route| (route.name.clone(), Arc::new(RoutePlan { limits: route.limits.clone() })))
+        .collect();
+    let levels = live.limits.apply(&tenants, &route_plans, now);
+
+    let mut callers = Vec::new();
+    for (spec, levels) in checked.tenants.iter().zip(levels.tenants) {
+        let value = HeaderValue::from_str(&spec.name).expect("a name is letters, digits and `._-`");
+        for (user, place) in spec.users.iter().zip(levels.users) {
+            callers.push(Arc::new(Caller {
+                tenant_name: spec.name.clone(),
+                user_name: user.name.clone(),
+                tenant_value: value.clone(),
+                tenant: levels.tenant.clone(),
+                user: place,
+                body_max: checked.plans[spec.plan].body_max.unwrap_or(u64::MAX),
+            }));
+        }
+    }
+    let routes = checked
+        .routes
+        .into_iter()
+        .zip(levels.routes)
+        .map(|(spec, limits)| {
+            Arc::new(Route {
+                metrics: RouteMetrics::new(&spec.name),
+                name: spec.name,
+                api: spec.api,
+                auth: spec.auth.as_ref().map(rules),
+                pool: pools[spec.pool].clone(),
+                caps: spec.caps,
+                timeouts: spec.timeouts,
+                limits,
+                rate_headers: spec.rate_headers,
+                tenant_header: spec.tenant_header,
+            })
+        })
+        .collect();
+    Snapshot {
+        version,
+        digest,
+        loaded_ms: now.wall_ms,
+        table: checked.table,
+        routes,
+        keys,
+        callers,
+        guard_per_address: checked.guard_per_address,
+    }
+}
+
+/// Callers are numbered in the order of tenants and their users.
+fn keyring(tenants: &[check::Tenant], live: &Live) -> Keyring {
+    let mut keys = KeyringBuilder::new();
+    let users = tenants.iter().flat_map(|tenant| tenant.users.iter().map(move |user| (tenant, user)));
+    for ((tenant, user), id) in users.zip(0..) {
+        let (caller, name) = (CallerId(id), format!("{}/{}", tenant.name, user.name));
+        for credential in &user.credentials {
+            let added = match credential {
+                Credential::AkSk { access_key, secret_key, security_token } => {
+                    let token = security_token.as_ref().map(|token| token.sha256());
+                    keys.ak_sk(caller, &name, access_key, secret_key.bytes(), token)
+                }
+                Credential::AppCode(digest) => keys.app_code(caller, &name, *digest),
+                Credential::ApiKey(digest) => keys.api_key(caller, &name, *digest),
+            };
+            debug_assert!(added.is_ok(), "`check` found every credential used once");
+        }
+    }
+    keys.build(&live.auth)
+}
+
+fn pool(spec: &check::Pool, live: &Live) -> Arc<Pool> {
+    let backend = |spec: &BackendSpec| {
+        live.backends.backend(spec.clone()).expect("`check` has built a backend of the same spec")
+    };
+    Arc::new(Pool::new(PoolSpec {
+        name: spec.name.clone(),
+        backends: spec.backends.iter().map(|(spec, weight)| (backend(spec), *weight)).collect(),
+        connect_timeout: spec.connect_timeout,
+    }))
+}
+
+fn rules(spec: &super::spec::Rules) -> Rules {
+    Rules {
+        kinds: spec.kinds.iter().copied().collect(),
+        skew: spec.skew,
+        unsigned_payload: spec.unsigned_payload,
+        double_encoded_path: spec.double_encoded_path,
+        refuse_replay: spec.refuse_replay,
+    }
+}

@@ -1,0 +1,326 @@
+//! Every key a policy may have: one table that the decoder, the JSON Schema and the README are made of.
+//!
+//! A default is written here as an operator would write it and parsed like any other value, so that what is
+//! documented is what happens.
+
+/// A mapping of fixed keys.
+pub struct Object {
+    /// One sentence, for the schema.
+    pub doc: &'static str,
+    pub keys: &'static [Key],
+}
+
+/// One key of an [`Object`].
+pub struct Key {
+    /// As written.
+    pub name: &'static str,
+    /// What its value may be.
+    pub kind: Kind,
+    /// Must it be written?
+    pub need: Need,
+    /// A sentence or two, for the schema and the README.
+    pub doc: &'static str,
+    /// YAML, as one would write it.
+    pub example: &'static str,
+}
+
+/// Must it be written?
+pub enum Need {
+    /// Yes.
+    Required,
+    /// No; the doc says what is without it.
+    Optional,
+    /// What stands if it is not written, spelled as in a file.
+    Default(&'static str),
+}
+
+/// What a value may be.
+pub enum Kind {
+    /// A name others refer to: letters, digits, `.`, `_`, `-`; 64 at most.
+    Name,
+    /// Any text.
+    Text,
+    /// Bytes.
+    Size,
+    /// A time span.
+    Duration,
+    /// So many in every period.
+    Rate,
+    /// A whole number.
+    Count,
+    /// `true` or `false`.
+    Bool,
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// A mapping of fixed keys.
+    Object(&'static Object),
+    /// A list of such values.
+    List(&'static Kind),
+    /// One, or a list of them.
+    Many(&'static Kind),
+    /// Names of the operator's own, each with such a value.
+    Named(&'static Kind),
+    /// One or the other.
+    Either(&'static Kind, &'static Kind),
+    /// A secret by name: `{env: X}` or `{file: path}`.
+    Secret,
+    /// A secret by name or by digest: also `{sha256: ...}`.
+    Hashed,
+    /// Planned: an error that says so.
+    Later,
+}
+
+use Kind::{
+    Bool, Count, Duration, Either, Hashed, Later, List, Many, Name, Named, Rate, Secret, Size, Text, Word,
+};
+use Need::{Default, Optional, Required};
+
+const fn key(name: &'static str, kind: Kind, need: Need, example: &'static str, doc: &'static str) -> Key {
+    Key { name, kind, need, doc, example }
+}
+
+const fn later(name: &'static str) -> Key {
+    key(name, Later, Optional, "", "")
+}
+
+/// A policy file: any of the sections; all files together are the policy.
+pub static POLICY: Object = Object {
+    doc: "A policy file of pangu-gateway. All files of the directory are one set.",
+    keys: &[
+        key("routes", List(&Kind::Object(&ROUTE)), Optional, "[...]", "What callers may call, and on what terms."),
+        key("pools", List(&Kind::Object(&POOL)), Optional, "[...]", "Where requests go."),
+        key("plans", Named(&PLAN), Optional, "{gold: [...]}", "Named lists of limits; tenants name theirs."),
+        key("tenants", List(&Kind::Object(&TENANT)), Optional, "[...]", "Who may call."),
+        key("guard", Kind::Object(&GUARD), Optional, "{per_address: 200/s}", "Defence before authentication. Written once."),
+    ],
+};
+
+/// `routes[]`
+pub static ROUTE: Object = Object {
+    doc: "A match and everything decided for it.",
+    keys: &[
+        key("name", Name, Required, "pangu-chat", "Unique; appears in logs, metrics and refusals."),
+        key("match", Kind::Object(&MATCH), Required, "{path: /v1/chat/completions, methods: [POST]}", "Which requests it takes. The most specific path wins; the order of routes means nothing."),
+        key("api", Word(APIS), Required, "openai", "How usage is read and how a refusal looks. All but `plain` are model endpoints: they need a limit."),
+        key("auth", Either(&Word(&["none"]), &List(&Word(CREDENTIALS))), Required, "[ak_sk, api_key]", "Kinds of credential, any of which lets a caller in; `none` lets anybody in."),
+        key("pool", Name, Required, "pangu-nlp", "Name of the pool that answers."),
+        key("body_max", Size, Default("1MiB"), "512KiB", "Longest request body; a smaller one of the caller's plan counts."),
+        key("caps", Kind::Object(&CAPS), Optional, "{head_max: 16KiB}", "Other sizes a request may have."),
+        key("timeouts", Kind::Object(&TIMEOUTS), Optional, "{first_byte: 20s}", "How long the gateway waits."),
+        key("limits", List(&Kind::Object(&ROUTE_LIMIT)), Optional, "[{name: route-rps, per: route, requests: 500/s}]", "Limits of this route, besides those of the caller's plan."),
+        key("unlimited", Text, Optional, "\"capped by the pool's own quota\"", "Why a model endpoint may go without a limit. Without it, such a route does not compile."),
+        key("rate_headers", Bool, Default("false"), "true", "`x-ratelimit-*` and `RateLimit` on every answer, not only on refusals."),
+        key("tenant_header", Text, Optional, "x-tenant", "Header that tells the upstream the tenant's name; begins with `x-`."),
+        key("signing", Kind::Object(&SIGNING), Optional, "{skew: 5m}", "What a signature may look like. Only with `auth: [ak_sk]`."),
+        later("credential"),
+        later("budgets"),
+        later("versions"),
+        later("retry"),
+        later("cors"),
+    ],
+};
+
+/// `routes[].api`
+pub static APIS: &[&str] = &["pangu", "openai", "modelarts", "plain"];
+/// `routes[].auth[]`
+pub static CREDENTIALS: &[&str] = &["ak_sk", "app_code", "api_key"];
+/// Kinds of credential of a later version.
+pub static CREDENTIALS_LATER: &[&str] = &["iam_token", "client_cert"];
+/// Methods a route may take.
+pub static METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+
+/// `routes[].match`
+pub static MATCH: Object = Object {
+    doc: "Which requests a route takes.",
+    keys: &[
+        key("path", Text, Required, "/v1/{project_id}/deployments/{id}/chat/completions", "`{name}` is one segment, `{*rest}` at the end one or more."),
+        key("methods", List(&Word(METHODS)), Optional, "[POST]", "Default: every method."),
+        key("host", Text, Optional, "api.example.com", "Without port; `*.example.com` for any one label. Default: every host."),
+    ],
+};
+
+/// `routes[].caps`
+pub static CAPS: Object = Object {
+    doc: "Sizes a request may have.",
+    keys: &[
+        key("head_max", Size, Default("32KiB"), "16KiB", "All header names and values."),
+        key("headers_max", Count, Default("100"), "50", "Header lines."),
+        key("target_max", Size, Default("8KiB"), "2KiB", "Path and query."),
+    ],
+};
+
+/// `routes[].timeouts`
+pub static TIMEOUTS: Object = Object {
+    doc: "How long the gateway waits.",
+    keys: &[
+        key("first_byte", Duration, Default("60s"), "20s", "Request sent until the head of the answer."),
+        key("idle", Duration, Default("60s"), "30s", "Longest silence of the answer's body, such as between two chunks of a stream."),
+        key("total", Duration, Default("10m"), "30m", "Head of the request until the end of the answer."),
+        key("write", Duration, Default("30s"), "10s", "Longest time the caller may take nothing of the answer."),
+    ],
+};
+
+/// `routes[].signing`
+pub static SIGNING: Object = Object {
+    doc: "What an AK/SK signature may look like.",
+    keys: &[
+        key("skew", Duration, Default("15m"), "5m", "How far `X-Sdk-Date` may be off, either way; 15 min at most."),
+        key("unsigned_payload", Bool, Default("false"), "true", "Accept `UNSIGNED-PAYLOAD`: the signature does not bind the body."),
+        key("replay", Word(&["refuse", "allow"]), Default("refuse"), "allow", "A signature seen before within the skew."),
+        key("double_encoded_path", Bool, Default("false"), "true", "Accept the npm SDK's signature over a doubly encoded path as well."),
+    ],
+};
+
+/// `routes[].limits[]`
+pub static ROUTE_LIMIT: Object = Object {
+    doc: "A limit of one route.",
+    keys: &[
+        key("name", Name, Required, "route-rps", "Unique within the route; a level survives reloads by it."),
+        key("per", Word(&["route", "tenant+route"]), Required, "route", "What is counted separately."),
+        key("requests", Rate, Optional, "500/s", "So many requests in every period. Exactly one of `requests` and `concurrent`."),
+        key("burst", Count, Optional, "100", "So many at once; token_bucket only. Default: the number in `requests`."),
+        key("algorithm", Word(ALGORITHMS), Default("token_bucket"), "sliding_window", "How requests are counted."),
+        key("concurrent", Count, Optional, "64", "So many requests at the same time."),
+        later("tokens"),
+        later("timezone"),
+        later("budget"),
+    ],
+};
+
+/// `plans.*[]`
+pub static PLAN_LIMIT: Object = Object {
+    doc: "A limit of a plan; every tenant of the plan has its own count.",
+    keys: &[
+        key("name", Name, Required, "user-rpm", "Unique within the plan; a level survives reloads by it."),
+        key("per", Word(&["tenant", "user", "tenant+route"]), Required, "user", "What is counted separately."),
+        key("requests", Rate, Optional, "20/min", "So many requests in every period. Exactly one of `requests` and `concurrent`."),
+        key("burst", Count, Optional, "5", "So many at once; token_bucket only. Default: the number in `requests`."),
+        key("algorithm", Word(ALGORITHMS), Default("token_bucket"), "fixed_window", "How requests are counted."),
+        key("concurrent", Count, Optional, "64", "So many requests at the same time."),
+        later("tokens"),
+        later("timezone"),
+        later("budget"),
+    ],
+};
+
+/// `algorithm` of a limit
+pub static ALGORITHMS: &[&str] = &["token_bucket", "fixed_window", "sliding_window"];
+/// `per` of a later version.
+pub static PER_LATER: &[&str] = &["tenant+model", "user+model", "model", "pool"];
+
+/// `plans.*`
+pub static PLAN: Kind = Either(&List(&Kind::Object(&PLAN_LIMIT)), &Kind::Object(&PLAN_OBJECT));
+
+/// `plans.*` in its longer form
+pub static PLAN_OBJECT: Object = Object {
+    doc: "A plan that says more than its limits.",
+    keys: &[
+        key("limits", List(&Kind::Object(&PLAN_LIMIT)), Required, "[{name: inflight, per: tenant, concurrent: 64}]", "The same as a plan written as a plain list."),
+        key("body_max", Size, Optional, "4MiB", "Longest body its tenants may send; a smaller one of the route counts."),
+        later("budgets"),
+    ],
+};
+
+/// `pools[]`
+pub static POOL: Object = Object {
+    doc: "A named set of backends.",
+    keys: &[
+        key("name", Name, Required, "pangu-nlp", "Unique; routes name it."),
+        key("backends", List(&Kind::Object(&BACKEND)), Required, "[{url: \"https://10.0.0.11:8443\"}]", "Upstream addresses."),
+        key("connect_timeout", Duration, Default("3s"), "1s", "Longest time for a connection, with its TLS handshake."),
+        key("tls", Kind::Object(&TLS), Optional, "{ca: ca.pem}", "Only with `https` backends."),
+        key("balance", Word(&["round_robin"]), Default("round_robin"), "round_robin", "Which backend is next."),
+        later("health"),
+        later("discover"),
+        later("versions"),
+        later("credential"),
+        later("retry"),
+    ],
+};
+
+/// `balance` of a later version.
+pub static BALANCE_LATER: &[&str] = &["least_requests", "ewma", "hash"];
+
+/// `pools[].backends[]`
+pub static BACKEND: Object = Object {
+    doc: "One upstream address.",
+    keys: &[
+        key("url", Text, Required, "https://10.0.0.11:8443/base", "`http` or `https`; a path is put before every request path. Link-local and metadata addresses are refused."),
+        key("weight", Count, Default("1"), "3", "Share of requests, 1 to 1000."),
+    ],
+};
+
+/// `pools[].tls`
+pub static TLS: Object = Object {
+    doc: "Whom an `https` pool trusts. Verification is always on.",
+    keys: &[
+        key("ca", Text, Optional, "ca.pem", "PEM file of the only authorities to trust; relative to the policy directory. Default: the machine's."),
+        key("name", Text, Optional, "nlp.internal", "Name the certificate must carry. Default: the host of the url."),
+        later("client_cert"),
+    ],
+};
+
+/// `tenants[]`
+pub static TENANT: Object = Object {
+    doc: "Who shares a plan's limits.",
+    keys: &[
+        key("name", Name, Required, "acme", "Unique; appears in logs, metrics and `tenant_header`."),
+        key("plan", Name, Required, "gold", "Name of a plan."),
+        key("users", List(&Kind::Object(&USER)), Required, "[{name: alice, api_key: {env: ALICE_KEY}}]", "Its users: people or programs."),
+    ],
+};
+
+/// `tenants[].users[]`
+pub static USER: Object = Object {
+    doc: "A user of a tenant; each has at least one credential.",
+    keys: &[
+        key("name", Name, Required, "alice", "Unique within the tenant."),
+        key("ak_sk", Many(&Kind::Object(&AK_SK)), Optional, "{access_key: AKALICE, secret_key: {env: ALICE_SK}}", "AK/SK, or AppKey/AppSecret: signed requests. One or a list."),
+        key("app_code", Many(&Hashed), Optional, "{sha256: 9f86...}", "`X-Apig-AppCode`. One or a list."),
+        key("api_key", Many(&Hashed), Optional, "{env: ALICE_KEY}", "`Authorization: Bearer`. One or a list."),
+        later("iam_token"),
+        later("client_cert"),
+        later("limits"),
+    ],
+};
+
+/// `tenants[].users[].ak_sk`
+pub static AK_SK: Object = Object {
+    doc: "A signing key pair.",
+    keys: &[
+        key("access_key", Text, Required, "AKALICE", "The public half; unique in the policy."),
+        key("secret_key", Secret, Required, "{env: ALICE_SK}", "The secret half: the name of an environment variable or of a file."),
+        key("security_token", Secret, Optional, "{file: alice.token}", "Temporary credentials: `X-Security-Token` must carry it."),
+    ],
+};
+
+/// `secret_key`, `security_token`
+pub static SECRET: Object = Object {
+    doc: "Where a secret is; a policy never holds one.",
+    keys: &[
+        key("env", Text, Optional, "ALICE_SK", "Environment variable, read when the policy is loaded."),
+        key("file", Text, Optional, "/run/secrets/alice", "File, relative to the policy directory; one newline at its end does not count. Read again on every reload."),
+    ],
+};
+
+/// `app_code`, `api_key`
+pub static HASHED: Object = Object {
+    doc: "A secret by its digest, or where it is.",
+    keys: &[
+        key("sha256", Text, Optional, "9f86...", "64 hex digits: `printf %s CODE | sha256sum`."),
+        key("env", Text, Optional, "ALICE_KEY", "Environment variable, read when the policy is loaded."),
+        key("file", Text, Optional, "/run/secrets/alice", "File, relative to the policy directory; one newline at its end does not count. Read again on every reload."),
+    ],
+};
+
+/// `guard`
+pub static GUARD: Object = Object {
+    doc: "Defence before authentication.",
+    keys: &[key(
+        "per_address",
+        Rate,
+        Required,
+        "200/s",
+        "Requests of one address, before anything is hashed; in seconds only.",
+    )],
+};

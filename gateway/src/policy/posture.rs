@@ -1,0 +1,228 @@
+//! What a policy amounts to: for every route, what limits it, who may call it, and what is worth a look.
+
+use super::check::{Checked, Plan, Route, Tenant};
+use super::snapshot::Api;
+use crate::auth::Kind;
+use crate::limit::{Algorithm, Amount, Limit, Per};
+use humantime::format_duration;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+/// Tenants named for a route; with more, only their number is.
+const TENANTS_SHOWN: usize = 8;
+
+/// The posture of a policy. `Display` is for people, `Serialize` for programs.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Posture {
+    pub routes: Vec<RoutePosture>,
+    /// Worth a look, beyond single routes.
+    pub notes: Vec<String>,
+}
+
+/// The posture of one route.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct RoutePosture {
+    pub name: String,
+    pub api: Api,
+    /// Methods, host and path.
+    pub takes: String,
+    pub pool: String,
+    /// Kinds of credential; empty: anybody may call.
+    pub credentials: Vec<&'static str>,
+    /// Tenants with a user who may call: the first few by name.
+    pub tenants: Vec<String>,
+    /// How many there are.
+    pub tenants_total: usize,
+    /// Limits of the route itself.
+    pub limits: Vec<String>,
+    /// Limits of the plans of those who may call.
+    pub plan_limits: BTreeMap<String, Vec<String>>,
+    pub caps: String,
+    /// What is missing or worth a look.
+    pub notes: Vec<String>,
+}
+
+impl Posture {
+    pub(super) fn of(checked: &Checked) -> Posture {
+        let routes = checked.routes.iter().map(|route| of_route(route, checked)).collect();
+        let mut notes = Vec::new();
+        let named: BTreeSet<usize> = checked.tenants.iter().map(|tenant| tenant.plan).collect();
+        for (_, plan) in checked.plans.iter().enumerate().filter(|(i, _)| !named.contains(i)) {
+            notes.push(format!("plan `{}` is used by no tenant", plan.name));
+        }
+        let named: BTreeSet<usize> = checked.routes.iter().map(|route| route.pool).collect();
+        for (_, pool) in checked.pools.iter().enumerate().filter(|(i, _)| !named.contains(i)) {
+            notes.push(format!("pool `{}` is used by no route", pool.name));
+        }
+        for plan in checked.plans.iter().filter(|plan| plan.limits.is_empty()) {
+            notes.push(format!("plan `{}` limits nothing", plan.name));
+        }
+        for tenant in checked.tenants.iter().filter(|tenant| tenant.users.is_empty()) {
+            notes.push(format!("tenant `{}` has no users", tenant.name));
+        }
+        if checked.guard_per_address == 0 {
+            notes.push("no guard: one address may send as many unauthenticated requests as it likes".into());
+        }
+        Posture { routes, notes }
+    }
+}
+
+fn of_route(route: &Route, checked: &Checked) -> RoutePosture {
+    let callers: Vec<&Tenant> = match &route.auth {
+        Some(rules) => checked.tenants.iter().filter(|tenant| may_call(tenant, &rules.kinds)).collect(),
+        None => Vec::new(),
+    };
+    let plans: BTreeSet<usize> = callers.iter().map(|tenant| tenant.plan).collect();
+    let plans: Vec<&Plan> = plans.into_iter().map(|plan| &checked.plans[plan]).collect();
+    RoutePosture {
+        name: route.name.to_string(),
+        api: route.api,
+        takes: takes(route),
+        pool: checked.pools[route.pool].name.to_string(),
+        credentials: route.auth.iter().flat_map(|rules| &rules.kinds).map(|kind| kind_word(*kind)).collect(),
+        tenants: callers.iter().take(TENANTS_SHOWN).map(|tenant| tenant.name.to_string()).collect(),
+        tenants_total: callers.len(),
+        limits: route.limits.iter().map(limit_line).collect(),
+        plan_limits: plans
+            .iter()
+            .map(|plan| (plan.name.to_string(), plan.limits.iter().map(limit_line).collect()))
+            .collect(),
+        caps: format!(
+            "body {}, head {}, {} headers, target {}",
+            bytes(route.caps.body_max),
+            bytes(route.caps.head_max.into()),
+            route.caps.headers_max,
+            bytes(route.caps.target_max.into())
+        ),
+        notes: notes(route, &callers, &plans),
+    }
+}
+
+fn may_call(tenant: &Tenant, kinds: &[Kind]) -> bool {
+    let mut credentials = tenant.users.iter().flat_map(|user| &user.credentials);
+    credentials.any(|credential| kinds.contains(&credential.kind()))
+}
+
+/// What is missing or worth a look.
+fn notes(route: &Route, callers: &[&Tenant], plans: &[&Plan]) -> Vec<String> {
+    let mut notes = Vec::new();
+    let mut note = |text: String| notes.push(text);
+    if let Some(reason) = &route.unlimited {
+        note(format!("unlimited by permission: {reason}"));
+    }
+    match &route.auth {
+        None => note("anybody may call (`auth: none`)".into()),
+        Some(_) if callers.is_empty() => note("no tenant has a credential it takes: nobody may call".into()),
+        Some(rules) => {
+            if rules.unsigned_payload {
+                note("UNSIGNED-PAYLOAD is accepted: a signature need not bind the body".into());
+            }
+            if !rules.refuse_replay {
+                note(format!("a signature may be used again for {}", format_duration(rules.skew)));
+            }
+            if rules.double_encoded_path {
+                note("doubly encoded paths are accepted in signatures".into());
+            }
+        }
+    }
+    let concurrent =
+        |limits: &[Limit]| limits.iter().any(|limit| matches!(limit.amount, Amount::Concurrent(_)));
+    if route.api != Api::Plain && !concurrent(&route.limits) {
+        let without: Vec<&str> =
+            plans.iter().filter(|plan| !concurrent(&plan.limits)).map(|plan| plan.name.as_ref()).collect();
+        if !without.is_empty() {
+            note(format!("no limit on concurrent requests for plan {}", without.join(", ")));
+        } else if plans.is_empty() {
+            note("no limit on concurrent requests".into());
+        }
+    }
+    notes
+}
+
+impl fmt::Display for Posture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for route in &self.routes {
+            writeln!(f, "{route}")?;
+        }
+        for note in &self.notes {
+            writeln!(f, "note: {note}")?;
+        }
+        let worth = self.notes.len() + self.routes.iter().map(|route| route.notes.len()).sum::<usize>();
+        write!(f, "{} routes, {worth} things worth a look", self.routes.len())
+    }
+}
+
+impl fmt::Display for RoutePosture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}: {} -> {}", self.name, self.takes, self.pool)?;
+        let more = self.tenants_total - self.tenants.len();
+        let tenants = match (self.tenants.join(", "), more) {
+            (names, 0) => names,
+            (names, more) => format!("{names} and {more} more"),
+        };
+        match self.credentials.join(", ").as_str() {
+            "" => writeln!(f, "  who may call    anybody")?,
+            kinds if self.tenants_total == 0 => writeln!(f, "  who may call    nobody yet, by {kinds}")?,
+            kinds => writeln!(f, "  who may call    {tenants}, by {kinds}")?,
+        }
+        for limit in &self.limits {
+            writeln!(f, "  limit           {limit}")?;
+        }
+        for (plan, limits) in &self.plan_limits {
+            for limit in limits {
+                writeln!(f, "  limit of {plan:<6} {limit}")?;
+            }
+        }
+        if self.limits.is_empty() && self.plan_limits.values().all(Vec::is_empty) {
+            writeln!(f, "  limit           none")?;
+        }
+        writeln!(f, "  caps            {}", self.caps)?;
+        for note in &self.notes {
+            writeln!(f, "  note            {note}")?;
+        }
+        Ok(())
+    }
+}
+
+fn takes(route: &Route) -> String {
+    let methods: Vec<&str> = route.methods.iter().map(|method| method.as_str()).collect();
+    let methods = if methods.is_empty() { "any method".to_string() } else { methods.join("|") };
+    format!("{methods} {}{}", route.host.as_deref().unwrap_or_default(), route.path)
+}
+
+fn kind_word(kind: Kind) -> &'static str {
+    match kind {
+        Kind::AkSk => "ak_sk",
+        Kind::AppCode => "app_code",
+        Kind::ApiKey => "api_key",
+    }
+}
+
+/// `user-rpm: 20 requests per user in every 1m, 5 at once (token_bucket)`
+fn limit_line(limit: &Limit) -> String {
+    let per = match limit.per {
+        Per::Tenant => "tenant",
+        Per::User => "user",
+        Per::Route => "route",
+        Per::TenantRoute => "tenant and route",
+    };
+    match limit.amount {
+        Amount::Concurrent(most) => format!("{}: {most} requests at a time per {per}", limit.name),
+        Amount::Requests { requests, period, burst, algorithm } => {
+            let how = match algorithm {
+                Algorithm::TokenBucket => format!("{burst} at once"),
+                Algorithm::FixedWindow => "fixed window".into(),
+                Algorithm::SlidingWindow => "sliding window".into(),
+            };
+            format!("{}: {requests} requests in {} per {per}, {how}", limit.name, format_duration(period))
+        }
+    }
+}
+
+fn bytes(n: u64) -> String {
+    match n {
+        n if n >= 1 << 20 && n % (1 << 20) == 0 => format!("{} MiB", n >> 20),
+        n if n >= 1 << 10 && n % (1 << 10) == 0 => format!("{} KiB", n >> 10),
+        n => format!("{n} B"),
+    }
+}

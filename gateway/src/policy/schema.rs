@@ -1,0 +1,154 @@
+//! The table of keys as JSON Schema, for editors, and as a Markdown table, for people.
+
+use super::keys::{self, Key, Kind, Need, Object};
+use serde_json::{Value, json};
+use std::fmt::Write;
+
+const SIZE: &str = "^[0-9]+ ?(B|KB|kB|KiB|MB|MiB|GB|GiB)?$";
+const DURATION: &str = "^[0-9]+ ?(ms|s|m|min|h|d)$";
+const RATE: &str = "^[0-9]+[kM]? ?/ ?(s|min|h|day)$";
+const COUNT: &str = "^[0-9]+[kM]?$";
+const NAME: &str = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$";
+
+/// JSON Schema (draft 2020-12) of a policy file.
+pub fn schema() -> Value {
+    let mut schema = object(&keys::POLICY);
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema".into();
+    schema["title"] = "pangu-gateway policy".into();
+    schema
+}
+
+fn object(object: &'static Object) -> Value {
+    let known = || object.keys.iter().filter(|key| !matches!(key.kind, Kind::Later));
+    let properties: serde_json::Map<String, Value> =
+        known().map(|key| (key.name.to_string(), property(key))).collect();
+    let required: Vec<&str> =
+        known().filter(|key| matches!(key.need, Need::Required)).map(|key| key.name).collect();
+    let mut schema = json!({
+        "type": "object",
+        "description": object.doc,
+        "properties": properties,
+        "additionalProperties": false,
+    });
+    if !required.is_empty() {
+        schema["required"] = required.into();
+    }
+    schema
+}
+
+fn property(key: &'static Key) -> Value {
+    let mut schema = kind(&key.kind);
+    schema["description"] = key.doc.into();
+    if let Need::Default(text) = key.need {
+        schema["default"] = match text.parse::<u32>() {
+            Ok(number) => number.into(),
+            Err(_) => text.parse::<bool>().map_or_else(|_| text.into(), Value::from),
+        };
+    }
+    schema
+}
+
+fn kind(of: &'static Kind) -> Value {
+    match of {
+        Kind::Name => json!({"type": "string", "pattern": NAME}),
+        Kind::Text => json!({"type": "string", "minLength": 1}),
+        Kind::Size => json!({"type": ["string", "integer"], "pattern": SIZE, "minimum": 0}),
+        Kind::Duration => json!({"type": "string", "pattern": DURATION}),
+        Kind::Rate => json!({"type": "string", "pattern": RATE}),
+        Kind::Count => json!({"type": ["string", "integer"], "pattern": COUNT, "minimum": 1}),
+        Kind::Bool => json!({"type": "boolean"}),
+        Kind::Word(words) => json!({"enum": words}),
+        Kind::Object(keys) => object(keys),
+        Kind::List(item) => json!({"type": "array", "items": kind(item)}),
+        Kind::Many(item) => json!({"anyOf": [kind(item), {"type": "array", "items": kind(item)}]}),
+        Kind::Named(value) => json!({"type": "object", "additionalProperties": kind(value)}),
+        Kind::Either(one, other) => json!({"anyOf": [kind(one), kind(other)]}),
+        Kind::Secret => one_key_of(&keys::SECRET),
+        Kind::Hashed => one_key_of(&keys::HASHED),
+        Kind::Later => json!(false),
+    }
+}
+
+fn one_key_of(keys: &'static Object) -> Value {
+    let mut schema = object(keys);
+    schema["minProperties"] = 1.into();
+    schema["maxProperties"] = 1.into();
+    schema
+}
+
+/// Every key with what it may be, its default and an example: the table of `policies/README.md`.
+pub fn reference() -> String {
+    let mut table = String::from("| key | value | default | example | |\n| --- | --- | --- | --- | --- |\n");
+    rows(&keys::POLICY, "", &mut table);
+    table
+}
+
+fn rows(object: &'static Object, prefix: &str, table: &mut String) {
+    for key in object.keys.iter().filter(|key| !matches!(key.kind, Kind::Later)) {
+        let default = match key.need {
+            Need::Required => "required".to_string(),
+            Need::Optional => "-".to_string(),
+            Need::Default(text) => format!("`{text}`"),
+        };
+        let path = format!("{prefix}{}", key.name);
+        let row =
+            format!("| `{path}` | {} | {default} | `{}` | {} |", words(&key.kind), key.example, key.doc);
+        let _into_a_string = writeln!(table, "{row}");
+        below(&key.kind, &path, table);
+    }
+}
+
+fn below(kind: &'static Kind, path: &str, table: &mut String) {
+    match kind {
+        Kind::Object(object) => rows(object, &format!("{path}."), table),
+        Kind::List(item) => below(item, &format!("{path}[]"), table),
+        Kind::Many(item) => below(item, path, table),
+        Kind::Named(value) => below(value, &format!("{path}.*"), table),
+        Kind::Either(one, other) => {
+            below(one, path, table);
+            // The longer form of a plan repeats its limits; its own keys are enough.
+            match other {
+                Kind::Object(object) => plan_rows(object, path, table),
+                other => below(other, path, table),
+            }
+        }
+        Kind::Secret => rows(&keys::SECRET, &format!("{path}."), table),
+        Kind::Hashed => rows(&keys::HASHED, &format!("{path}."), table),
+        _ => {}
+    }
+}
+
+fn plan_rows(object: &'static Object, path: &str, table: &mut String) {
+    for key in object.keys.iter().filter(|key| !matches!(key.kind, Kind::Later)) {
+        let default = if matches!(key.need, Need::Required) { "required" } else { "-" };
+        let row = format!(
+            "| `{path}.{}` | {} | {default} | `{}` | {} |",
+            key.name,
+            words(&key.kind),
+            key.example,
+            key.doc
+        );
+        let _into_a_string = writeln!(table, "{row}");
+    }
+}
+
+fn words(kind: &'static Kind) -> String {
+    match kind {
+        Kind::Name => "name".into(),
+        Kind::Text => "text".into(),
+        Kind::Size => "size: B, KB, KiB, MB, MiB, GB, GiB".into(),
+        Kind::Duration => "duration: ms, s, m, h, d".into(),
+        Kind::Rate => "number per s, min, h or day".into(),
+        Kind::Count => "number; k, M".into(),
+        Kind::Bool => "`true` or `false`".into(),
+        Kind::Word(words) => words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "),
+        Kind::Object(_) => "mapping".into(),
+        Kind::List(item) => format!("list of {}", words(item)),
+        Kind::Many(item) => format!("{}, or a list", words(item)),
+        Kind::Named(value) => format!("by name: {}", words(value)),
+        Kind::Either(one, other) => format!("{} or {}", words(one), words(other)),
+        Kind::Secret => "`{env}` or `{file}`".into(),
+        Kind::Hashed => "`{sha256}`, `{env}` or `{file}`".into(),
+        Kind::Later => String::new(),
+    }
+}

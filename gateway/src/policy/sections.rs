@@ -1,0 +1,562 @@
+//! From located trees to the spec: one function for each kind of entry, in the order of the table of keys.
+
+use super::decode::{At, Entry, text};
+use super::keys;
+use super::problem::{Located, Problems, quoted};
+use super::snapshot::{Api, Caps, Timeouts};
+use super::spec::{
+    Amount, Credential, Hashed, Limit, Plan, Policy, Pool, Route, Rules, Source, Tenant, User,
+};
+use super::url;
+use super::yaml::{Node, Value};
+use crate::auth::Kind;
+use crate::limit::{Algorithm, Per};
+use http::{HeaderName, Method};
+use std::num::NonZeroU32;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+const DAY: Duration = Duration::from_secs(86_400);
+/// Huawei's own window; a wider one would only give a thief more time.
+const SKEW_MAX: Duration = Duration::from_secs(15 * 60);
+/// 1 TiB: beyond any model's input, far from overflow.
+const BODY_MAX: u64 = 1 << 40;
+
+/// Adds the document of a file to the policy.
+pub fn read(document: &Node<'_>, file: u16, dir: &Path, policy: &mut Policy, problems: &Problems) {
+    let at = At::file(file);
+    if let Some((what, help)) = alien(document) {
+        problems.add(at.place(document.mark), at, what, help);
+        return;
+    }
+    let Some(top) = Entry::open(document, &keys::POLICY, at, problems) else { return };
+    for (key, object) in [("routes", &keys::ROUTE), ("pools", &keys::POOL), ("tenants", &keys::TENANT)] {
+        let at = at.key(key);
+        for (i, node) in top.items(key).iter().enumerate() {
+            if problems.full() {
+                return;
+            }
+            let Some(entry) = Entry::open(node, object, at.item(i, node), problems) else { continue };
+            match key {
+                "routes" => policy.routes.extend(route(&entry)),
+                "pools" => match pool(&entry, dir) {
+                    Some(pool) => policy.pools.push(pool),
+                    None => policy.broken.extend(name_of(node)),
+                },
+                _ => policy.tenants.extend(tenant(&entry)),
+            }
+        }
+    }
+    plans(&top, policy);
+    guard(&top, policy);
+}
+
+/// A file of some other program: one problem says more than one for each of its keys.
+fn alien(document: &Node<'_>) -> Option<(&'static str, &'static str)> {
+    let keys = match &document.value {
+        Value::Map(entries) => entries,
+        Value::Null => return Some(("the file holds no policy", "write a policy into it, or remove it")),
+        _ => {
+            return Some((
+                "not a policy",
+                "a policy begins with `routes:`, `pools:`, `plans:`, `tenants:` or `guard:`",
+            ));
+        }
+    };
+    let has = |name: &str| keys.iter().any(|(key, _)| key.name == name);
+    if keys::POLICY.keys.iter().any(|known| has(known.name)) {
+        return None;
+    }
+    if has("apiVersion") && has("kind") {
+        return Some((
+            "a Kubernetes object, not a policy",
+            "mount the files of a ConfigMap here, not its manifest; keep manifests elsewhere",
+        ));
+    }
+    if has("services") {
+        return Some(("a compose file, not a policy", "keep it out of the policy directory"));
+    }
+    // One unknown key may be a misspelt section: the table of keys suggests the right one.
+    (keys.len() != 1).then_some((
+        "not a policy: none of its keys is `routes`, `pools`, `plans`, `tenants` or `guard`",
+        "keep other files out of the policy directory",
+    ))
+}
+
+fn name_of(node: &Node<'_>) -> Option<Arc<str>> {
+    let Value::Map(entries) = &node.value else { return None };
+    entries.iter().find_map(|(key, node)| match &node.value {
+        Value::Text(name) if key.name == "name" => Some(name.as_ref().into()),
+        _ => None,
+    })
+}
+
+fn route(entry: &Entry<'_>) -> Option<Route> {
+    let matched = entry.object("match", &keys::MATCH).filter(|_| entry.has("match"));
+    let caps = entry.object("caps", &keys::CAPS);
+    let timeouts = entry.object("timeouts", &keys::TIMEOUTS);
+    // All are read before any `?`, so that one wrong key does not hide the next.
+    let name = entry.name("name");
+    let path = matched.as_ref().and_then(|m| m.text("path"));
+    let methods = matched.as_ref().map_or_else(Vec::new, methods);
+    let host = matched.as_ref().and_then(host);
+    let api = entry.word("api", &[]);
+    let auth = auth(entry);
+    let pool = entry.name("pool");
+    let body_max = entry.size("body_max", 0..=BODY_MAX);
+    let caps = caps.and_then(|caps| {
+        let head_max = caps.size("head_max", 1 << 10..=1 << 20);
+        let headers_max = caps.count("headers_max", 1..=1_000);
+        let target_max = caps.size("target_max", 64..=64 << 10);
+        Some(Caps {
+            body_max: body_max?,
+            head_max: head_max? as u32,
+            headers_max: headers_max? as u16,
+            target_max: target_max? as u32,
+        })
+    });
+    let timeouts = timeouts.and_then(|timeouts| {
+        let [first_byte, idle, total, write] =
+            ["first_byte", "idle", "total", "write"].map(|key| timeouts.duration(key, DAY));
+        Some(Timeouts { first_byte: first_byte?, idle: idle?, total: total?, write: write? })
+    });
+    let limits = limits(entry, "limits", &keys::ROUTE_LIMIT);
+    let unlimited = unlimited(entry);
+    let rate_headers = entry.flag("rate_headers");
+    let tenant_header = tenant_header(entry);
+    let path = path?;
+    Some(Route {
+        name: name?,
+        path: Located { value: path.value.to_string(), place: path.place },
+        methods,
+        host,
+        api: match api? {
+            "pangu" => Api::Pangu,
+            "openai" => Api::OpenAi,
+            "modelarts" => Api::ModelArts,
+            _ => Api::Plain,
+        },
+        auth: auth?,
+        pool: pool?,
+        caps: caps?,
+        timeouts: timeouts?,
+        limits,
+        unlimited,
+        rate_headers,
+        tenant_header,
+    })
+}
+
+fn methods(matched: &Entry<'_>) -> Vec<Method> {
+    let words = matched.words("methods", &[]);
+    if words.is_empty()
+        && matched.get("methods").is_some_and(|node| matches!(&node.value, Value::List(l) if l.is_empty()))
+    {
+        matched.wrong("methods", "no method at all", "leave `methods` out for every method");
+    }
+    words.iter().filter_map(|word| word.parse().ok()).collect()
+}
+
+/// Lower case, a name or an address without port; `*.` may come first.
+fn host(matched: &Entry<'_>) -> Option<String> {
+    let host = matched.text("host")?.value.to_ascii_lowercase();
+    let plain = host.strip_prefix("*.").unwrap_or(&host);
+    if url::is_host(plain) {
+        return Some(host);
+    }
+    let help = "write a name without scheme, port and path, such as `api.example.com` or `*.example.com`";
+    matched.wrong("host", format!("{} is not a host", quoted(&host)), help);
+    None
+}
+
+/// `Some(None)` is `auth: none`.
+fn auth(entry: &Entry<'_>) -> Option<Option<Rules>> {
+    let open = match &entry.get("auth")?.value {
+        Value::Text(word) if word == "none" => true,
+        Value::Text(_) => {
+            entry.wrong(
+                "auth",
+                "a list of kinds of credential is needed here",
+                "write `[ak_sk, app_code, api_key]`, fewer of them, or `none`",
+            );
+            return None;
+        }
+        _ => false,
+    };
+    let signing = entry.object("signing", &keys::SIGNING)?;
+    let kinds: Vec<Kind> = if open { Vec::new() } else { kinds(entry) };
+    if entry.has("signing") && !kinds.contains(&Kind::AkSk) && (open || !kinds.is_empty()) {
+        entry.wrong(
+            "signing",
+            "this route takes no signature",
+            "add `ak_sk` to `auth`, or leave `signing` out",
+        );
+    }
+    let skew = signing.duration("skew", SKEW_MAX);
+    let replay = signing.word("replay", &[]);
+    let rules = Rules {
+        skew: skew?,
+        unsigned_payload: signing.flag("unsigned_payload"),
+        double_encoded_path: signing.flag("double_encoded_path"),
+        refuse_replay: replay? == "refuse",
+        kinds,
+    };
+    Some((!open).then_some(rules))
+}
+
+fn kinds(entry: &Entry<'_>) -> Vec<Kind> {
+    if entry.get("auth").is_some_and(|node| matches!(&node.value, Value::List(kinds) if kinds.is_empty())) {
+        entry.wrong(
+            "auth",
+            "no kind of credential: nobody could call",
+            "name one, or write `none` to let anybody in",
+        );
+    }
+    let words = entry.words("auth", keys::CREDENTIALS_LATER);
+    words
+        .iter()
+        .map(|word| match *word {
+            "ak_sk" => Kind::AkSk,
+            "app_code" => Kind::AppCode,
+            _ => Kind::ApiKey,
+        })
+        .collect()
+}
+
+fn unlimited(entry: &Entry<'_>) -> Option<Located<String>> {
+    let reason = entry.text("unlimited")?;
+    if reason.value.trim().len() < 3 || matches!(reason.value, "true" | "yes") {
+        entry.wrong(
+            "unlimited",
+            "a reason is needed here",
+            "say why no limit is needed, for whoever reads `posture`",
+        );
+        return None;
+    }
+    Some(Located { value: reason.value.trim().to_string(), place: reason.place })
+}
+
+/// Headers the gateway or its neighbours give a meaning to.
+const RESERVED_HEADERS: &[&str] =
+    &["x-request-id", "x-apig-appcode", "x-security-token", "x-auth-token", "x-project-id", "x-stage"];
+
+fn tenant_header(entry: &Entry<'_>) -> Option<HeaderName> {
+    let text = entry.text("tenant_header")?.value.to_ascii_lowercase();
+    let reserved = RESERVED_HEADERS.contains(&text.as_str())
+        || ["x-sdk-", "x-forwarded-", "x-ratelimit-"].iter().any(|prefix| text.starts_with(prefix));
+    match text.parse::<HeaderName>() {
+        Ok(name) if text.starts_with("x-") && !reserved => Some(name),
+        _ => {
+            let what = format!("{} cannot carry the tenant", quoted(&text));
+            entry.wrong(
+                "tenant_header",
+                what,
+                "write a header name that begins with `x-` and has no other meaning, such as `x-tenant`",
+            );
+            None
+        }
+    }
+}
+
+fn limits(entry: &Entry<'_>, key: &str, object: &'static keys::Object) -> Vec<Limit> {
+    let at = entry.at.key(key);
+    let items = entry.items(key);
+    let open = |(i, node)| Entry::open(node, object, at.item(i, node), entry.problems);
+    items.iter().enumerate().filter_map(open).filter_map(|entry| limit(&entry)).collect()
+}
+
+fn limit(entry: &Entry<'_>) -> Option<Limit> {
+    let name = entry.name("name");
+    let per = entry.word("per", keys::PER_LATER);
+    let algorithm = entry.word("algorithm", &[]);
+    let amount = match (entry.has("requests"), entry.has("concurrent")) {
+        (true, false) => requests(entry, algorithm),
+        (false, true) => concurrent(entry),
+        (false, false) if entry.has("tokens") || entry.has("budget") => None, // said already
+        (true, true) => {
+            entry.wrong(
+                "concurrent",
+                "a limit counts one thing",
+                "make two limits of it, each with a name of its own",
+            );
+            None
+        }
+        (false, false) => {
+            entry.problems.add(
+                entry.place(),
+                entry.at,
+                "nothing is limited",
+                "add `requests: 20/min` or `concurrent: 64`",
+            );
+            None
+        }
+    };
+    Some(Limit {
+        name: name?,
+        per: match per? {
+            "tenant" => Per::Tenant,
+            "user" => Per::User,
+            "route" => Per::Route,
+            _ => Per::TenantRoute,
+        },
+        amount: amount?,
+    })
+}
+
+fn requests(entry: &Entry<'_>, algorithm: Option<&str>) -> Option<Amount> {
+    let rate = entry.rate("requests");
+    let burst = if entry.has("burst") {
+        entry.count("burst", 1..=u32::MAX)
+    } else {
+        rate.map(|rate| rate.count.get())
+    };
+    let algorithm = match algorithm? {
+        "fixed_window" => Algorithm::FixedWindow,
+        "sliding_window" => Algorithm::SlidingWindow,
+        _ => Algorithm::TokenBucket,
+    };
+    if entry.has("burst") && algorithm != Algorithm::TokenBucket {
+        entry.wrong("burst", "a window has no burst", "leave it out, or write `algorithm: token_bucket`");
+    }
+    Some(Amount::Requests { rate: rate?, burst: NonZeroU32::new(burst?)?, algorithm })
+}
+
+fn concurrent(entry: &Entry<'_>) -> Option<Amount> {
+    for key in ["burst", "algorithm"] {
+        if entry.has(key) {
+            entry.wrong(
+                key,
+                "belongs to `requests`",
+                "leave it out: `concurrent` counts what runs at the same time",
+            );
+        }
+    }
+    NonZeroU32::new(entry.count("concurrent", 1..=u32::from(u16::MAX))?).map(Amount::Concurrent)
+}
+
+fn plans(top: &Entry<'_>, policy: &mut Policy) {
+    let Some(node) = top.get("plans") else { return };
+    let Value::Map(entries) = &node.value else {
+        top.wrong("plans", "a mapping from names to plans is needed here", "write `gold: [...]` below it");
+        return;
+    };
+    let at = top.at.key("plans");
+    for (key, node) in entries {
+        let name = Located { value: Arc::from(key.name.as_ref()), place: at.place(key.mark) };
+        let holder =
+            Node { mark: key.mark, value: Value::Map(vec![(plain_key("limits", key.mark), node.clone())]) };
+        let (node, key_at) = match &node.value {
+            Value::List(_) => (&holder, at.key(&key.name)),
+            _ => (node, at.key(&key.name)),
+        };
+        let Some(entry) = Entry::open(node, &keys::PLAN_OBJECT, key_at, top.problems) else {
+            policy.broken.push(name.value);
+            continue;
+        };
+        let body_max = entry.size("body_max", 0..=BODY_MAX);
+        policy.plans.push(Plan { name, limits: limits(&entry, "limits", &keys::PLAN_LIMIT), body_max });
+    }
+}
+
+fn plain_key(name: &'static str, mark: super::yaml::Mark) -> super::yaml::Key<'static> {
+    super::yaml::Key { mark, name: name.into() }
+}
+
+fn pool(entry: &Entry<'_>, dir: &Path) -> Option<Pool> {
+    let name = entry.name("name");
+    let connect_timeout = entry.duration("connect_timeout", DAY);
+    entry.word("balance", keys::BALANCE_LATER);
+    let tls = entry.object("tls", &keys::TLS)?;
+    let ca_file = tls.text("ca").map(|ca| Located { value: dir.join(ca.value), place: ca.place });
+    let tls_name = tls.text("name").filter(|name| {
+        let good = url::is_host(name.value);
+        if !good {
+            tls.wrong(
+                "name",
+                format!("{} is not a host name", quoted(name.value)),
+                "write the name the certificate carries",
+            );
+        }
+        good
+    });
+    let at = entry.at.key("backends");
+    let mut backends = Vec::new();
+    for (i, node) in entry.items("backends").iter().enumerate() {
+        let Some(backend) = Entry::open(node, &keys::BACKEND, at.item(i, node), entry.problems) else {
+            continue;
+        };
+        let weight = backend.count("weight", 1..=1_000);
+        let Some(text) = backend.text("url") else { continue };
+        match url::backend(text.value) {
+            Ok(mut spec) => {
+                if let (Some(tls), Some(name)) = (&mut spec.tls, &tls_name) {
+                    tls.name = name.value.into();
+                }
+                backends.push((Located { value: spec, place: text.place }, weight.unwrap_or(1)));
+            }
+            Err(wrong) => backend.wrong("url", wrong.what, wrong.help),
+        }
+    }
+    if entry.get("backends").is_some_and(|node| matches!(&node.value, Value::List(l) if l.is_empty())) {
+        entry.wrong("backends", "a pool needs a backend", "add `- url: https://...`");
+    }
+    if entry.has("tls") && !backends.is_empty() && backends.iter().all(|(spec, _)| spec.value.tls.is_none()) {
+        entry.wrong(
+            "tls",
+            "no backend of this pool speaks TLS",
+            "write `https://` in their urls, or leave `tls` out",
+        );
+    }
+    Some(Pool { name: name?, backends, ca_file, connect_timeout: connect_timeout? })
+}
+
+fn tenant(entry: &Entry<'_>) -> Option<Tenant> {
+    let name = entry.name("name");
+    let plan = entry.name("plan");
+    let at = entry.at.key("users");
+    let items = entry.items("users");
+    let open = |(i, node)| Entry::open(node, &keys::USER, at.item(i, node), entry.problems);
+    let users = items.iter().enumerate().filter_map(open).filter_map(|entry| user(&entry)).collect();
+    Some(Tenant { name: name?, plan: plan?, users })
+}
+
+fn user(entry: &Entry<'_>) -> Option<User> {
+    let name = entry.name("name");
+    let mut credentials = Vec::new();
+    for key in keys::CREDENTIALS {
+        let at = entry.at.key(key);
+        for node in entry.many(key) {
+            let value = match *key {
+                "ak_sk" => ak_sk(node, at, entry.problems),
+                "app_code" => hashed(node, at, entry.problems).map(Credential::AppCode),
+                _ => hashed(node, at, entry.problems).map(Credential::ApiKey),
+            };
+            credentials.extend(value.map(|value| Located { value, place: at.place(node.mark) }));
+        }
+    }
+    if !keys::CREDENTIALS.iter().any(|key| entry.has(key)) {
+        entry.problems.add(
+            entry.place(),
+            entry.at,
+            "a user without a credential can never call",
+            "add `ak_sk`, `app_code` or `api_key`",
+        );
+    }
+    Some(User { name: name?, credentials })
+}
+
+fn ak_sk(node: &Node<'_>, at: At<'_>, problems: &Problems) -> Option<Credential> {
+    if literal(node, at, problems, "write `{access_key: AK, secret_key: {env: NAME}}`") {
+        return None;
+    }
+    let entry = Entry::open(node, &keys::AK_SK, at, problems)?;
+    let access_key = entry.text("access_key");
+    if access_key.as_ref().is_some_and(|key| {
+        key.value.is_empty() || !key.value.bytes().all(|b| b.is_ascii_graphic() && !b",;=/".contains(&b))
+    }) {
+        entry.wrong(
+            "access_key",
+            "cannot stand in an Authorization header",
+            "write letters, digits, `-`, `_` and the like",
+        );
+    }
+    let secret_key =
+        entry.get("secret_key").and_then(|node| source(node, entry.at.key("secret_key"), problems));
+    let security_token =
+        entry.get("security_token").and_then(|node| source(node, entry.at.key("security_token"), problems));
+    Some(Credential::AkSk { access_key: access_key?.value.into(), secret_key: secret_key?, security_token })
+}
+
+fn source(node: &Node<'_>, at: At<'_>, problems: &Problems) -> Option<Located<Source>> {
+    if literal(node, at, problems, "name it: `{env: NAME}` or `{file: path}`") {
+        return None;
+    }
+    let value = one_of(node, at, problems, &["env", "file"])?;
+    let value = match value {
+        ("env", name) => Source::Env(name),
+        (_, path) => Source::File(path),
+    };
+    Some(Located { value, place: at.place(node.mark) })
+}
+
+fn hashed(node: &Node<'_>, at: At<'_>, problems: &Problems) -> Option<Hashed> {
+    if literal(node, at, problems, "write `{sha256: ...}`, or name it: `{env: NAME}` or `{file: path}`") {
+        return None;
+    }
+    match one_of(node, at, problems, &["sha256", "env", "file"])? {
+        ("env", name) => Some(Hashed::At(Source::Env(name))),
+        ("file", path) => Some(Hashed::At(Source::File(path))),
+        (_, digest) => {
+            let bytes = sha256(&digest);
+            if bytes.is_none() {
+                let help = "`printf %s CODE | sha256sum` prints them";
+                problems.add(at.place(node.mark), at.key("sha256"), "64 hex digits are needed here", help);
+            }
+            bytes.map(Hashed::Sha256)
+        }
+    }
+}
+
+/// A secret written out. The text itself goes nowhere.
+fn literal(node: &Node<'_>, at: At<'_>, problems: &Problems, help: &str) -> bool {
+    let written = matches!(node.value, Value::Text(_));
+    if written {
+        problems.add(at.place(node.mark), at, "a secret may not be written in a policy", help);
+    }
+    written
+}
+
+/// The one key of a mapping that names a secret. No text of it is quoted: it may be the secret itself.
+fn one_of(
+    node: &Node<'_>,
+    at: At<'_>,
+    problems: &Problems,
+    keys: &[&'static str],
+) -> Option<(&'static str, String)> {
+    let wrong = |what: &str| {
+        let help = format!("write exactly one of: {}", keys.join(", "));
+        problems.add(at.place(node.mark), at, what, help);
+    };
+    let Value::Map(entries) = &node.value else {
+        wrong("a mapping that names the secret is needed here");
+        return None;
+    };
+    let [(key, value)] = entries.as_slice() else {
+        wrong("one key is needed here");
+        return None;
+    };
+    let Some(known) = keys.iter().find(|known| **known == key.name) else {
+        wrong("unknown key");
+        return None;
+    };
+    let text = text(value, at.key(known), problems)?;
+    if text.value.is_empty() || text.value.contains('\0') {
+        problems.add(text.place, at.key(known), "nothing usable is written here", "");
+        return None;
+    }
+    Some((known, text.value.to_string()))
+}
+
+fn sha256(text: &str) -> Option<[u8; 32]> {
+    let mut bytes = [0; 32];
+    if text.len() != 64 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return None;
+    }
+    for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(bytes)
+}
+
+fn guard(top: &Entry<'_>, policy: &mut Policy) {
+    let Some(entry) = top.object("guard", &keys::GUARD).filter(|_| top.has("guard")) else { return };
+    let Some(rate) = entry.rate("per_address") else { return };
+    if rate.period != Duration::from_secs(1) {
+        entry.wrong("per_address", "the guard counts by the second", "write `200/s`");
+    }
+    if policy.guard.is_some() {
+        top.wrong("guard", "written in two files", "keep one of them");
+    }
+    policy.guard = Some(Located { value: rate.count, place: top.place_of("guard") });
+}

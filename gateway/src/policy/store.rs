@@ -1,0 +1,152 @@
+//! The policy in force, and what became of the last attempt to change it.
+
+use super::problem::Problem;
+use super::snapshot::Snapshot;
+use super::{Live, Read, environment, install, load, watch};
+use crate::clock::Now;
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Holds one snapshot and replaces it whole, or not at all.
+pub struct Store {
+    dir: PathBuf,
+    live: Live,
+    current: ArcSwap<Snapshot>,
+    /// Held for a whole reload: one at a time.
+    reloading: Mutex<()>,
+    last: Mutex<Last>,
+}
+
+/// What became of the last reading. Its lock is held for moments only.
+struct Last {
+    /// Of the policy in force.
+    fingerprint: [u8; 32],
+    /// Files outside the directory that the last reading looked at.
+    depends: Vec<PathBuf>,
+    problems: Vec<Problem>,
+    reloads: u64,
+    failures: u64,
+}
+
+/// What the admin page says of the policy.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Status {
+    pub version: u64,
+    pub digest: String,
+    /// Wall time when it took effect.
+    pub loaded_ms: u64,
+    /// Policies that took effect after the first.
+    pub reloads: u64,
+    /// Policies that were refused.
+    pub failures: u64,
+    /// Empty when the files on disk are in force.
+    pub problems: Vec<Problem>,
+}
+
+impl Store {
+    /// Loads the directory for the first time.
+    ///
+    /// # Errors
+    /// every problem found
+    pub fn open(dir: PathBuf) -> Result<Arc<Store>, Vec<Problem>> {
+        let Read { fingerprint, depends, result } = load(&dir, &environment);
+        let loaded = result?;
+        let live = Live::default();
+        let snapshot = install::install(loaded.checked, &live, 1, loaded.digest, Now::read());
+        Ok(Arc::new(Store {
+            dir,
+            live,
+            current: ArcSwap::from_pointee(snapshot),
+            reloading: Mutex::new(()),
+            last: Mutex::new(Last { fingerprint, depends, problems: Vec::new(), reloads: 0, failures: 0 }),
+        }))
+    }
+
+    /// The snapshot in force. Hot path: no lock, one reference count.
+    pub fn current(&self) -> Arc<Snapshot> {
+        self.current.load_full()
+    }
+
+    /// State that outlives snapshots.
+    pub fn live(&self) -> &Live {
+        &self.live
+    }
+
+    /// Reads the directory again and puts it in force if it is whole and different.
+    ///
+    /// Takes as long as compiling does: call it off the workers. Calls wait for one another.
+    pub fn reload(&self) {
+        let _one_at_a_time = self.reloading.lock();
+        let Read { fingerprint, depends, result } = load(&self.dir, &environment);
+        let in_force = {
+            let mut last = self.last.lock();
+            last.depends = depends;
+            last.fingerprint
+        };
+        match result {
+            Err(problems) => self.refused(problems),
+            Ok(_) if fingerprint == in_force => self.last.lock().problems.clear(),
+            Ok(loaded) => {
+                let version = self.current.load().version + 1;
+                let snapshot =
+                    install::install(loaded.checked, &self.live, version, loaded.digest, Now::read());
+                tracing::info!(version, digest = %snapshot.digest, "policy in force");
+                self.current.store(Arc::new(snapshot));
+                let mut last = self.last.lock();
+                last.fingerprint = fingerprint;
+                last.problems.clear();
+                last.reloads += 1;
+            }
+        }
+    }
+
+    fn refused(&self, problems: Vec<Problem>) {
+        let version = self.current.load().version;
+        let mut last = self.last.lock();
+        if last.problems == problems {
+            return; // the same bad files, seen again
+        }
+        for problem in &problems {
+            tracing::warn!(%problem, "policy refused");
+        }
+        tracing::warn!(version, problems = problems.len(), "still serving the policy before");
+        last.problems = problems;
+        last.failures += 1;
+    }
+
+    /// What is in force and what stands in the way of the files on disk.
+    pub fn status(&self) -> Status {
+        let last = self.last.lock();
+        let snapshot = self.current.load();
+        Status {
+            version: snapshot.version,
+            digest: snapshot.digest.to_string(),
+            loaded_ms: snapshot.loaded_ms,
+            reloads: last.reloads,
+            failures: last.failures,
+            problems: last.problems.clone(),
+        }
+    }
+
+    /// Watches the directory, and the secret and authority files it names, until the guard drops.
+    pub fn watch(self: &Arc<Store>) -> watch::Watch {
+        let paths = {
+            let store = Arc::downgrade(self);
+            move || {
+                let Some(store) = store.upgrade() else { return Vec::new() };
+                let mut paths = store.last.lock().depends.clone();
+                paths.insert(0, store.dir.clone());
+                paths
+            }
+        };
+        let store = Arc::downgrade(self);
+        let on_change = move || {
+            if let Some(store) = store.upgrade() {
+                store.reload();
+            }
+        };
+        watch::watch("policy-watch", paths, on_change)
+    }
+}

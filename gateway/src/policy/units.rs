@@ -1,0 +1,145 @@
+//! Numbers with units, as operators write them: `512KiB`, `90s`, `2000/min`.
+//!
+//! Each parser says what it expected; whoever calls it adds where. Fractions are refused: `1.5MiB` has an
+//! exact spelling (`1536KiB`), and rounding would be a silent choice.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+/// What a size looks like.
+pub const SIZE_HELP: &str = "write a whole number and B, KB, KiB, MB, MiB, GB or GiB, such as `512KiB`";
+/// What a duration looks like.
+pub const DURATION_HELP: &str = "write a whole number and ms, s, m, h or d, such as `30s`";
+/// What a rate looks like.
+pub const RATE_HELP: &str = "write a whole number per s, min, h or day, such as `20/min`";
+/// What a count looks like.
+pub const COUNT_HELP: &str = "write a whole number, such as `64`; k and M stand for 1,000 and 1,000,000";
+
+/// So many in every period.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    pub count: NonZeroU32,
+    /// 1 s, 1 min, 1 h or 1 day.
+    pub period: Duration,
+}
+
+/// Bytes: `0`, `800B`, `512KiB`, `8MB`. A bare number is bytes.
+pub fn size(text: &str) -> Option<u64> {
+    let (number, unit) = split(text);
+    let factor: u64 = match unit {
+        "" | "B" => 1,
+        "KB" | "kB" => 1_000,
+        "KiB" => 1 << 10,
+        "MB" => 1_000_000,
+        "MiB" => 1 << 20,
+        "GB" => 1_000_000_000,
+        "GiB" => 1 << 30,
+        _ => return None,
+    };
+    digits(number)?.checked_mul(factor)
+}
+
+/// A time span: `250ms`, `30s`, `10m`, `1h`, `1d`. A bare number has no meaning.
+pub fn duration(text: &str) -> Option<Duration> {
+    let (number, unit) = split(text);
+    let millis: u64 = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" | "min" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return None,
+    };
+    Some(Duration::from_millis(digits(number)?.checked_mul(millis)?))
+}
+
+/// A rate: `500/s`, `2000/min`, `10k/h`, `1M/day`. Zero is none.
+pub fn rate(text: &str) -> Option<Rate> {
+    let (number, unit) = text.split_once('/')?;
+    let seconds = match unit.trim() {
+        "s" => 1,
+        "min" => 60,
+        "h" => 3_600,
+        "day" => 86_400,
+        _ => return None,
+    };
+    Some(Rate { count: NonZeroU32::new(count(number.trim())?)?, period: Duration::from_secs(seconds) })
+}
+
+/// A count: `64`, `2k`, `1M`.
+pub fn count(text: &str) -> Option<u32> {
+    let (number, unit) = split(text);
+    let factor: u64 = match unit {
+        "" => 1,
+        "k" => 1_000,
+        "M" => 1_000_000,
+        _ => return None,
+    };
+    u32::try_from(digits(number)?.checked_mul(factor)?).ok()
+}
+
+fn split(text: &str) -> (&str, &str) {
+    let end = text.bytes().position(|b| !b.is_ascii_digit()).unwrap_or(text.len());
+    (&text[..end], text[end..].trim_start())
+}
+
+fn digits(text: &str) -> Option<u64> {
+    text.parse().ok() // `split` left only digits, so no sign gets here
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn sizes_are_binary_or_decimal_as_written() {
+        assert_eq!(size("512KiB"), Some(524_288));
+        assert_eq!(size("8MB"), Some(8_000_000));
+        assert_eq!(size("12 MiB"), Some(12 << 20));
+        assert_eq!(size("0"), Some(0));
+        for wrong in ["", "KiB", "1.5MiB", "-1", "+1", "1mib", "1 M iB", "99999999999GiB", "٣KiB"] {
+            assert_eq!(size(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn durations_need_a_unit() {
+        assert_eq!(duration("250ms"), Some(Duration::from_millis(250)));
+        assert_eq!(duration("10m"), Some(Duration::from_secs(600)));
+        for wrong in ["", "30", "s", "1.5s", "-1s", "1M", "18446744073709551615d", "1h30m"] {
+            assert_eq!(duration(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn rates_are_never_zero() {
+        let rate_of = |text| rate(text).map(|rate| (rate.count.get(), rate.period.as_secs()));
+        assert_eq!(rate_of("20/min"), Some((20, 60)));
+        assert_eq!(rate_of("10k/h"), Some((10_000, 3_600)));
+        assert_eq!(rate_of("1M/day"), Some((1_000_000, 86_400)));
+        for wrong in ["", "0/s", "/s", "5", "5/", "5/week", "5/s/s", "-5/s", "5000000000/s"] {
+            assert_eq!(rate(wrong), None, "{wrong}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in "\\PC{0,24}") {
+            let _ = (size(&text), duration(&text), rate(&text), count(&text));
+        }
+
+        #[test]
+        fn what_is_written_is_what_is_read(n in 1u32..4_000_000) {
+            prop_assert_eq!(size(&format!("{n}KiB")), Some(u64::from(n) * 1024));
+            prop_assert_eq!(duration(&format!("{n}s")), Some(Duration::from_secs(u64::from(n))));
+            prop_assert_eq!(rate(&format!("{n}/min")).map(|r| r.count.get()), Some(n));
+            prop_assert_eq!(count(&n.to_string()), Some(n));
+        }
+
+        #[test]
+        fn a_unit_never_shrinks_a_number(n in 0u64..1 << 33, unit in "(B|KB|KiB|MB|MiB|GB|GiB)") {
+            prop_assert!(size(&format!("{n}{unit}")).is_some_and(|bytes| bytes >= n));
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! The questions before a request may go upstream, in the order that costs a stranger's request least:
+//! which route, how often from this address, does the head fit, who calls, does the body fit, how much.
+
+use super::body::{self, Held};
+use super::finish::Exchange;
+use crate::auth::{self, Claim, Signed};
+use crate::limit;
+use crate::policy::Route;
+use crate::reject::Reject;
+use http::header::{EXPECT, HOST};
+use http::request::Parts;
+use hyper::body::Incoming;
+use std::sync::Arc;
+
+/// A body that may go upstream.
+pub enum Admitted {
+    /// Read and verified.
+    Held(Held),
+    /// Still with the caller; at most so many bytes of it.
+    Passing(Incoming, u64),
+}
+
+/// Asks all questions; on `Ok` the exchange knows its route, its caller and its permit.
+///
+/// # Errors
+/// The first "no". Nothing was charged.
+pub async fn admit(exchange: &mut Exchange, head: &Parts, body: Incoming) -> Result<Admitted, Reject> {
+    let route = find(exchange, head)?;
+    check_flood(exchange)?;
+    check_head(&route, head)?;
+    let claim = identify(exchange, &route, head)?;
+    let cap = name(exchange, &route, claim.as_ref());
+    body::check_declared(&body, cap)?;
+    let (body, seen) = match claim {
+        Some(Claim::Signed(signed)) => {
+            let held = body::read_whole(exchange, body, cap).await?;
+            let verified = verify(exchange, &route, signed, &held)?;
+            (Admitted::Held(held), verified.seen)
+        }
+        Some(Claim::Proven(_)) | None => (Admitted::Passing(body, cap), None),
+    };
+    take(exchange, &route)?;
+    if let Some(seen) = seen {
+        seen.keep();
+    }
+    Ok(body)
+}
+
+fn find(exchange: &mut Exchange, head: &Parts) -> Result<Arc<Route>, Reject> {
+    let id = exchange.policy.table.find(host(head), &head.method, head.uri.path())?;
+    let route = exchange.policy.route(id).clone();
+    exchange.routed(&route);
+    Ok(route)
+}
+
+/// HTTP/1.1 names the host in a header, HTTP/2 as a rule in `:authority`.
+fn host(head: &Parts) -> &str {
+    match head.headers.get(HOST) {
+        Some(host) => host.to_str().unwrap_or_default(),
+        None => head.uri.authority().map_or("", |authority| authority.as_str()),
+    }
+}
+
+fn check_flood(exchange: &Exchange) -> Result<(), Reject> {
+    match exchange.policy.guard_per_address {
+        0 => Ok(()),
+        per_second => {
+            let guard = &exchange.connection.worker.shared.guard;
+            guard.admit(exchange.address, per_second, exchange.began).map_err(|wait| Reject::Flood { wait })
+        }
+    }
+}
+
+fn check_head(route: &Route, head: &Parts) -> Result<(), Reject> {
+    let caps = &route.caps;
+    let target = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
+    if target > caps.target_max as usize {
+        return Err(Reject::TargetTooLong { cap: caps.target_max });
+    }
+    if head.headers.len() > usize::from(caps.headers_max) {
+        return Err(Reject::TooManyHeaders { cap: caps.headers_max });
+    }
+    let bytes: usize = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if bytes > caps.head_max as usize {
+        return Err(Reject::HeadTooLarge { cap: caps.head_max });
+    }
+    match head.headers.get(EXPECT) {
+        Some(expect) if !expect.as_bytes().eq_ignore_ascii_case(b"100-continue") => Err(Reject::Expectation),
+        _ => Ok(()),
+    }
+}
+
+fn identify(exchange: &Exchange, route: &Route, head: &Parts) -> Result<Option<Claim>, Reject> {
+    let Some(rules) = &route.auth else { return Ok(None) };
+    let request = auth::Request {
+        method: &head.method,
+        path: head.uri.path(),
+        query: head.uri.query().unwrap_or_default(),
+        authority: head.uri.authority().map(|authority| authority.as_str()),
+        headers: &head.headers,
+        peer: exchange.address,
+    };
+    let live = &exchange.connection.worker.shared.policy.live().auth;
+    Ok(Some(auth::identify(&exchange.policy.keys, live, rules, &request, exchange.began)?))
+}
+
+/// Notes a caller who is proven; how large a body may be then.
+fn name(exchange: &mut Exchange, route: &Route, claim: Option<&Claim>) -> u64 {
+    if let Some(Claim::Proven(caller)) = claim {
+        exchange.caller = Some(exchange.policy.caller(*caller).clone());
+    }
+    exchange.caller.as_ref().map_or(route.caps.body_max, |caller| caller.body_max.min(route.caps.body_max))
+}
+
+fn verify(
+    exchange: &mut Exchange,
+    route: &Route,
+    signed: Signed,
+    held: &Held,
+) -> Result<auth::Verified, Reject> {
+    let digest = signed.digest().of(&held.bytes);
+    let verified = signed.verify(&digest, exchange.began)?;
+    let caller = exchange.policy.caller(verified.caller).clone();
+    let cap = caller.body_max.min(route.caps.body_max);
+    exchange.caller = Some(caller);
+    if exchange.bytes_in > cap { Err(Reject::BodyTooLarge { cap }) } else { Ok(verified) }
+}
+
+fn take(exchange: &mut Exchange, route: &Route) -> Result<(), Reject> {
+    let caller = exchange.caller.as_ref().map(|caller| (&caller.tenant, caller.user));
+    exchange.permit = Some(limit::admit(caller, &route.limits, exchange.began, route.rate_headers)?);
+    Ok(())
+}

@@ -1,0 +1,181 @@
+//! Back to the caller: an upstream's answer, unbuffered, or a refusal.
+
+use super::body::Progress;
+use super::deadline::Waiting;
+use super::finish::Exchange;
+use super::forward::Received;
+use crate::limit::headers as rate;
+use crate::policy::Route;
+use crate::reject::Reject;
+use crate::upstream::Sender;
+use bytes::Bytes;
+use http::header::{self, HeaderName};
+use http::{HeaderMap, Response};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The body of every answer. Holds the exchange, which ends with it.
+pub struct Answer {
+    exchange: Box<Exchange>,
+    source: Source,
+}
+
+enum Source {
+    Refusal(Option<Bytes>),
+    Upstream { body: Incoming, route: Arc<Route>, progress: Rc<Progress>, sender: Option<Sender> },
+    Ended,
+}
+
+/// Makes an answer of an upstream's.
+pub fn pass_on(mut exchange: Box<Exchange>, received: Received) -> Response<Answer> {
+    let route = exchange.route.clone().expect("only a routed request is forwarded");
+    let (mut head, body) = received.response.into_parts();
+    strip_hop_by_hop(&mut head.headers);
+    head.headers.insert(X_REQUEST_ID, exchange.id.clone());
+    if route.rate_headers {
+        if let Some(standing) = exchange.permit.as_ref().and_then(|permit| permit.standing()) {
+            rate::admitted(standing, &mut head.headers);
+        }
+    }
+    let (progress, sender) = (received.progress, Some(received.sender));
+    let mut source = Source::Upstream { body, route, progress, sender };
+    if source.is_at_its_end() {
+        source.end(&mut exchange);
+    } else {
+        exchange.deadline.rest();
+    }
+    head.version = http::Version::HTTP_11;
+    Response::from_parts(head, Answer { exchange, source })
+}
+
+/// Makes an answer that says no.
+pub fn refuse(mut exchange: Box<Exchange>, reject: &Reject) -> Response<Answer> {
+    exchange.refused(reject);
+    let api = exchange.route.as_ref().map(|route| route.api);
+    let (head, body) = reject.render(api, &exchange.id, exchange.began.mono_us as u16).into_parts();
+    let source = Source::Refusal((!body.is_empty()).then_some(body));
+    Response::from_parts(head, Answer { exchange, source })
+}
+
+/// RFC 9110 section 7.6.1, downstream.
+fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    if let Some(named) = headers.remove(header::CONNECTION) {
+        for name in named.to_str().unwrap_or_default().split(',') {
+            headers.remove(name.trim());
+        }
+    }
+    for name in [header::TRANSFER_ENCODING, header::UPGRADE, header::TRAILER] {
+        headers.remove(name);
+    }
+    for name in ["keep-alive", "proxy-connection"] {
+        headers.remove(name);
+    }
+}
+
+impl Source {
+    fn is_at_its_end(&self) -> bool {
+        match self {
+            Source::Refusal(body) => body.is_none(),
+            Source::Upstream { body, .. } => body.is_end_stream(),
+            Source::Ended => true,
+        }
+    }
+
+    /// All of the answer has passed: its connection may serve the next request, if it has also taken all
+    /// of this one's body.
+    fn end(&mut self, exchange: &mut Exchange) {
+        exchange.completed();
+        if let Source::Upstream { progress, sender, .. } = self {
+            exchange.bytes_in = progress.bytes.get();
+            if let (true, Some(sender), Some(backend)) =
+                (progress.complete.get(), sender.take(), &exchange.backend)
+            {
+                let worker = &exchange.connection.worker;
+                worker.idle.put(backend.id, sender, worker.deadlines.now_ms());
+            }
+        }
+        *self = Source::Ended;
+    }
+}
+
+impl Answer {
+    /// The next part of the upstream's answer, at once. Between two parts it is the upstream that takes
+    /// its time; from a part given until the next one is asked for, the caller.
+    fn poll_upstream(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+        let Answer { exchange, source } = self;
+        let Source::Upstream { body, route, .. } = source else { return Poll::Ready(None) };
+        match Pin::new(body).poll_frame(cx) {
+            Poll::Pending => {
+                if let Some(late) = exchange.deadline.expired() {
+                    exchange.cut(if late == Waiting::Total {
+                        "longer than `total`"
+                    } else {
+                        "silent for longer than `idle`"
+                    });
+                    return Poll::Ready(Some(Err(std::io::Error::other("the upstream fell silent"))));
+                }
+                exchange.deadline.keep_waiting_for(Waiting::Idle, route.timeouts.idle);
+                exchange.deadline.register(cx);
+                Poll::Pending
+            }
+            Poll::Ready(Some(Ok(frame))) => {
+                exchange.bytes_out += frame.data_ref().map_or(0, |data| data.len() as u64);
+                exchange.deadline.wait_for(Waiting::Write, route.timeouts.write);
+                if source.is_at_its_end() {
+                    source.end(exchange);
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(error))) => {
+                // Passed on as an error: a dead stream must not look like a finished one.
+                exchange.cut(error.to_string());
+                Poll::Ready(Some(Err(std::io::Error::other(error))))
+            }
+            Poll::Ready(None) => {
+                source.end(exchange);
+                Poll::Ready(None)
+            }
+        }
+    }
+}
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let this = self.get_mut();
+        match &mut this.source {
+            Source::Refusal(body) => {
+                let frame = body.take().map(|body| {
+                    this.exchange.bytes_out = body.len() as u64;
+                    Ok(Frame::data(body))
+                });
+                Poll::Ready(frame)
+            }
+            Source::Upstream { .. } => this.poll_upstream(cx),
+            Source::Ended => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.source.is_at_its_end()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::Refusal(body) => SizeHint::with_exact(body.as_ref().map_or(0, |b| b.len() as u64)),
+            Source::Upstream { body, .. } => body.size_hint(),
+            Source::Ended => SizeHint::with_exact(0),
+        }
+    }
+}

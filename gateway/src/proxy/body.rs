@@ -1,0 +1,306 @@
+//! Request bodies: how large they say they are, how large they are, and who has vouched for them.
+//!
+//! A body whose signature covers it is read whole before anything of it goes upstream: nothing unverified
+//! is ever sent, let alone completed. Every other body streams through, counted as it passes.
+
+use super::deadline::{Deadline, Waiting};
+use super::finish::Exchange;
+use super::worker::Budget;
+use crate::reject::Reject;
+use crate::settings::Timeouts;
+use bytes::{Bytes, BytesMut};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use std::cell::Cell;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+/// Refuses a body that says it is too large, before any of it is read.
+///
+/// # Errors
+/// [`Reject::BodyTooLarge`]
+pub fn check_declared(body: &Incoming, cap: u64) -> Result<(), Reject> {
+    if body.size_hint().lower() > cap { Err(Reject::BodyTooLarge { cap }) } else { Ok(()) }
+}
+
+/// Reads a body to its end.
+///
+/// # Errors
+/// Too large, too slow, broken off, or no room to hold it.
+pub async fn read_whole(exchange: &mut Exchange, mut body: Incoming, cap: u64) -> Result<Held, Reject> {
+    let shared = exchange.connection.worker.shared.clone();
+    let mut pace = Pace::new(&shared.settings.timeouts);
+    let mut held = Held { bytes: Bytes::new(), room: Room { taken: 0, shared } };
+    let mut many: Option<BytesMut> = None;
+    loop {
+        pace.wait(&exchange.deadline);
+        let frame = exchange.deadline.bound(body.frame()).await.map_err(Reject::late)?;
+        let Some(frame) = frame else { break };
+        let Ok(data) = frame.map_err(|_| Reject::BodyBroken)?.into_data() else { continue };
+        pace.came(data.len() as u64, &exchange.deadline);
+        exchange.bytes_in += data.len() as u64;
+        if exchange.bytes_in > cap {
+            return Err(Reject::BodyTooLarge { cap });
+        }
+        held.room.take(data.len() as u64)?;
+        // Most bodies come in one piece, and are not copied.
+        match &mut many {
+            None if held.bytes.is_empty() => held.bytes = data,
+            None => {
+                let mut joined = BytesMut::with_capacity(held.bytes.len() + data.len());
+                joined.extend_from_slice(&held.bytes);
+                joined.extend_from_slice(&data);
+                many = Some(joined);
+            }
+            Some(joined) => joined.extend_from_slice(&data),
+        }
+    }
+    exchange.deadline.rest();
+    if let Some(joined) = many {
+        held.bytes = joined.freeze();
+    }
+    Ok(held)
+}
+
+/// A body in memory, and the room it takes there.
+pub struct Held {
+    /// All of it.
+    pub bytes: Bytes,
+    room: Room,
+}
+
+struct Room {
+    taken: u64,
+    shared: Arc<super::worker::Shared>,
+}
+
+impl Room {
+    fn budget(&self) -> &Budget {
+        &self.shared.buffers
+    }
+
+    fn take(&mut self, bytes: u64) -> Result<(), Reject> {
+        if !self.budget().take(bytes) {
+            return Err(Reject::Overloaded);
+        }
+        self.taken += bytes;
+        Ok(())
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.budget().give_back(self.taken);
+    }
+}
+
+/// The body of the request that goes upstream.
+pub enum Upload {
+    /// Verified, or empty.
+    Held(Option<Held>),
+    /// Passing through.
+    Passing(Passing),
+}
+
+/// A body on its way through, counted.
+pub struct Passing {
+    body: Incoming,
+    pace: Pace,
+    cap: u64,
+    deadline: Rc<Deadline>,
+    first_byte: Duration,
+    progress: Rc<Progress>,
+}
+
+/// What the walk learns of a body that passes through.
+#[derive(Default)]
+pub struct Progress {
+    /// Bytes so far.
+    pub bytes: Cell<u64>,
+    /// All of it has passed.
+    pub complete: Cell<bool>,
+    /// Why it was stopped.
+    pub stopped: Cell<Option<Stop>>,
+}
+
+/// Why a passing body was stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// Over the cap.
+    TooLarge,
+    /// The caller broke off.
+    Broken,
+}
+
+impl Upload {
+    /// Lets `body` pass, up to `cap` bytes; afterwards the wait for the answer begins.
+    pub fn passing(
+        exchange: &Exchange,
+        body: Incoming,
+        cap: u64,
+        first_byte: Duration,
+    ) -> (Upload, Rc<Progress>) {
+        let progress = Rc::new(Progress::default());
+        if body.is_end_stream() {
+            progress.complete.set(true);
+            exchange.deadline.wait_for(Waiting::FirstByte, first_byte);
+            return (Upload::Held(None), progress);
+        }
+        let mut pace = Pace::new(&exchange.connection.worker.shared.settings.timeouts);
+        pace.wait(&exchange.deadline);
+        let deadline = exchange.deadline.clone();
+        let passing = Passing { body, pace, cap, deadline, first_byte, progress: progress.clone() };
+        (Upload::Passing(passing), progress)
+    }
+
+    /// A body that is all there.
+    pub fn held(exchange: &Exchange, held: Held, first_byte: Duration) -> (Upload, Rc<Progress>) {
+        let progress = Rc::new(Progress::default());
+        progress.complete.set(true);
+        progress.bytes.set(held.bytes.len() as u64);
+        exchange.deadline.wait_for(Waiting::FirstByte, first_byte);
+        (Upload::Held((!held.bytes.is_empty()).then_some(held)), progress)
+    }
+}
+
+impl Body for Upload {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        match self.get_mut() {
+            // Taken out of the budget only when it has left for the socket's buffer.
+            Upload::Held(held) => Poll::Ready(held.take().map(|held| Ok(Frame::data(held.bytes)))),
+            Upload::Passing(passing) => passing.poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Upload::Held(held) => held.is_none(),
+            Upload::Passing(passing) => passing.body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Upload::Held(held) => SizeHint::with_exact(held.as_ref().map_or(0, |h| h.bytes.len() as u64)),
+            Upload::Passing(passing) => passing.body.size_hint(),
+        }
+    }
+}
+
+impl Passing {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+        self.pace.wait(&self.deadline);
+        let Some(frame) = ready!(Pin::new(&mut self.body).poll_frame(cx)) else {
+            self.finish();
+            return Poll::Ready(None);
+        };
+        let Ok(frame) = frame else { return self.stop(Stop::Broken) };
+        if let Some(data) = frame.data_ref() {
+            let bytes = self.progress.bytes.get() + data.len() as u64;
+            self.progress.bytes.set(bytes);
+            if bytes > self.cap {
+                return self.stop(Stop::TooLarge);
+            }
+            self.pace.came(data.len() as u64, &self.deadline);
+            // Until it comes back for more, it is the upstream that takes its time.
+            self.deadline.wait_for(Waiting::FirstByte, self.first_byte);
+        }
+        if self.body.is_end_stream() {
+            self.finish();
+        }
+        Poll::Ready(Some(Ok(frame)))
+    }
+
+    fn finish(&self) {
+        if !self.progress.complete.replace(true) {
+            self.deadline.wait_for(Waiting::FirstByte, self.first_byte);
+        }
+    }
+
+    /// The error makes the HTTP client close the upstream connection: what was sent stays incomplete.
+    fn stop(&self, why: Stop) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+        self.progress.stopped.set(Some(why));
+        Poll::Ready(Some(Err(std::io::Error::other("the request body was stopped"))))
+    }
+}
+
+/// The least rate at which a body must come: in every `grace` of waiting for the caller, its quota of bytes.
+/// Time in which the upstream takes nothing does not count against the caller.
+struct Pace {
+    quota: u64,
+    grace_ms: u64,
+    left_bytes: u64,
+    left_ms: u64,
+    waiting_since_ms: Option<u64>,
+}
+
+impl Pace {
+    fn new(timeouts: &Timeouts) -> Pace {
+        let grace_ms = timeouts.body_grace.as_millis() as u64;
+        let quota = (timeouts.body_rate_min * grace_ms / 1000).max(1);
+        Pace { quota, grace_ms, left_bytes: quota, left_ms: grace_ms, waiting_since_ms: None }
+    }
+
+    /// It is the caller's turn.
+    fn wait(&mut self, deadline: &Deadline) {
+        if self.waiting_since_ms.is_none() {
+            self.waiting_since_ms = Some(deadline.now_ms());
+            deadline.wait_for(Waiting::Body, Duration::from_millis(self.left_ms));
+        }
+    }
+
+    /// The caller has sent `bytes`.
+    fn came(&mut self, bytes: u64, deadline: &Deadline) {
+        let waited = self.waiting_since_ms.take().map_or(0, |since| deadline.now_ms().saturating_sub(since));
+        self.left_ms = self.left_ms.saturating_sub(waited);
+        self.left_bytes = self.left_bytes.saturating_sub(bytes);
+        if self.left_bytes == 0 {
+            (self.left_bytes, self.left_ms) = (self.quota, self.grace_ms);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::deadline::Deadlines;
+    use super::*;
+
+    fn waits_until_late(bytes_each: u64, every_ms: u64) -> Option<u64> {
+        let all = Rc::new(Deadlines::default());
+        let deadline = all.enter(Rc::default());
+        let timeouts =
+            Timeouts { body_rate_min: 100, body_grace: Duration::from_secs(10), ..Timeouts::default() };
+        let mut pace = Pace::new(&timeouts);
+        for now_ms in (0..120_000).step_by(100) {
+            all.tick(now_ms);
+            if deadline.expired().is_some() {
+                return Some(now_ms);
+            }
+            pace.wait(&deadline);
+            if now_ms % every_ms == 0 {
+                pace.came(bytes_each, &deadline);
+            }
+        }
+        None
+    }
+
+    #[test]
+    fn a_body_at_the_least_rate_may_take_its_time() {
+        assert_eq!(waits_until_late(1_000, 9_000), None);
+    }
+
+    #[test]
+    fn a_byte_now_and_then_does_not_keep_a_body_alive() {
+        assert_eq!(waits_until_late(1, 1_000), Some(10_000));
+    }
+}

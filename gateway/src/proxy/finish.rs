@@ -1,0 +1,188 @@
+//! One exchange, from the head of a request to the last byte of its answer; finishing it is its `Drop`,
+//! so that a refused, a cancelled and a panicking one leave the same traces as a served one.
+
+use super::deadline::{Deadline, Waiting};
+use super::worker::Connection;
+use crate::clock::{self, Now};
+use crate::limit::Permit;
+use crate::observe::access_log::Line;
+use crate::observe::metrics::RouteMetrics;
+use crate::policy::{Caller, Route, Snapshot};
+use crate::reject::Reject;
+use crate::upstream::Backend;
+use http::{HeaderValue, Method, StatusCode, Uri};
+use std::borrow::Cow;
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What nginx made the custom for "the caller left before there was an answer".
+const CALLER_LEFT: u16 = 499;
+/// Paths are cut to this in the log.
+const LOGGED_PATH_MAX: usize = 1024;
+
+/// How long a caller whose request no route takes may leave its refusal unread.
+const WRITE: Duration = Duration::from_secs(10);
+
+/// Everything known of one exchange.
+pub struct Exchange {
+    /// Where it came in.
+    pub connection: Rc<Connection>,
+    /// The one policy that decides all of it.
+    pub policy: Arc<Snapshot>,
+    /// When its head was complete.
+    pub began: Now,
+    /// Its `X-Request-Id`.
+    pub id: HeaderValue,
+    /// Who waits until when.
+    pub deadline: Rc<Deadline>,
+    /// The caller's address: the peer's, or what a trusted proxy says.
+    pub address: IpAddr,
+    /// Once found.
+    pub route: Option<Arc<Route>>,
+    /// Once authenticated.
+    pub caller: Option<Arc<Caller>>,
+    /// Once admitted; its slots are given back with it.
+    pub permit: Option<Permit>,
+    /// Once picked.
+    pub backend: Option<Arc<Backend>>,
+    /// Body bytes read.
+    pub bytes_in: u64,
+    /// Body bytes written.
+    pub bytes_out: u64,
+    method: Method,
+    uri: Uri,
+    status: u16,
+    outcome: &'static str,
+    detail: Option<Cow<'static, str>>,
+    first_byte_us: Option<u64>,
+}
+
+impl Exchange {
+    /// Takes the policy in force and the time; everything after reads these.
+    pub fn begin(connection: &Rc<Connection>, method: &Method, uri: &Uri) -> Exchange {
+        let worker = &connection.worker;
+        connection.request_began();
+        Exchange {
+            policy: worker.shared.policy.current(),
+            began: Now::read(),
+            id: worker.request_id(),
+            deadline: Rc::new(worker.deadlines.enter(connection.task.clone())),
+            address: connection.peer.ip(),
+            route: None,
+            caller: None,
+            permit: None,
+            backend: None,
+            bytes_in: 0,
+            bytes_out: 0,
+            method: method.clone(),
+            uri: uri.clone(),
+            status: CALLER_LEFT,
+            outcome: "cancelled",
+            detail: None,
+            first_byte_us: None,
+            connection: connection.clone(),
+        }
+    }
+
+    /// The route is known: its time runs, its metrics count.
+    pub fn routed(&mut self, route: &Arc<Route>) {
+        route.metrics.in_flight.increment(1.0);
+        self.deadline.end_in(route.timeouts.total);
+        self.route = Some(route.clone());
+    }
+
+    /// The upstream's head has come.
+    pub fn answered(&mut self, status: StatusCode) {
+        let wait_us = clock::mono_us().saturating_sub(self.began.mono_us);
+        self.status = status.as_u16();
+        self.first_byte_us = Some(wait_us);
+        self.metrics().first_byte(wait_us);
+    }
+
+    /// The gateway says no; what the log may know beyond it stands in the refusal.
+    pub fn refused(&mut self, reject: &Reject) {
+        self.metrics().rejected(reject);
+        self.status = reject.status().as_u16();
+        self.outcome = reject.code();
+        self.detail = reject.detail();
+        let write = self.route.as_ref().map_or(WRITE, |route| route.timeouts.write);
+        self.deadline.wait_for(Waiting::Write, write);
+    }
+
+    /// The answer has ended as it should.
+    pub fn completed(&mut self) {
+        if self.outcome == "cancelled" {
+            self.outcome = "ok";
+        }
+    }
+
+    /// The answer broke off after its head; the caller sees that it did.
+    pub fn cut(&mut self, detail: impl Into<Cow<'static, str>>) {
+        self.outcome = "cut";
+        self.detail = Some(detail.into());
+        if let Some(route) = &self.route {
+            route.metrics.upstream_failed(crate::observe::metrics::UpstreamError::Cut);
+        }
+    }
+
+    /// The handles that count this exchange.
+    pub fn metrics(&self) -> &RouteMetrics {
+        match &self.route {
+            Some(route) => &route.metrics,
+            None => &self.connection.worker.shared.metrics.no_route,
+        }
+    }
+
+    fn count(&self, duration_us: u64) {
+        let metrics = self.metrics();
+        metrics.finished(self.status, duration_us);
+        metrics.request_bytes.increment(self.bytes_in);
+        metrics.answer_bytes.increment(self.bytes_out);
+        if self.outcome == "cancelled" {
+            metrics.cancelled.increment(1);
+        }
+        if let Some(route) = &self.route {
+            route.metrics.in_flight.decrement(1.0);
+        }
+    }
+
+    fn log(&self, duration_us: u64) {
+        let worker = &self.connection.worker;
+        let path = self.uri.path();
+        worker.log.borrow_mut().write(&Line {
+            time: worker.stamp.borrow_mut().of(self.began.wall_ms),
+            request_id: self.id.to_str().unwrap_or_default(),
+            listener: &self.connection.listener.name,
+            peer: self.address,
+            protocol: if self.connection.http2 { "h2" } else { "h1" },
+            method: self.method.as_str(),
+            path: &path[..path.floor_char_boundary(LOGGED_PATH_MAX)],
+            route: self.route.as_ref().map(|route| &*route.name),
+            tenant: self.caller.as_ref().map(|caller| &*caller.tenant_name),
+            user: self.caller.as_ref().map(|caller| &*caller.user_name),
+            status: self.status,
+            outcome: self.outcome,
+            detail: self.detail.as_deref(),
+            bytes_in: self.bytes_in,
+            bytes_out: self.bytes_out,
+            duration_us,
+            first_byte_us: self.first_byte_us,
+            backend: self.backend.as_ref().map(|backend| &*backend.address),
+            policy: self.policy.version,
+        });
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        if self.outcome == "cancelled" && self.deadline.expired() == Some(Waiting::Write) {
+            self.detail = Some("the caller did not read its answer".into());
+        }
+        let duration_us = clock::mono_us().saturating_sub(self.began.mono_us);
+        self.count(duration_us);
+        self.log(duration_us);
+        self.connection.request_ended();
+    }
+}

@@ -1,0 +1,223 @@
+//! What the requests of one worker share, and what those of one connection share. Both belong to one
+//! thread: cells and `Rc`, no locks.
+
+use super::deadline::{Deadlines, Task};
+use crate::clock;
+use crate::limit::Guard;
+use crate::observe::access_log::{Buffer, Line, Stamp};
+use crate::observe::metrics::{ListenerMetrics, ServerMetrics};
+use crate::policy;
+use crate::settings::Settings;
+use crate::upstream::Idle;
+use http::HeaderValue;
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What all workers share.
+pub struct Shared {
+    /// The policy in force.
+    pub policy: Arc<policy::Store>,
+    /// As read at start.
+    pub settings: Settings,
+    /// Floods, by address.
+    pub guard: Guard,
+    /// Handles of what belongs to no route.
+    pub metrics: ServerMetrics,
+    /// Room for bodies whose signatures are being checked.
+    pub buffers: Budget,
+}
+
+/// What the requests of one thread share.
+pub struct Worker {
+    /// What all workers share.
+    pub shared: Arc<Shared>,
+    /// Open upstream connections.
+    pub idle: Idle,
+    /// Who waits until when.
+    pub deadlines: Rc<Deadlines>,
+    /// Access-log lines not yet handed over.
+    pub log: RefCell<Buffer>,
+    /// The log's time stamp.
+    pub stamp: RefCell<Stamp>,
+    turn: Cell<usize>,
+    ids: Cell<(u64, u64)>,
+}
+
+impl Worker {
+    /// `number` keeps the request ids and turns of workers apart.
+    pub fn new(shared: Arc<Shared>, log: Buffer, number: usize) -> Worker {
+        let seed = ahash::RandomState::new().hash_one(number);
+        Worker {
+            shared,
+            idle: Idle::default(),
+            deadlines: Rc::default(),
+            log: RefCell::new(log),
+            stamp: RefCell::default(),
+            turn: Cell::new(number),
+            ids: Cell::new((seed, 0)),
+        }
+    }
+
+    /// Counts up: whose turn it is in a pool.
+    pub fn turn(&self) -> usize {
+        let turn = self.turn.get();
+        self.turn.set(turn.wrapping_add(1));
+        turn
+    }
+
+    /// A new `X-Request-Id`: 32 hexadecimal digits, a random half for the worker and a counted one that
+    /// is mixed so that neighbours look unalike.
+    pub fn request_id(&self) -> HeaderValue {
+        let (seed, count) = self.ids.get();
+        self.ids.set((seed, count + 1));
+        let mut text = [0; 32];
+        write_hex(&mut text[..16], seed);
+        write_hex(&mut text[16..], mix(seed ^ count));
+        HeaderValue::from_bytes(&text).expect("hexadecimal digits are a header value")
+    }
+}
+
+/// A bijection on 64 bits (the finalizer of SplitMix64, Steele et al. 2014): distinct counts stay distinct.
+fn mix(x: u64) -> u64 {
+    let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}
+
+fn write_hex(out: &mut [u8], value: u64) {
+    for (i, digit) in out.iter_mut().enumerate() {
+        *digit = b"0123456789abcdef"[(value >> (60 - 4 * i)) as usize & 15];
+    }
+}
+
+/// A listener, as its connections see it.
+pub struct Listener {
+    /// Name in logs and metrics.
+    pub name: String,
+    /// Does it speak TLS?
+    pub tls: bool,
+    /// Its handles.
+    pub metrics: ListenerMetrics,
+}
+
+/// What the requests of one connection share.
+pub struct Connection {
+    /// The thread it lives on.
+    pub worker: Rc<Worker>,
+    /// Where it came in.
+    pub listener: Rc<Listener>,
+    /// The other end of the socket.
+    pub peer: SocketAddr,
+    /// Over HTTP/2?
+    pub http2: bool,
+    /// The task that owns the socket.
+    pub task: Rc<Task>,
+    in_flight: Cell<u32>,
+}
+
+impl Connection {
+    /// A connection without requests.
+    pub fn new(worker: Rc<Worker>, listener: Rc<Listener>, peer: SocketAddr, http2: bool) -> Connection {
+        Connection { worker, listener, peer, http2, task: Rc::default(), in_flight: Cell::new(0) }
+    }
+
+    /// Requests between head and last byte.
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight.get()
+    }
+
+    /// The access-log line of a request that was refused before it was parsed.
+    pub fn log_unparsed(&self, id: &HeaderValue, status: u16, code: &'static str) {
+        let worker = &self.worker;
+        worker.log.borrow_mut().write(&Line {
+            time: worker.stamp.borrow_mut().of(clock::wall_ms()),
+            request_id: id.to_str().unwrap_or_default(),
+            listener: &self.listener.name,
+            peer: self.peer.ip().to_canonical(),
+            protocol: "h1",
+            method: "-",
+            path: "-",
+            route: None,
+            tenant: None,
+            user: None,
+            status,
+            outcome: code,
+            detail: None,
+            bytes_in: 0,
+            bytes_out: 0,
+            duration_us: 0,
+            first_byte_us: None,
+            backend: None,
+            policy: worker.shared.policy.current().version,
+        });
+    }
+
+    pub(super) fn request_began(&self) {
+        self.in_flight.set(self.in_flight.get() + 1);
+    }
+
+    pub(super) fn request_ended(&self) {
+        self.in_flight.set(self.in_flight.get() - 1);
+        // Over HTTP/1 answers end inside the connection's own task; over HTTP/2 each has one of its own.
+        if self.http2 {
+            self.task.wake();
+        }
+    }
+}
+
+/// Bytes that may be held at once, over all workers.
+pub struct Budget {
+    held: AtomicU64,
+    max: u64,
+    gauge: metrics::Gauge,
+}
+
+impl Budget {
+    /// Room for `max` bytes.
+    pub fn new(max: u64) -> Budget {
+        Budget { held: AtomicU64::new(0), max, gauge: crate::observe::metrics::buffered_bytes() }
+    }
+
+    /// Takes room for `bytes` more; `false` if there is none.
+    pub fn take(&self, bytes: u64) -> bool {
+        let before = self.held.fetch_add(bytes, Ordering::Relaxed);
+        if before + bytes > self.max {
+            self.held.fetch_sub(bytes, Ordering::Relaxed);
+            return false;
+        }
+        self.gauge.increment(bytes as f64);
+        true
+    }
+
+    /// Gives room for `bytes` back.
+    pub fn give_back(&self, bytes: u64) {
+        self.held.fetch_sub(bytes, Ordering::Relaxed);
+        self.gauge.decrement(bytes as f64);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_holds_at_most_what_it_may_and_refuses_without_taking() {
+        let budget = Budget::new(100);
+        assert!(budget.take(60));
+        assert!(!budget.take(41));
+        assert!(budget.take(40));
+        budget.give_back(60);
+        assert!(budget.take(60) && !budget.take(1));
+    }
+
+    #[test]
+    fn neighbouring_request_ids_look_unalike() {
+        assert_ne!(mix(1) >> 32, mix(2) >> 32);
+        let mut text = [0; 16];
+        write_hex(&mut text, 0x0123_4567_89ab_cdef);
+        assert_eq!(&text, b"0123456789abcdef");
+    }
+}

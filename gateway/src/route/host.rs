@@ -1,0 +1,111 @@
+//! Whom a request is addressed to, in one spelling.
+
+use super::Conflict;
+use std::borrow::Cow;
+use std::net::Ipv6Addr;
+
+/// The longest name DNS has (RFC 1035 section 2.3.4), in bytes.
+const NAME_MAX: usize = 253;
+
+/// The host of a request: lower case, without port and final dot; an IPv6 address in brackets and in
+/// its shortest form. Empty if the request named none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Host<'a>(Cow<'a, str>);
+
+impl<'a> Host<'a> {
+    /// Reads a Host value or an `:authority`. Hot path: allocates only for capitals and IPv6 addresses.
+    ///
+    /// Accepted: nothing at all, or letters, digits, `-`, `_` and `.` with no empty label, or an IPv6
+    /// address in brackets; then perhaps a port.
+    ///
+    /// # Errors
+    /// The reason, short, for the caller.
+    pub fn parse(value: &'a str) -> Result<Host<'a>, &'static str> {
+        if value.starts_with('[') {
+            return Host::parse_v6(value);
+        }
+        let name = match value.split_once(':') {
+            Some(("", _)) => return Err("host: a port without a name"),
+            Some((name, port)) => check_port(port).map(|()| name)?,
+            None => value,
+        };
+        Host::parse_name(name)
+    }
+
+    /// The host, as routes write it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Did the request name no host?
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn parse_name(name: &'a str) -> Result<Host<'a>, &'static str> {
+        let name = name.strip_suffix('.').filter(|rest| !rest.is_empty()).unwrap_or(name);
+        if name.len() > NAME_MAX {
+            return Err("host: longer than a name can be");
+        }
+        let mut capitals = false;
+        let mut last = b'.'; // so that a leading dot is an empty label too
+        for &byte in name.as_bytes() {
+            match byte {
+                b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => {}
+                b'A'..=b'Z' => capitals = true,
+                b'.' if last != b'.' => {}
+                b'.' => return Err("host: an empty label"),
+                _ => return Err("host: a character no host name has"),
+            }
+            last = byte;
+        }
+        if last == b'.' && !name.is_empty() {
+            return Err("host: an empty label");
+        }
+        Ok(Host(if capitals { Cow::Owned(name.to_ascii_lowercase()) } else { Cow::Borrowed(name) }))
+    }
+
+    fn parse_v6(value: &'a str) -> Result<Host<'a>, &'static str> {
+        let (address, after) = value[1..].split_once(']').ok_or("host: `[` without `]`")?;
+        match after.strip_prefix(':') {
+            Some(port) => check_port(port)?,
+            None if after.is_empty() => {}
+            None => return Err("host: characters after `]`"),
+        }
+        let address: Ipv6Addr = address.parse().map_err(|_| "host: not an IPv6 address")?;
+        Ok(Host(Cow::Owned(format!("[{address}]"))))
+    }
+}
+
+/// One to five digits that fit a port.
+fn check_port(port: &str) -> Result<(), &'static str> {
+    let digits = port.bytes().all(|byte| byte.is_ascii_digit());
+    let fits = matches!(port.len(), 1..=5) && port.parse::<u16>().is_ok();
+    if digits && fits { Ok(()) } else { Err("host: not a port") }
+}
+
+/// Checks a host as a route writes it; `name` is `host` without `*.`.
+pub(super) fn check_pattern(host: &str, name: &str) -> Result<(), Conflict> {
+    let problem =
+        |what: &str, help: String| Conflict::Pattern { what: format!("host `{host}`: {what}"), help };
+    if name.contains('*') {
+        let help = "write `*.` once, at the front, for any one label; leave `host` out for every host";
+        return Err(problem("`*` at the wrong place", help.to_owned()));
+    }
+    match Host::parse(name) {
+        Ok(found) if found.is_empty() => {
+            Err(problem("is empty", "write a host name, or leave `host` out for every host".to_owned()))
+        }
+        Ok(found) if found.as_str() == name => Ok(()),
+        Ok(found) => {
+            let star = if name.len() < host.len() { "*." } else { "" };
+            let help = format!("write `{star}{}`: lower case, no port, no final dot", found.as_str());
+            Err(problem("not in the spelling requests are compared in", help))
+        }
+        Err(why) => {
+            let why = why.strip_prefix("host: ").unwrap_or(why);
+            let help = "write a host name or address such as `api.example.com`, `*.example.com`, `[::1]`";
+            Err(problem(why, help.to_owned()))
+        }
+    }
+}

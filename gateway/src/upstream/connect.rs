@@ -1,0 +1,127 @@
+//! Opens a connection to a backend: TCP, TLS where asked, the HTTP/1 handshake.
+
+use super::{Backend, Sender};
+use crate::observe::metrics::UpstreamError;
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
+use std::io;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+/// Headers an answer may have; hyper's own default is 100.
+const ANSWER_HEADERS_MAX: usize = 256;
+
+/// Why there is no connection. Nothing was sent.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// Name look-up or TCP.
+    #[error("connect: {0}")]
+    Tcp(io::Error),
+    /// Handshake, or a certificate that is not to be trusted.
+    #[error("tls: {0}")]
+    Tls(io::Error),
+    /// Longer than the pool's `connect_timeout`.
+    #[error("connect: no connection within {0:?}")]
+    Slow(Duration),
+    /// The HTTP client gave up before a byte was sent.
+    #[error("http: {0}")]
+    Http(hyper::Error),
+}
+
+impl ConnectError {
+    /// What the metric calls it.
+    pub fn kind(&self) -> UpstreamError {
+        match self {
+            ConnectError::Tls(_) => UpstreamError::Tls,
+            ConnectError::Tcp(_) | ConnectError::Slow(_) | ConnectError::Http(_) => UpstreamError::Connect,
+        }
+    }
+}
+
+/// Opens a connection to `backend` and drives it on this thread.
+///
+/// # Errors
+/// [`ConnectError`]; nothing was sent.
+pub async fn dial(backend: &Backend, within: Duration) -> Result<Sender, ConnectError> {
+    tokio::time::timeout(within, open(backend)).await.map_err(|_| ConnectError::Slow(within))?
+}
+
+async fn open(backend: &Backend) -> Result<Sender, ConnectError> {
+    let tcp =
+        TcpStream::connect((&*backend.spec.host, backend.spec.port)).await.map_err(ConnectError::Tcp)?;
+    tcp.set_nodelay(true).map_err(ConnectError::Tcp)?;
+    match &backend.tls {
+        None => drive(tcp).await,
+        Some((trust, name)) => {
+            let connector = TlsConnector::from(trust.0.clone());
+            drive(connector.connect(name.clone(), tcp).await.map_err(ConnectError::Tls)?).await
+        }
+    }
+}
+
+async fn drive<IO>(io: IO) -> Result<Sender, ConnectError>
+where
+    IO: AsyncRead + AsyncWrite + Unpin + 'static,
+{
+    let mut http = hyper::client::conn::http1::Builder::new();
+    http.max_headers(ANSWER_HEADERS_MAX);
+    let (sender, connection) = http.handshake(TokioIo::new(io)).await.map_err(ConnectError::Http)?;
+    // An error here reaches the request in progress through `sender`, and there is none without one.
+    tokio::task::spawn_local(async move { drop(connection.await) });
+    Ok(sender)
+}
+
+/// Whose certificates a backend may show.
+#[derive(Clone)]
+pub struct Trust(Arc<ClientConfig>);
+
+impl Trust {
+    /// The authorities in `pem`, or the machine's.
+    ///
+    /// # Errors
+    /// One sentence: no authority could be read.
+    pub fn new(pem: Option<&[u8]>) -> Result<Trust, String> {
+        match pem {
+            None => Trust::of_the_machine(),
+            Some(pem) => {
+                let mut roots = RootCertStore::empty();
+                for certificate in CertificateDer::pem_slice_iter(pem) {
+                    let certificate = certificate.map_err(|e| format!("not a PEM certificate: {e}"))?;
+                    roots.add(certificate).map_err(|e| format!("not a certificate of an authority: {e}"))?;
+                }
+                if roots.is_empty() {
+                    return Err("holds no PEM certificate".into());
+                }
+                Ok(Trust::in_roots(roots))
+            }
+        }
+    }
+
+    /// Read once: a machine's authorities change with its packages, and so with a restart.
+    fn of_the_machine() -> Result<Trust, String> {
+        static MACHINE: OnceLock<Trust> = OnceLock::new();
+        let trust = MACHINE.get_or_init(|| {
+            let mut roots = RootCertStore::empty();
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            if roots.is_empty() {
+                tracing::warn!(
+                    "this machine has no certificate authorities: https backends without `tls.ca` will \
+                                fail; install the package ca-certificates"
+                );
+            }
+            Trust::in_roots(roots)
+        });
+        Ok(trust.clone())
+    }
+
+    fn in_roots(roots: RootCertStore) -> Trust {
+        let mut config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Trust(Arc::new(config))
+    }
+}

@@ -1,0 +1,61 @@
+//! The connections a worker keeps between requests. Owned by one thread: no lock, no atomic.
+
+use crate::proxy::Upload;
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+/// One HTTP/1 connection to a backend.
+pub type Sender = hyper::client::conn::http1::SendRequest<Upload>;
+
+/// Kept per backend and worker; what comes back beyond is closed.
+const KEPT_MAX: usize = 256;
+
+/// How long a connection may lie idle. Below the 5 s after which uvicorn, the server of many ModelArts
+/// images, closes its end: the fewer connections die under a request, the fewer need a second one.
+const IDLE_MS_MAX: u64 = 4_000;
+
+/// A worker's idle connections, by [`Backend::id`](super::Backend::id).
+#[derive(Default)]
+pub struct Idle {
+    by_backend: RefCell<HashMap<u64, Vec<Kept>, ahash::RandomState>>,
+}
+
+struct Kept {
+    sender: Sender,
+    since_ms: u64,
+}
+
+impl Idle {
+    /// The connection used last, if one is still open: the warmest, so that the others can go.
+    pub fn take(&self, backend: u64, now_ms: u64) -> Option<Sender> {
+        let mut by_backend = self.by_backend.borrow_mut();
+        let kept = by_backend.get_mut(&backend)?;
+        while let Some(Kept { sender, since_ms }) = kept.pop() {
+            if now_ms.saturating_sub(since_ms) > IDLE_MS_MAX {
+                kept.clear(); // the ones below have lain longer
+                return None;
+            }
+            if !sender.is_closed() {
+                return Some(sender);
+            }
+        }
+        None
+    }
+
+    /// Keeps a connection whose answer has been read to its end.
+    pub fn put(&self, backend: u64, sender: Sender, now_ms: u64) {
+        let mut by_backend = self.by_backend.borrow_mut();
+        let kept = by_backend.entry(backend).or_default();
+        if kept.len() < KEPT_MAX && !sender.is_closed() {
+            kept.push(Kept { sender, since_ms: now_ms });
+        }
+    }
+
+    /// Closes what has lain too long. Once a second is plenty.
+    pub fn sweep(&self, now_ms: u64) {
+        self.by_backend.borrow_mut().retain(|_, kept| {
+            kept.retain(|k| now_ms.saturating_sub(k.since_ms) <= IDLE_MS_MAX && !k.sender.is_closed());
+            !kept.is_empty()
+        });
+    }
+}

@@ -1,0 +1,148 @@
+//! Arguments: what the program can be asked to do.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use pangu_loadtest::mock::Options;
+use pangu_loadtest::mock::behaviour::{Behaviour, Span};
+use pangu_loadtest::mock::fault::{self, UnknownFault};
+
+/// Load and test tools for pangu-gateway.
+#[derive(Debug, Parser)]
+#[command(name = "pangu-loadtest", version)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve mock model endpoints: Pangu V1 and V2, MaaS (OpenAI), ModelArts real-time services
+    Mock(MockArgs),
+    /// Print the SHA-256 of a string, the form in which policies store AppCodes and API keys
+    Hash {
+        /// The string, without a newline
+        string: String,
+    },
+    /// Print the headers of a request signed with a Huawei AK/SK or an AppKey/AppSecret
+    Sign(SignArgs),
+}
+
+/// Arguments of `mock`.
+#[derive(Debug, Args)]
+pub struct MockArgs {
+    /// Address of the endpoints; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:18080")]
+    listen: SocketAddr,
+    /// Address of the control API; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    control: SocketAddr,
+    /// Worker threads; several share the port
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    workers: u16,
+    /// Record no requests, only count them
+    #[arg(long)]
+    no_record: bool,
+    /// Requests recorded at most; the oldest make room
+    #[arg(long, value_name = "N", default_value_t = 4096)]
+    record_max: usize,
+    /// Header whose values are counted as tenants
+    #[arg(long, value_name = "NAME", default_value = "x-tenant")]
+    tenant_header: String,
+    /// Where all chance starts
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+    /// Wait before the head of each answer, in milliseconds: 20, or 5..20
+    #[arg(long, value_name = "SPAN", default_value = "0")]
+    latency_ms: Span,
+    /// Wait from the head to the first token, in milliseconds
+    #[arg(long, value_name = "SPAN", default_value = "0")]
+    ttft_ms: Span,
+    /// Wait between tokens, in milliseconds
+    #[arg(long, value_name = "SPAN", default_value = "0")]
+    token_every_ms: Span,
+    /// The same as a rate: tokens per second of one answer
+    #[arg(long, value_name = "N", conflicts_with = "token_every_ms", value_parser = rate)]
+    tokens_per_second: Option<f64>,
+    /// Tokens of each answer [default: min(max_tokens, 32)]
+    #[arg(long, value_name = "N")]
+    tokens: Option<u32>,
+    /// Send bodies in pieces of at most so many bytes; 0 leaves them whole
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    chunk_bytes: usize,
+    /// What may go wrong: KIND[:ARGUMENT...][@PROBABILITY], several joined by commas
+    ///
+    /// status:CODE[:RETRY_AFTER_S], reset-head, hang-head, reset-mid, hang-mid, truncate,
+    /// drip[:BYTES[:MS]], close, close-quiet
+    #[arg(long, value_name = "FAULTS")]
+    fault: Vec<String>,
+}
+
+/// Arguments of `sign`.
+#[derive(Debug, Args)]
+pub struct SignArgs {
+    /// Method
+    #[arg(long, default_value = "POST")]
+    pub method: String,
+    /// Absolute URL, percent-encoded as it will be sent
+    #[arg(long)]
+    pub url: String,
+    /// AK, or AppKey
+    #[arg(long, value_name = "AK")]
+    pub access_key: String,
+    /// Name of the environment variable that holds the secret key
+    #[arg(long, value_name = "VAR")]
+    pub secret_key_env: String,
+    /// A header to send and sign, `Name: value`; may be repeated
+    #[arg(long, value_name = "K:V")]
+    pub header: Vec<String>,
+    /// File with the body [default: no body]
+    #[arg(long, value_name = "FILE")]
+    pub body_file: Option<PathBuf>,
+    /// Signing date, such as 20240115T083000Z [default: now]
+    #[arg(long)]
+    pub date: Option<String>,
+    /// Sign V11-HMAC-SHA256 for REGION/SERVICE instead of SDK-HMAC-SHA256
+    #[arg(long, value_name = "REGION/SERVICE")]
+    pub v11: Option<String>,
+    /// Print -H arguments for curl, quoted for a shell
+    #[arg(long)]
+    pub curl: bool,
+}
+
+impl MockArgs {
+    /// Turns the arguments into options.
+    ///
+    /// # Errors
+    /// A fault is misspelt.
+    pub fn options(&self) -> Result<Options, UnknownFault> {
+        let token_every_ms = self.tokens_per_second.map_or(self.token_every_ms, |n| Span::fixed(1000.0 / n));
+        let behaviour = Behaviour {
+            seed: self.seed,
+            latency_ms: self.latency_ms,
+            ttft_ms: self.ttft_ms,
+            token_every_ms,
+            tokens: self.tokens,
+            chunk_bytes: self.chunk_bytes,
+            faults: fault::parse_rules(&self.fault.join(","))?,
+            ..Behaviour::default()
+        };
+        Ok(Options {
+            listen: self.listen,
+            control: self.control,
+            workers: self.workers.into(),
+            record: (!self.no_record).then_some(self.record_max),
+            tenant_header: self.tenant_header.clone(),
+            behaviour,
+        })
+    }
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let rate = text.parse().ok().filter(|rate: &f64| (0.001..=1e9).contains(rate));
+    rate.ok_or_else(|| "write a number of tokens per second above 0".to_owned())
+}

@@ -1,0 +1,150 @@
+//! One request, top to bottom.
+
+use std::future::pending;
+use std::rc::Rc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use bytes::Bytes;
+use http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
+use http_body_util::{Either, Full};
+use hyper::body::Incoming;
+
+use super::answer::{Answer, Broken};
+use super::behaviour::{Health, Plan};
+use super::count::Outcome;
+use super::endpoint::{Dialect, Endpoint};
+use super::fault::Fault;
+use super::flight::{Flight, Unread};
+use super::reply::{Call, Content, Reply};
+use super::server::Worker;
+use super::wire::Conn;
+use super::{modelarts, openai, pangu, raw, refuse};
+use crate::clock;
+
+/// An answer, or the small fixed one of a probe.
+pub type Sent = Either<Answer, Full<Bytes>>;
+
+/// Answers a request, or breaks the connection if that is what is to happen.
+///
+/// # Errors
+/// [`Broken`] makes the HTTP library close the connection (HTTP/2: the stream).
+pub async fn serve(
+    worker: Rc<Worker>,
+    conn: Rc<Conn>,
+    request: Request<Incoming>,
+) -> Result<Response<Sent>, Broken> {
+    let (head, mut body) = request.into_parts();
+    let (path, query) = (head.uri.path(), head.uri.query().unwrap_or(""));
+    let endpoint = Endpoint::find(&head.method, path, query);
+    let behaviour = worker.shared.behaviour.load();
+    if endpoint == Endpoint::Health {
+        return health(&worker, &conn, behaviour.health).await;
+    }
+
+    let mut flight = Flight::arrive(Rc::clone(&worker), &conn, &head, endpoint.kind());
+    let planned = behaviour.plan(flight.number(), &head.headers);
+    drop(behaviour);
+    let (mut plan, bad_knob) = match planned {
+        Ok(plan) => (plan, None),
+        Err(what) => (Plan::default(), Some(what)),
+    };
+
+    let echo = matches!(endpoint, Endpoint::Raw(super::endpoint::Raw::Echo));
+    let read = if echo { Ok(Bytes::new()) } else { flight.read(&mut body).await };
+    if read == Err(Unread::Broken) {
+        return Err(Broken);
+    }
+    if !plan.latency.is_zero() {
+        tokio::time::sleep(plan.latency).await;
+    }
+    if plan.fault == Some(Fault::HangHead) {
+        pending::<()>().await;
+    }
+    if plan.fault == Some(Fault::ResetHead) {
+        flight.finish(Outcome::Faulted);
+        if head.version != Version::HTTP_2 {
+            conn.reset();
+        }
+        return Err(Broken);
+    }
+
+    let reply = match (bad_knob, plan.fault, read) {
+        (Some(what), ..) => refuse::bad_request(Dialect::Apig, &what.to_string()),
+        (None, Some(Fault::Status { code, .. }), _) => refuse::with_status(endpoint.dialect(), code),
+        (None, _, Ok(body)) => reply(&flight, endpoint, &mut plan, &body),
+        (None, _, Err(_)) => refuse::with_status(endpoint.dialect(), StatusCode::PAYLOAD_TOO_LARGE),
+    };
+    if !reply.wait.is_zero() {
+        tokio::time::sleep(reply.wait).await;
+    }
+    flight.answered(reply.status.as_u16());
+    let headers = headers(&reply, &flight, &plan, head.version);
+    let status = reply.status;
+    let mut answer = Answer::new(reply.body, body, &plan, head.version, conn, flight);
+    if head.method == Method::HEAD {
+        answer.complete();
+    }
+    let mut response = Response::new(Either::Left(answer));
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    Ok(response)
+}
+
+/// What the endpoint answers. `/mock/sse` brings its own pace, which headers do not overrule.
+fn reply(flight: &Flight, endpoint: Endpoint<'_>, plan: &mut Plan, body: &[u8]) -> Reply {
+    let call = Call { number: flight.number(), created: clock::since_epoch().as_secs(), plan };
+    match endpoint {
+        Endpoint::OpenAi(operation) => openai::reply(&call, operation, body),
+        Endpoint::Pangu(operation) => pangu::reply(&call, operation, body),
+        Endpoint::Predict { service, path } => modelarts::predict(&call, service, path, body),
+        Endpoint::Services(operation) => modelarts::services(&call, operation, body),
+        Endpoint::Raw(operation) => {
+            let (reply, every) = raw::reply(operation);
+            plan.token_every = every.unwrap_or(plan.token_every);
+            reply
+        }
+        Endpoint::WrongMethod => refuse::wrong_method(),
+        Endpoint::Health | Endpoint::Unknown => refuse::not_found(),
+    }
+}
+
+fn headers(reply: &Reply, flight: &Flight, plan: &Plan, version: Version) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(4);
+    if let Some(content_type) = reply.content_type {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    }
+    if matches!(reply.body, Content::Events(_)) {
+        headers.insert(http::header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    }
+    headers.insert("x-request-id", HeaderValue::from(flight.number()));
+    match plan.fault {
+        Some(Fault::Status { retry_after_s: Some(seconds), .. }) => {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        Some(Fault::Close) if version != Version::HTTP_2 => {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        _ => {}
+    }
+    headers
+}
+
+async fn health(worker: &Worker, conn: &Conn, health: Health) -> Result<Response<Sent>, Broken> {
+    worker.shared.counters.worker(worker.index).health_checks.fetch_add(1, Relaxed);
+    let (status, body) = match health {
+        Health::Ok => (StatusCode::OK, r#"{"status":"ok"}"#),
+        Health::Failing => (StatusCode::SERVICE_UNAVAILABLE, r#"{"status":"unhealthy"}"#),
+        Health::Hang => pending().await,
+        Health::Reset => {
+            conn.reset();
+            return Err(Broken);
+        }
+    };
+    // The head of a probe is not wanted by any record; the next request's must not get it.
+    conn.take_head();
+    let mut response = Response::new(Either::Right(Full::from(body)));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Ok(response)
+}

@@ -1,0 +1,173 @@
+//! Server: one thread per worker, each with its own listener, connections and counters.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::{SocketAddr, TcpListener as StdListener};
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::Poll;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use hyper_util::server::conn::auto;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::watch;
+
+use super::behaviour::Behaviour;
+use super::count::Counters;
+use super::record::Recorder;
+use super::serve::serve;
+use super::wire::{Conn, Wire};
+
+/// Connections the kernel completes before the worker takes them.
+const BACKLOG: i32 = 4096;
+
+/// What all workers and the control API see.
+#[derive(Debug)]
+pub struct Shared {
+    /// The knobs in force.
+    pub behaviour: ArcSwap<Behaviour>,
+    /// The knobs at the start, to go back to.
+    pub initial: Behaviour,
+    /// What has arrived.
+    pub counters: Counters,
+    /// The last requests; None: not recorded.
+    pub recorder: Option<Recorder>,
+}
+
+/// One worker, as its requests see it.
+#[derive(Debug)]
+pub struct Worker {
+    /// Its place among the workers, from 0.
+    pub index: usize,
+    /// What it shares with the others.
+    pub shared: Arc<Shared>,
+}
+
+/// Binds one listener per worker, all to the same address.
+///
+/// One worker takes the address for itself, so that a busy port is an error; several share it
+/// (SO_REUSEPORT), after a look whether it was free.
+///
+/// # Errors
+/// The address is taken, or is not this machine's.
+pub fn bind(address: SocketAddr, workers: usize) -> io::Result<Vec<StdListener>> {
+    let first = listen(address, false)?;
+    if workers == 1 {
+        return Ok(vec![first]);
+    }
+    let address = first.local_addr()?;
+    drop(first);
+    (0..workers).map(|_| listen(address, true)).collect()
+}
+
+fn listen(address: SocketAddr, share: bool) -> io::Result<StdListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(share)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Runs one worker on this thread until `stop` says so or is dropped; open connections end with it.
+///
+/// # Errors
+/// The runtime cannot be made, or does not take the listener.
+pub fn run(
+    listener: StdListener,
+    index: usize,
+    shared: Arc<Shared>,
+    mut stop: watch::Receiver<bool>,
+) -> io::Result<()> {
+    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
+    let worker = Rc::new(Worker { index, shared });
+    runtime.block_on(async move {
+        let listener = TcpListener::from_std(listener)?;
+        tokio::select! {
+            () = accept(&listener, worker) => {}
+            _ = stop.wait_for(|stop| *stop) => {}
+        }
+        Ok(())
+    })
+}
+
+async fn accept(listener: &TcpListener, worker: Rc<Worker>) {
+    let mut number = 0;
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            // Out of descriptors, most likely: only time brings some back.
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            continue;
+        };
+        tokio::task::spawn_local(connection(stream, number, Rc::clone(&worker)));
+        number += 1;
+    }
+}
+
+async fn connection(stream: TcpStream, number: u64, worker: Rc<Worker>) {
+    let _open = Open::new(Rc::clone(&worker));
+    // Fails only on a connection that is gone, which serving it will find out.
+    let _ = stream.set_nodelay(true);
+    let conn = Rc::new(Conn::new(number, worker.shared.recorder.is_some()));
+    let io = TokioIo::new(Wire::new(stream, Rc::clone(&conn)));
+    let builder = protocols();
+    let service = service_fn({
+        let conn = Rc::clone(&conn);
+        move |request| serve(Rc::clone(&worker), Rc::clone(&conn), request)
+    });
+    let mut served = pin!(builder.serve_connection(io, service));
+    poll_fn(|cx| match served.as_mut().poll(cx) {
+        // Errors are callers leaving and faults we made; both are counted with their requests.
+        Poll::Ready(_) => Poll::Ready(()),
+        Poll::Pending if conn.is_over() => Poll::Ready(()),
+        Poll::Pending => Poll::Pending,
+    })
+    .await;
+}
+
+/// HTTP/1.1, and HTTP/2 if the connection starts with its preface. Limits are wide: what a caller may do
+/// is for the gateway under test to say.
+fn protocols() -> auto::Builder<Local> {
+    let mut builder = auto::Builder::new(Local);
+    builder
+        .http2()
+        .max_concurrent_streams(10_000)
+        .max_pending_accept_reset_streams(10_000)
+        .initial_stream_window_size(1024 * 1024)
+        .initial_connection_window_size(16 * 1024 * 1024);
+    builder
+}
+
+/// Spawns on the worker's own thread.
+#[derive(Debug, Clone, Copy)]
+struct Local;
+
+impl<F: Future<Output: 'static> + 'static> hyper::rt::Executor<F> for Local {
+    fn execute(&self, task: F) {
+        tokio::task::spawn_local(task);
+    }
+}
+
+/// Counts a connection while it is open.
+struct Open(Rc<Worker>);
+
+impl Open {
+    fn new(worker: Rc<Worker>) -> Open {
+        worker.shared.counters.worker(worker.index).connections.fetch_add(1, Relaxed);
+        Open(worker)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.shared.counters.worker(self.0.index).closed.fetch_add(1, Relaxed);
+    }
+}
