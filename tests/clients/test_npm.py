@@ -64,7 +64,7 @@ def test_an_oversized_body_is_refused(node, gateway, mock, caller):
 
 def test_an_exhausted_limit_says_so(node, gateway, mock, once):
     assert chat(node, gateway.url, once)["status"] == 200
-    assert "limit:1" in refused(chat(node, gateway.url, once), 429, "APIG.0308")
+    assert "Limit 1 per 1d" in refused(chat(node, gateway.url, once), 429, "APIG.0308")
     assert mock.requests() == 1
 
 

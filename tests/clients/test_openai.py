@@ -91,7 +91,7 @@ def test_an_exhausted_limit_says_so(gateway, mock, once):
     with pytest.raises(openai.RateLimitError) as raised:
         chat(client(gateway, once.api_key))
     assert raised.value.code == "rate_limit_exceeded"
-    assert "limit:1" in raised.value.message and "try again in" in raised.value.message, raised.value.message
+    assert "Limit 1 per 1d" in raised.value.message and "try again in" in raised.value.message, raised.value.message
     assert raised.value.response.json()["error_code"] == "APIG.0308"
     assert raised.value.request_id == raised.value.response.json()["request_id"]
     assert mock.requests() == 1

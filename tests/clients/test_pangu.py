@@ -140,7 +140,7 @@ def test_an_exhausted_limit_says_so(gateway, mock, once):
     client = build(PanguLargeModelsClient, gateway.url, credentials(once))
     assert chat(client).choices
     message = refused(lambda: chat(client), 429, "APIG.0308")
-    assert "user" in message and "limit:1" in message and "1 day" in message, message
+    assert "Rate limit user-once-a-day reached for user once" in message and "Limit 1 per 1d" in message, message
     assert mock.requests() == 1
 
 

@@ -3,14 +3,18 @@
 use crate::support::*;
 use bytes::Bytes;
 use harness::certs::Authority;
+use harness::gateway::CHAT_API_KEY;
 use harness::http2::{Http2, sized, unsized_body};
 use harness::{Conn, Gateway, Mock, Request, Response, Setup};
 
 const CAP: usize = 64 * 1024;
 
-fn chunked(body: &[u8], piece: usize) -> Vec<u8> {
-    let mut bytes =
-        b"POST /mock/echo HTTP/1.1\r\nhost: gateway.test\r\ntransfer-encoding: chunked\r\n\r\n".to_vec();
+fn chunked(path: &str, body: &[u8], piece: usize) -> Vec<u8> {
+    let mut bytes = format!(
+        "POST {path} HTTP/1.1\r\nhost: gateway.test\r\nauthorization: Bearer {CHAT_API_KEY}\r\n\
+         transfer-encoding: chunked\r\n\r\n"
+    )
+    .into_bytes();
     for chunk in body.chunks(piece) {
         bytes.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
         bytes.extend_from_slice(chunk);
@@ -31,7 +35,7 @@ fn a_body_of_exactly_the_cap_passes() {
     let (mock, gateway) = start();
     let body = vec![b'x'; CAP];
     assert_ne!(Request::post("/mock/echo", body.clone()).send(gateway.http).status, 413);
-    assert_ne!(raw(&gateway, &chunked(&body, 4096)).status, 413);
+    assert_ne!(raw(&gateway, &chunked("/mock/echo", &body, 4096)).status, 413);
     assert_eq!(mock.whole(), 2);
 }
 
@@ -60,9 +64,19 @@ fn a_sender_that_does_not_wait_still_reads_its_413() {
 fn chunks_one_byte_over_the_cap_are_refused_and_complete_nothing() {
     let (mock, gateway) = start();
     for piece in [1000, 4096, CAP + 1] {
-        let answer = raw(&gateway, &chunked(&vec![b'x'; CAP + 1], piece));
+        let answer = raw(&gateway, &chunked(OPENAI_CHAT, &vec![b'x'; CAP + 1], piece));
         assert_eq!(answer.status, 413, "in pieces of {piece}");
     }
+    assert_eq!(mock.whole(), 0);
+}
+
+#[test]
+fn an_answer_that_has_begun_is_cut_when_the_body_grows_over_the_cap() {
+    let (mock, gateway) = start();
+    let mut conn = Conn::open(gateway.http);
+    conn.send(chunked("/mock/echo", &vec![b'x'; CAP * 4], 1000)); // the echo answers from the first byte on
+    let answer = conn.response().expect("an answer");
+    assert!(answer.status == 413 || !answer.whole, "{} bytes came back whole", answer.body.len());
     assert_eq!(mock.whole(), 0);
 }
 
@@ -83,7 +97,10 @@ fn h2_is_counted_while_it_is_read() {
     let gateway = setup.start();
     let mut h2 = Http2::open(gateway.https, &authority, "gateway.test");
     let mut status = |body| {
-        let request = http::Request::post("https://gateway.test/mock/echo").body(body).expect("a request");
+        let request = http::Request::post("https://gateway.test/v1/chat/completions")
+            .header("authorization", format!("Bearer {CHAT_API_KEY}"))
+            .body(body)
+            .expect("a request");
         h2.send(request).map(|answer| answer.status().as_u16())
     };
     let pieces = |length: usize| -> Vec<Bytes> {

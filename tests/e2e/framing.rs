@@ -145,7 +145,7 @@ fn a_refusal_of_framing_is_answered_where_a_head_could_be_read() {
         let mut conn = Conn::open(gateway.http);
         conn.send(bytes);
         let answer = conn.response().unwrap_or_else(|| panic!("{name}: closed without a word"));
-        assert_eq!(answer.status, 400, "{name}");
+        assert!(matches!(answer.status, 400 | 501), "{name}: {}", answer.status);
         assert!(answer.header("x-request-id").is_some(), "{name}: {:?}", answer.headers);
         assert!(answer.text().contains("APIG.0201"), "{name}: {}", answer.text());
     }

@@ -18,8 +18,9 @@ fn policy(plan: &str, route_a: &str, route_b: &str) -> String {
         })
         .collect();
     let route = |name: &str, limits: &str| {
+        let path = path_of(name);
         format!(
-            "  - name: {name}\n    match: {{path: \"/{name}/v1/chat/completions\"}}\n    api: openai\n    \
+            "  - name: {name}\n    match: {{path: \"{path}\"}}\n    api: openai\n    \
              auth: [api_key]\n    pool: models\n    limits:\n      - {{name: wide, per: route, requests: 1000000/s}}\n{limits}"
         )
     };
@@ -30,6 +31,11 @@ fn policy(plan: &str, route_a: &str, route_b: &str) -> String {
         route("a", route_a),
         route("b", route_b)
     )
+}
+
+/// Where the two routes are.
+fn path_of(route: &str) -> &'static str {
+    if route == "a" { OPENAI_CHAT } else { "/api/v2/chat/completions" }
 }
 
 fn start_limited(plan: &str, route_a: &str) -> (Mock, Gateway) {
@@ -46,7 +52,7 @@ fn start_limited(plan: &str, route_a: &str) -> (Mock, Gateway) {
 
 fn call(route: &str, tenant: &str, user: usize) -> Request {
     let body = r#"{"model":"m","messages":[{"role":"user","content":"hello"}]}"#;
-    bearer(Request::post(&format!("/{route}/v1/chat/completions"), body), &format!("key-{tenant}-{user}"))
+    bearer(Request::post(path_of(route), body), &format!("key-{tenant}-{user}"))
 }
 
 /// Sends `each` requests from 64 callers that start together; how many were admitted.

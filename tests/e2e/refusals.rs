@@ -20,13 +20,15 @@ fn apig(answer: &Response, status: u16, code: &str) {
 #[test]
 fn a_429_says_which_limit_how_much_and_when() {
     let (mock, gateway) = start_with(&exhausted());
-    let request = Request::post(PANGU_CHAT, "{}").header("X-Apig-AppCode", BATCH_APP_CODE);
+    let request = Request::post(PANGU_CHAT, r#"{"messages":[{"role":"user","content":"hello"}]}"#)
+        .header("X-Apig-AppCode", BATCH_APP_CODE);
     assert_eq!(request.send(gateway.http).status, 200);
     let answer = request.send(gateway.http);
     apig(&answer, 429, "APIG.0308");
     let message = answer.json()["error_msg"].as_str().expect("a text").to_owned();
-    assert!(message.contains("limit:1"), "how much: {message}");
-    assert!(message.contains("1 day"), "per what time: {message}");
+    assert!(message.contains("Limit 1 per 1d"), "how much: {message}");
+    assert!(message.contains("reached for"), "at which level: {message}");
+    assert!(message.contains("try again in"), "when: {message}");
 
     for name in
         ["retry-after", "retry-after-ms", "x-ratelimit-limit-requests", "x-ratelimit-remaining-requests"]

@@ -253,6 +253,22 @@ impl Conn {
         }
     }
 
+    /// Says the peer nothing for `within`? What it says is kept for [`Conn::response`].
+    pub fn silent(&mut self, within: Duration) -> bool {
+        self.patience(within);
+        let mut bytes = [0; 1024];
+        let read = self.stream.read(&mut bytes);
+        self.patience(PATIENCE);
+        match read {
+            Ok(0) => false,
+            Ok(n) => {
+                self.buffer.extend_from_slice(&bytes[..n]);
+                false
+            }
+            Err(error) => matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut),
+        }
+    }
+
     /// Does the peer close within `within`, saying nothing more?
     pub fn closes(&mut self, within: Duration) -> bool {
         if !self.buffer.is_empty() {
