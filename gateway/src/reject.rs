@@ -22,34 +22,55 @@ use std::time::Duration;
 pub enum Reject {
     /// The path or host could be read in two ways.
     #[error("{what}; send the path in its plain spelling")]
-    Ambiguous { what: &'static str },
+    Ambiguous {
+        /// Which spelling.
+        what: &'static str,
+    },
     /// Nothing here answers to it.
     #[error("no route for this host and path; check the base URL and the path")]
     NoRoute,
     /// The path is known, the method is not.
     #[error("this path does not take this method; allowed: {}", .allow.to_str().unwrap_or_default())]
-    Method { allow: HeaderValue },
+    Method {
+        /// The methods it does take, for `Allow`.
+        allow: HeaderValue,
+    },
     /// Longer than the route's `caps.target_max`.
     #[error("path and query are longer than {cap} bytes")]
-    TargetTooLong { cap: u32 },
+    TargetTooLong {
+        /// In bytes.
+        cap: u32,
+    },
     /// More than the route's `caps.headers_max`.
     #[error("more than {cap} header lines")]
-    TooManyHeaders { cap: u16 },
+    TooManyHeaders {
+        /// In lines.
+        cap: u16,
+    },
     /// More than the route's `caps.head_max`.
     #[error("headers are larger than {cap} bytes")]
-    HeadTooLarge { cap: u32 },
+    HeadTooLarge {
+        /// In bytes.
+        cap: u32,
+    },
     /// An `Expect` other than `100-continue`.
     #[error("only `Expect: 100-continue` is understood")]
     Expectation,
     /// More requests from one address than the guard lets through.
     #[error("too many requests from this address; slow down")]
-    Flood { wait: Duration },
+    Flood {
+        /// Until the address may try again.
+        wait: Duration,
+    },
     /// Not known, or not proven.
     #[error(transparent)]
     Denied(#[from] Denied),
     /// Declared or counted.
     #[error("the request body is larger than {cap} bytes, the most that this route and plan take")]
-    BodyTooLarge { cap: u64 },
+    BodyTooLarge {
+        /// In bytes.
+        cap: u64,
+    },
     /// Slower than the least rate.
     #[error("the request body came too slowly")]
     BodyTooSlow,
@@ -67,10 +88,16 @@ pub enum Reject {
     NoBackend,
     /// No connection to the backend.
     #[error("the model service cannot be reached")]
-    Unreachable { detail: String },
+    Unreachable {
+        /// For the log.
+        detail: String,
+    },
     /// Broke off before its head.
     #[error("the model service closed the connection without an answer")]
-    UpstreamReset { detail: String },
+    UpstreamReset {
+        /// For the log.
+        detail: String,
+    },
     /// No head in time.
     #[error("the model service did not begin to answer in time")]
     FirstByteLate,

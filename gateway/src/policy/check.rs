@@ -125,12 +125,15 @@ pub fn check(policy: spec::Policy, secrets: &Secrets<'_>, problems: &Problems) -
 
 type Index = HashMap<Arc<str>, usize>;
 
+/// Where each AppCode and API key was first given, and to whom.
+type CodesSeen = HashMap<(Kind, [u8; 32]), (Place, String)>;
+
 struct Check<'a> {
     problems: &'a Problems,
     secrets: &'a Secrets<'a>,
     broken: &'a [Arc<str>],
     /// AppCodes and API keys so far: where, and whose.
-    codes: RefCell<HashMap<(Kind, [u8; 32]), (Place, String)>>,
+    codes: RefCell<CodesSeen>,
 }
 
 impl Check<'_> {

@@ -43,12 +43,17 @@ impl Snapshot {
 
 /// A match and everything decided for it.
 pub struct Route {
+    /// Name in logs and metrics.
     pub name: Arc<str>,
+    /// How usage is read and how a refusal looks.
     pub api: Api,
     /// None: anybody may call (`auth: none`).
     pub auth: Option<auth::Rules>,
+    /// Where its requests go.
     pub pool: Arc<Pool>,
+    /// How large its requests may be.
     pub caps: Caps,
+    /// How long it waits.
     pub timeouts: Timeouts,
     /// Counts its requests.
     pub metrics: RouteMetrics,
@@ -104,11 +109,15 @@ pub struct Timeouts {
 
 /// Who calls: a tenant's user.
 pub struct Caller {
+    /// Tenant, for logs.
     pub tenant_name: Arc<str>,
+    /// User, for logs.
     pub user_name: Arc<str>,
     /// Goes upstream in the route's `tenant_header`.
     pub tenant_value: http::HeaderValue,
+    /// The tenant's levels.
     pub tenant: Arc<limit::Tenant>,
+    /// The user's place among them.
     pub user: limit::UserIx,
     /// The plan's cap on bodies; `u64::MAX` if it has none.
     pub body_max: u64,

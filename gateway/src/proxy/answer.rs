@@ -4,7 +4,7 @@ use super::body::Progress;
 use super::deadline::Waiting;
 use super::finish::Exchange;
 use super::forward::Received;
-use crate::limit::headers as rate;
+use crate::limit::{Permit, headers as rate};
 use crate::policy::Route;
 use crate::reject::Reject;
 use crate::upstream::Sender;
@@ -38,10 +38,9 @@ pub fn pass_on(mut exchange: Box<Exchange>, received: Received) -> Response<Answ
     let (mut head, body) = received.response.into_parts();
     strip_hop_by_hop(&mut head.headers);
     head.headers.insert(X_REQUEST_ID, exchange.id.clone());
-    if route.rate_headers {
-        if let Some(standing) = exchange.permit.as_ref().and_then(|permit| permit.standing()) {
-            rate::admitted(standing, &mut head.headers);
-        }
+    // Worked out only where the route says so (`rate_headers`).
+    if let Some(standing) = exchange.permit.as_ref().and_then(Permit::standing) {
+        rate::admitted(standing, &mut head.headers);
     }
     let (progress, sender) = (received.progress, Some(received.sender));
     let mut source = Source::Upstream { body, route, progress, sender };
