@@ -42,12 +42,17 @@ impl Snapshot {
 
 /// A match and everything decided for it.
 pub struct Route {
+    /// As in the files; unique.
     pub name: Arc<str>,
+    /// How usage is read and how a refusal looks.
     pub api: Api,
     /// None: anybody may call (`auth: none`).
     pub auth: Option<auth::Rules>,
+    /// Who answers.
     pub pool: Arc<Pool>,
+    /// Sizes a request may have.
     pub caps: Caps,
+    /// How long it waits.
     pub timeouts: Timeouts,
     /// Levels of the limits written at this route.
     pub limits: Arc<limit::Route>,
@@ -101,11 +106,15 @@ pub struct Timeouts {
 
 /// Who calls: a tenant's user.
 pub struct Caller {
+    /// As in the files; unique.
     pub tenant_name: Arc<str>,
+    /// As in the files; unique within the tenant.
     pub user_name: Arc<str>,
     /// Goes upstream in the route's `tenant_header`.
     pub tenant_value: http::HeaderValue,
+    /// The tenant's levels.
     pub tenant: Arc<limit::Tenant>,
+    /// The user's place among them.
     pub user: limit::UserIx,
     /// The plan's cap on bodies; `u64::MAX` if it has none.
     pub body_max: u64,

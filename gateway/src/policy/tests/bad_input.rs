@@ -35,7 +35,7 @@ fn a_policy_cut_anywhere_compiles_or_gives_problems() {
 #[test]
 fn an_alias_bomb_is_refused() {
     let mut bomb = "plans:\n  a: &a [x, x, x, x, x, x, x, x, x, x]\n".to_string();
-    for (from, to) in ('a'..'z').zip('b'..='z') {
+    for (from, to) in ('a'..='y').zip('b'..='z') {
         bomb += &format!("  {to}: &{to} [{}]\n", vec![format!("*{from}"); 10].join(", "));
     }
     let problems = refused_in_time(bomb);
