@@ -6,7 +6,7 @@ use super::snapshot::{Caller, Route, Snapshot};
 use crate::auth::{Keyring, KeyringBuilder, Rules};
 use crate::clock::Now;
 use crate::ids::CallerId;
-use crate::limit::{Plan, RoutePlan, TenantSpec, UserIx};
+use crate::limit::{Plan, RoutePlan, TenantSpec};
 use crate::upstream::Pool;
 use http::HeaderValue;
 use std::sync::Arc;
@@ -34,18 +34,18 @@ pub fn install(checked: Checked, live: &Live, version: u64, digest: Arc<str>, no
         .iter()
         .map(|route| (route.name.clone(), Arc::new(RoutePlan { limits: route.limits.clone() })))
         .collect();
-    let (tenant_levels, route_levels) = live.limits.apply(&tenants, &route_plans, now);
+    let levels = live.limits.apply(&tenants, &route_plans, now);
 
     let mut callers = Vec::new();
-    for (spec, levels) in checked.tenants.iter().zip(tenant_levels) {
+    for (spec, enrolled) in checked.tenants.iter().zip(levels.tenants) {
         let value = HeaderValue::from_str(&spec.name).expect("a name is letters, digits and `._-`");
-        for (user, i) in spec.users.iter().zip(0..) {
+        for (user, place) in spec.users.iter().zip(enrolled.users) {
             callers.push(Arc::new(Caller {
                 tenant_name: spec.name.clone(),
                 user_name: user.name.clone(),
                 tenant_value: value.clone(),
-                tenant: levels.clone(),
-                user: UserIx(i),
+                tenant: enrolled.tenant.clone(),
+                user: place,
                 body_max: checked.plans[spec.plan].body_max.unwrap_or(u64::MAX),
             }));
         }
@@ -53,7 +53,7 @@ pub fn install(checked: Checked, live: &Live, version: u64, digest: Arc<str>, no
     let routes = checked
         .routes
         .into_iter()
-        .zip(route_levels)
+        .zip(levels.routes)
         .map(|(spec, limits)| {
             Arc::new(Route {
                 name: spec.name,
