@@ -114,7 +114,7 @@ pub struct Timeouts {
 pub struct Heads {
     /// Bytes of request line and headers. Default: 65,536.
     pub bytes_max: usize,
-    /// Header lines. Default: 128.
+    /// Header lines. Default: 100, as many as the HTTP parser takes without an allocation.
     pub lines_max: usize,
     /// Bytes of the request target. Default: 32,768.
     pub target_max: usize,
@@ -163,7 +163,7 @@ impl Default for Timeouts {
 
 impl Default for Heads {
     fn default() -> Heads {
-        Heads { bytes_max: 64 << 10, lines_max: 128, target_max: 32 << 10 }
+        Heads { bytes_max: 64 << 10, lines_max: 100, target_max: 32 << 10 }
     }
 }
 

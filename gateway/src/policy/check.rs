@@ -123,17 +123,16 @@ pub fn check(policy: spec::Policy, secrets: &Secrets<'_>, problems: &Problems) -
     })
 }
 
+/// Where a key stood first, and at which path.
+type Firsts<K> = HashMap<K, (Place, String)>;
 type Index = HashMap<Arc<str>, usize>;
-
-/// Where each AppCode and API key was first given, and to whom.
-type CodesSeen = HashMap<(Kind, [u8; 32]), (Place, String)>;
 
 struct Check<'a> {
     problems: &'a Problems,
     secrets: &'a Secrets<'a>,
     broken: &'a [Arc<str>],
     /// AppCodes and API keys so far: where, and whose.
-    codes: RefCell<CodesSeen>,
+    codes: RefCell<Firsts<(Kind, [u8; 32])>>,
 }
 
 impl Check<'_> {
@@ -176,7 +175,7 @@ impl Check<'_> {
 
     /// Every access key names one user, and every user's name is its own.
     fn credentials(&self, tenants: &[spec::Tenant]) {
-        let mut keys: HashMap<&str, (Place, String)> = HashMap::new();
+        let mut keys: Firsts<&str> = HashMap::new();
         for tenant in tenants {
             let path = format!("tenants.{}.users", tenant.name.value);
             self.index(&path, tenant.users.iter().map(|user| &user.name));
@@ -190,14 +189,7 @@ impl Check<'_> {
         }
     }
 
-    fn once<K: Hash + Eq>(
-        &self,
-        seen: &mut HashMap<K, (Place, String)>,
-        key: K,
-        what: &str,
-        path: String,
-        place: Place,
-    ) {
+    fn once<K: Hash + Eq>(&self, seen: &mut Firsts<K>, key: K, what: &str, path: String, place: Place) {
         let Some((first, other)) = seen.insert(key, (place, path.clone())) else { return };
         let what = format!("this {what} stands at {} already, as `{other}`", self.at(first));
         self.problems.add(place, path, what, "a credential says who calls: give each user its own");
@@ -206,7 +198,7 @@ impl Check<'_> {
     /// A model endpoint has no limit of its own; without one here a single caller may spend without end.
     fn coverage(&self, policy: &spec::Policy, plans: &Index) {
         for route in &policy.routes {
-            if route.api == Api::Plain || route.unlimited.is_some() || !route.limits.is_empty() {
+            if route.api == Api::Plain || route.unlimited.is_some() || route.limited {
                 continue;
             }
             let path = format!("routes.{}", route.name.value);
@@ -218,13 +210,16 @@ impl Check<'_> {
             };
             let mut callers = policy.tenants.iter().filter(|tenant| tenant.may_call(&rules.kinds)).peekable();
             if callers.peek().is_none() {
+                if self.problems.count() > 0 {
+                    continue; // somebody might, once the rest is mended
+                }
                 let what =
                     "a model endpoint that no limit covers: it has none, and no tenant may call it yet";
                 self.problems.add(route.name.place, path, what, help);
                 continue;
             }
             let unlimited = callers.find(|tenant| {
-                plans.get(&tenant.plan.value).is_some_and(|plan| policy.plans[*plan].limits.is_empty())
+                plans.get(&tenant.plan.value).is_some_and(|plan| !policy.plans[*plan].limited)
             });
             if let Some(tenant) = unlimited {
                 let what = format!(

@@ -38,14 +38,14 @@ pub fn install(checked: Checked, live: &Live, version: u64, digest: Arc<str>, no
     let levels = live.limits.apply(&tenants, &route_plans, now);
 
     let mut callers = Vec::new();
-    for (spec, levels) in checked.tenants.iter().zip(levels.tenants) {
+    for (spec, enrolled) in checked.tenants.iter().zip(levels.tenants) {
         let value = HeaderValue::from_str(&spec.name).expect("a name is letters, digits and `._-`");
-        for (user, place) in spec.users.iter().zip(levels.users) {
+        for (user, place) in spec.users.iter().zip(enrolled.users) {
             callers.push(Arc::new(Caller {
                 tenant_name: spec.name.clone(),
                 user_name: user.name.clone(),
                 tenant_value: value.clone(),
-                tenant: levels.tenant.clone(),
+                tenant: enrolled.tenant.clone(),
                 user: place,
                 body_max: checked.plans[spec.plan].body_max.unwrap_or(u64::MAX),
             }));

@@ -31,7 +31,9 @@ pub fn plans(top: &Entry<'_>, policy: &mut Policy) {
             continue;
         };
         let body_max = entry.size("body_max", 0..=BODY_MAX);
-        policy.plans.push(Plan { name, limits: limits(&entry, "limits", &keys::PLAN_LIMIT), body_max });
+        let limited = !entry.items("limits").is_empty();
+        let limits = limits(&entry, "limits", &keys::PLAN_LIMIT);
+        policy.plans.push(Plan { name, limits, limited, body_max });
     }
 }
 

@@ -14,6 +14,7 @@ const TENANTS_SHOWN: usize = 8;
 /// The posture of a policy. `Display` is for people, `Serialize` for programs.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Posture {
+    /// In the order of the files.
     pub routes: Vec<RoutePosture>,
     /// Worth a look, beyond single routes.
     pub notes: Vec<String>,
@@ -22,10 +23,13 @@ pub struct Posture {
 /// The posture of one route.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct RoutePosture {
+    /// As in the files.
     pub name: String,
+    /// How usage is read and how a refusal looks.
     pub api: Api,
     /// Methods, host and path.
     pub takes: String,
+    /// Who answers.
     pub pool: String,
     /// Kinds of credential; empty: anybody may call.
     pub credentials: Vec<&'static str>,
@@ -37,6 +41,7 @@ pub struct RoutePosture {
     pub limits: Vec<String>,
     /// Limits of the plans of those who may call.
     pub plan_limits: BTreeMap<String, Vec<String>>,
+    /// Sizes a request may have.
     pub caps: String,
     /// What is missing or worth a look.
     pub notes: Vec<String>,

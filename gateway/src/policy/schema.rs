@@ -91,8 +91,12 @@ fn rows(object: &'static Object, prefix: &str, table: &mut String) {
             Need::Default(text) => format!("`{text}`"),
         };
         let path = format!("{prefix}{}", key.name);
-        let row =
-            format!("| `{path}` | {} | {default} | `{}` | {} |", words(&key.kind), key.example, key.doc);
+        let row = format!(
+            "| `{path}` | {} | {default} | `{}` | {} |",
+            words(&key.kind),
+            key.example,
+            cell(key.doc)
+        );
         let _into_a_string = writeln!(table, "{row}");
         below(&key.kind, &path, table);
     }
@@ -126,10 +130,15 @@ fn plan_rows(object: &'static Object, path: &str, table: &mut String) {
             key.name,
             words(&key.kind),
             key.example,
-            key.doc
+            cell(key.doc)
         );
         let _into_a_string = writeln!(table, "{row}");
     }
+}
+
+/// A bar would end the cell.
+fn cell(doc: &str) -> String {
+    doc.replace('|', "\\|")
 }
 
 fn words(kind: &'static Kind) -> String {

@@ -140,6 +140,7 @@ fn route(entry: &Entry<'_>) -> Option<Route> {
         caps: caps?,
         timeouts: timeouts?,
         limits,
+        limited: !entry.items("limits").is_empty(),
         unlimited,
         rate_headers,
         tenant_header,

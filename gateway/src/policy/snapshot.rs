@@ -43,15 +43,15 @@ impl Snapshot {
 
 /// A match and everything decided for it.
 pub struct Route {
-    /// Name in logs and metrics.
+    /// As in the files; unique.
     pub name: Arc<str>,
     /// How usage is read and how a refusal looks.
     pub api: Api,
     /// None: anybody may call (`auth: none`).
     pub auth: Option<auth::Rules>,
-    /// Where its requests go.
+    /// Who answers.
     pub pool: Arc<Pool>,
-    /// How large its requests may be.
+    /// Sizes a request may have.
     pub caps: Caps,
     /// How long it waits.
     pub timeouts: Timeouts,
@@ -109,9 +109,9 @@ pub struct Timeouts {
 
 /// Who calls: a tenant's user.
 pub struct Caller {
-    /// Tenant, for logs.
+    /// As in the files; unique.
     pub tenant_name: Arc<str>,
-    /// User, for logs.
+    /// As in the files; unique within the tenant.
     pub user_name: Arc<str>,
     /// Goes upstream in the route's `tenant_header`.
     pub tenant_value: http::HeaderValue,

@@ -37,6 +37,8 @@ pub struct Route {
     pub caps: Caps,
     pub timeouts: Timeouts,
     pub limits: Vec<Limit>,
+    /// Limits are written here, readable or not.
+    pub limited: bool,
     pub unlimited: Option<Located<String>>,
     pub rate_headers: bool,
     pub tenant_header: Option<HeaderName>,
@@ -65,6 +67,8 @@ pub struct Pool {
 pub struct Plan {
     pub name: Located<Arc<str>>,
     pub limits: Vec<Limit>,
+    /// Limits are written here, readable or not.
+    pub limited: bool,
     pub body_max: Option<u64>,
 }
 

@@ -33,7 +33,9 @@ struct Last {
 /// What the admin page says of the policy.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Status {
+    /// 1 at start, one more for each policy that took effect.
     pub version: u64,
+    /// As in [`Snapshot::digest`].
     pub digest: String,
     /// Wall time when it took effect.
     pub loaded_ms: u64,

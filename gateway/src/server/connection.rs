@@ -27,6 +27,9 @@ use tokio_rustls::TlsAcceptor;
 const LINGER_BYTES: usize = 512 << 10;
 const LINGER: Duration = Duration::from_secs(2);
 
+/// Header lines that hyper parses without an allocation for each request.
+const PARSED_HEADERS: usize = 100;
+
 /// Bytes of answer that may wait for a slow reader, per HTTP/1.1 connection or HTTP/2 stream.
 const WRITE_BUFFER: usize = 64 << 10;
 
@@ -77,9 +80,10 @@ where
     };
     let mut http = http1::Builder::new();
     // The gate has held the head to its own, stricter caps.
-    http.max_headers(heads.lines_max + 1)
-        .max_header_size(heads.bytes_max + 1024)
-        .max_buf_size(buffer(heads.bytes_max));
+    http.max_header_size(heads.bytes_max + 1024).max_buf_size(buffer(heads.bytes_max));
+    if heads.lines_max > PARSED_HEADERS {
+        http.max_headers(heads.lines_max);
+    }
     let mut http = http.serve_connection(TokioIo::new(gate), service);
 
     let mut life = Life::new(&connection, stage);
