@@ -1,6 +1,7 @@
 //! Whom a request is addressed to, in one spelling.
 
 use super::Conflict;
+use memchr::memchr;
 use std::borrow::Cow;
 use std::net::Ipv6Addr;
 
@@ -24,12 +25,11 @@ impl<'a> Host<'a> {
         if value.starts_with('[') {
             return Host::parse_v6(value);
         }
-        let name = match value.split_once(':') {
-            Some(("", _)) => return Err("host: a port without a name"),
-            Some((name, port)) => check_port(port).map(|()| name)?,
-            None => value,
-        };
-        Host::parse_name(name)
+        match memchr(b':', value.as_bytes()) {
+            Some(0) => Err("host: a port without a name"),
+            Some(colon) => check_port(&value[colon + 1..]).and_then(|()| Host::parse_name(&value[..colon])),
+            None => Host::parse_name(value),
+        }
     }
 
     /// The host, as routes write it.
@@ -79,9 +79,12 @@ impl<'a> Host<'a> {
 
 /// One to five digits that fit a port.
 fn check_port(port: &str) -> Result<(), &'static str> {
-    let digits = port.bytes().all(|byte| byte.is_ascii_digit());
-    let fits = matches!(port.len(), 1..=5) && port.parse::<u16>().is_ok();
-    if digits && fits { Ok(()) } else { Err("host: not a port") }
+    let add = |sum: u32, byte: u8| byte.is_ascii_digit().then(|| sum * 10 + u32::from(byte - b'0'));
+    let number = if matches!(port.len(), 1..=5) { port.bytes().try_fold(0, add) } else { None };
+    match number {
+        Some(0..=0xffff) => Ok(()),
+        _ => Err("host: not a port"),
+    }
 }
 
 /// Checks a host as a route writes it; `name` is `host` without `*.`.

@@ -31,6 +31,7 @@ use crate::ids::RouteId;
 use ahash::HashMap;
 use http::{HeaderValue, Method};
 use matchit::{InsertError, Router};
+use memchr::memchr;
 use methods::{Methods, Takers};
 use pattern::Pattern;
 
@@ -75,7 +76,7 @@ impl Table {
         spelling(path).map_err(ambiguous)?;
         let host = Host::parse(host).map_err(ambiguous)?;
         let takers = self.takers(&host, path).ok_or(Miss::NotFound)?;
-        if path.contains('%') && !self.same_decoded(takers, &host, path) {
+        if memchr(b'%', path.as_bytes()).is_some() && !self.same_decoded(takers, &host, path) {
             return Err(ambiguous("path: an escape that changes which route is meant"));
         }
         takers.find(method).ok_or_else(|| Miss::Method { allow: takers.allow() })
@@ -85,8 +86,8 @@ impl Table {
     fn takers(&self, host: &Host<'_>, path: &str) -> Option<&Takers> {
         let exact = || self.exact.get(host.as_str()).and_then(|paths| paths.find(path));
         let suffix = || {
-            let (_label, suffix) = host.as_str().split_once('.')?;
-            self.suffix.get(suffix)?.find(path)
+            let dot = memchr(b'.', host.as_str().as_bytes())?;
+            self.suffix.get(&host.as_str()[dot + 1..])?.find(path)
         };
         exact().or_else(suffix).or_else(|| self.any.find(path))
     }

@@ -37,14 +37,16 @@ pub fn spelling(path: &str) -> Result<(), &'static str> {
     if bytes.first() != Some(&b'/') {
         return Err(NOT_ROOTED);
     }
-    let mut at = 0;
-    while let Some(&byte) = bytes.get(at) {
-        at += match CLASS[usize::from(byte)] {
+    let mut rest = bytes;
+    while let Some(plain) = rest.iter().position(|&byte| !matches!(CLASS[usize::from(byte)], Class::Plain)) {
+        rest = &rest[plain..];
+        let judged = match CLASS[usize::from(rest[0])] {
             Class::Plain => 1,
-            Class::Slash => check_segment(&bytes[at + 1..])?,
-            Class::Escape => check_escape(&bytes[at..])?,
-            Class::Refused => return Err(refused(byte)),
+            Class::Slash => check_segment(&rest[1..])?,
+            Class::Escape => check_escape(rest)?,
+            Class::Refused => return Err(refused(rest[0])),
         };
+        rest = &rest[judged..];
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! One request head, judged line by line.
 
-use super::lines::{Lines, control, field, strip_cr, token_len};
+use super::lines::{Lines, control, field, has_odd, strip_cr, token_len};
 use super::{Framing, FramingCaps};
 use crate::route::Host;
 use memchr::memrchr;
@@ -170,13 +170,12 @@ fn request_line(line: &[u8], caps: &FramingCaps) -> Result<Version, Framing> {
     if method == b"CONNECT" { Err(Framing::TargetForm) } else { Ok(version) }
 }
 
-/// A path, perhaps with a query. `#` is refused because parsers of URIs cut the target there.
+/// A path, perhaps with a query.
 fn check_target(target: &[u8], caps: &FramingCaps) -> Result<(), Framing> {
     if target.len() > caps.target_max {
         return Err(Framing::TargetTooLong);
     }
-    let odd = target.iter().fold(false, |odd, &byte| odd | !(0x21..=0x7e).contains(&byte) | (byte == b'#'));
-    if odd {
+    if has_odd(target) {
         let space = target.contains(&b' ');
         return Err(control(target, if space { Framing::RequestLine } else { Framing::TargetByte }));
     }

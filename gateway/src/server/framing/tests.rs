@@ -353,6 +353,27 @@ proptest! {
         prop_assert_eq!(feed(stream.chunks(size)), feed([&stream[..]]));
     }
 
+    /// Several bytes at a time, or one: the same answer.
+    #[test]
+    fn no_byte_hides_among_others(bytes in "[a-z]{0,30}", odd in any::<u8>(), at in 0_usize..30) {
+        let mut bytes = bytes.into_bytes();
+        bytes.insert(at.min(bytes.len()), odd);
+        prop_assert_eq!(lines::has_odd(&bytes), !odd.is_ascii_graphic() || odd == b'#');
+        let line = [b"X:", &bytes[..]].concat();
+        let field = lines::field(&line).map(|(name, _)| name.len());
+        let control = odd.is_ascii_control() && odd != b'\t';
+        let fault = if odd == b'\r' { Framing::BareLineEnd } else { Framing::HeaderValue };
+        prop_assert_eq!(field, if control { Err(fault) } else { Ok(1) });
+    }
+
+    #[test]
+    fn a_token_ends_where_its_first_other_byte_is(bytes in prop::collection::vec(any::<u8>(), 0..20), front in "[a-zA-Z-]{0,12}") {
+        let bytes = [front.as_bytes(), &bytes].concat();
+        let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+        let expected = bytes.iter().position(|&byte| !token(byte)).unwrap_or(bytes.len());
+        prop_assert_eq!(lines::token_len(&bytes), expected);
+    }
+
     /// hyper reads heads with httparse: what passes here, it takes the same way.
     #[test]
     fn httparse_agrees_on_the_heads_that_pass(
