@@ -1,5 +1,5 @@
-//! 5. How we say no: one closed enum. A refusal that is not here cannot happen, and a new one does not
-//! compile until it has a status, a code and a sentence.
+//! 5. How do we say no? In one closed enum: a refusal that is not here cannot happen, and a new one does
+//! not compile until it has a status, a code and a sentence.
 //!
 //! The text for the caller helps the caller; what only the log may know is [`Reject::detail`]. The body
 //! speaks the dialect of the route: APIG's (`error_code`, `error_msg`, `request_id`), and on OpenAI routes
