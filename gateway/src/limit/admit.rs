@@ -4,7 +4,7 @@ use super::decide::{Refusal, Subject, decide};
 use super::route::{Route, RouteKey};
 use super::tenant::{Books, Tenant};
 use super::users::UserIx;
-use super::{Limited, Per, Standing};
+use super::{Full, Limited, Per, Standing};
 use crate::clock::Now;
 use std::sync::Arc;
 use std::time::Duration;
@@ -91,16 +91,13 @@ fn admit_anybody(route: &Arc<Route>, now_us: u64, report: bool) -> Result<Permit
 #[cold]
 fn named(refusal: Refusal, caller: Option<(&Tenant, Option<&Arc<str>>)>, route: &Route) -> Limited {
     let Refusal { per, standing, concurrent, wait_us } = refusal;
+    let Standing { limit, quota, most, window, used, reset, .. } = standing;
     let (tenant, user) = caller.unzip();
-    Limited {
-        standing,
-        per,
-        tenant: tenant.filter(|_| per != Per::Route).map(|tenant| Arc::clone(tenant.name())),
-        user: user.flatten().filter(|_| per == Per::User).cloned(),
-        route: matches!(per, Per::Route | Per::TenantRoute).then(|| Arc::clone(route.name())),
-        concurrent,
-        retry_after: Duration::from_micros(wait_us),
-    }
+    let tenant = tenant.filter(|_| per != Per::Route).map(|tenant| Arc::clone(tenant.name()));
+    let user = user.flatten().filter(|_| per == Per::User).cloned();
+    let route = matches!(per, Per::Route | Per::TenantRoute).then(|| Arc::clone(route.name()));
+    let full = Arc::new(Full { limit, per, tenant, user, route, concurrent, quota, most, window, used });
+    Limited { full, reset, retry_after: Duration::from_micros(wait_us) }
 }
 
 /// A request that was let in; dropping it, on any thread, gives its places back.

@@ -1,8 +1,8 @@
 //! The last refusal, remembered: a caller that keeps knocking is refused without a lock.
 
-use super::Limited;
 use super::route::{Route, RouteKey};
 use super::users::UserIx;
+use super::{Full, Limited};
 use arc_swap::ArcSwapOption;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,9 +29,9 @@ struct Refused {
     /// [`Route::admissions`] when it was refused.
     admissions: u64,
     until_us: u64,
-    free_us: u64,
-    full_us: u64,
-    limited: Limited,
+    retry_us: u64,
+    reset_us: u64,
+    full: Arc<Full>,
 }
 
 impl Denial {
@@ -47,10 +47,11 @@ impl Denial {
                 && (refused.user, refused.route) == (user, route.key())
                 && refused.admissions == route.admissions()
         })?;
-        let mut limited = refused.limited.clone();
-        limited.retry_after = Duration::from_micros(refused.free_us - now_us);
-        limited.standing.reset = Duration::from_micros(refused.full_us.saturating_sub(now_us));
-        Some(limited)
+        Some(Limited {
+            full: Arc::clone(&refused.full),
+            reset: Duration::from_micros(refused.reset_us.saturating_sub(now_us)),
+            retry_after: Duration::from_micros(refused.retry_us - now_us),
+        })
     }
 
     /// Remembers a refusal, unless one still holds or a place may come free at any time. `admissions` are those of
@@ -63,23 +64,15 @@ impl Denial {
         limited: &Limited,
         now_us: u64,
     ) {
-        if limited.concurrent || now_us < self.until_us.load(Ordering::Relaxed) {
+        if limited.full.concurrent || now_us < self.until_us.load(Ordering::Relaxed) {
             return;
         }
-        let after = |wait: Duration| now_us.saturating_add(wait.as_micros() as u64);
-        let free_us = after(limited.retry_after);
-        let until_us = free_us.min(now_us.saturating_add(REMEMBERED_US_MAX));
-        let full_us = after(limited.standing.reset);
-        let (route, limited) = (route.key(), limited.clone());
-        self.last.store(Some(Arc::new(Refused {
-            user,
-            route,
-            admissions,
-            until_us,
-            free_us,
-            full_us,
-            limited,
-        })));
+        let at_us = |wait: Duration| now_us.saturating_add(wait.as_micros() as u64);
+        let (retry_us, reset_us) = (at_us(limited.retry_after), at_us(limited.reset));
+        let until_us = retry_us.min(now_us.saturating_add(REMEMBERED_US_MAX));
+        let (route, full) = (route.key(), Arc::clone(&limited.full));
+        let refused = Refused { user, route, admissions, until_us, retry_us, reset_us, full };
+        self.last.store(Some(Arc::new(refused)));
         self.until_us.store(until_us, Ordering::Release);
     }
 

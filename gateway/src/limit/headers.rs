@@ -5,7 +5,7 @@
 //! most constrained. `Retry-After` is never 0, never earlier than the limit has room, and never earlier than
 //! the `t` beside it.
 
-use super::{Limited, Per, Standing};
+use super::{Full, Limited, Per, Standing};
 use http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use std::fmt::{self, Display, Write};
 use std::sync::Arc;
@@ -32,7 +32,7 @@ pub fn admitted(standing: &Standing, headers: &mut HeaderMap) {
 /// Puts the rate headers and when to try again on a refusal. `spread` is any number that differs from refusal to
 /// refusal (the low bits of a request id will do): see [`RetryAfter::new`].
 pub fn refused(limited: &Limited, spread: u16, headers: &mut HeaderMap) {
-    rate_headers(&limited.standing, limited.retry_after, headers);
+    rate_headers(&limited.standing(), limited.retry_after, headers);
     RetryAfter::new(limited.retry_after, spread).put(headers);
 }
 
@@ -81,10 +81,9 @@ impl RetryAfter {
 /// The sentence for the caller: which limit, at which level, how much, when.
 pub(super) fn explain(limited: &Limited) -> impl Display + '_ {
     fmt::from_fn(move |f| {
-        let Limited { standing, concurrent, retry_after, .. } = limited;
-        let Standing { limit, quota, most, window, used, .. } = standing;
+        let Full { limit, quota, most, window, used, concurrent, .. } = &*limited.full;
         let kind = if *concurrent { "Concurrency" } else { "Rate" };
-        write!(f, "{kind} limit {limit} reached for {}: Limit {quota}", level(limited))?;
+        write!(f, "{kind} limit {limit} reached for {}: Limit {quota}", level(&limited.full))?;
         match concurrent {
             true => write!(f, " at the same time")?,
             false => write!(f, " per {}", Period(*window))?,
@@ -92,16 +91,18 @@ pub(super) fn explain(limited: &Limited) -> impl Display + '_ {
         if most != quota {
             write!(f, " and {most} at once")?;
         }
-        let wait = GoDuration(*retry_after);
+        let wait = GoDuration(limited.retry_after);
         write!(f, ", used {used}, requested 1. Please try again in {wait}.")
     })
 }
 
 /// `tenant acme`, `user alice`, `route chat`, `tenant acme on route chat`.
-fn level(limited: &Limited) -> impl Display {
-    let name = |of: &Option<Arc<str>>| of.clone().unwrap_or_default();
-    let (tenant, user, route) = (name(&limited.tenant), name(&limited.user), name(&limited.route));
-    fmt::from_fn(move |f| match limited.per {
+fn level(full: &Full) -> impl Display + '_ {
+    fn name(of: &Option<Arc<str>>) -> &str {
+        of.as_deref().unwrap_or_default()
+    }
+    let (tenant, user, route) = (name(&full.tenant), name(&full.user), name(&full.route));
+    fmt::from_fn(move |f| match full.per {
         Per::Tenant => write!(f, "tenant {tenant}"),
         Per::User => write!(f, "user {user}"),
         Per::Route => write!(f, "route {route}"),

@@ -154,11 +154,11 @@ impl<'a> On<'a> {
                 user: self.user.cloned(),
                 route: self.route.cloned(),
                 quota: standing.quota,
-                window_ms: counts_time.then(|| standing.window.as_millis() as u64),
+                window_ms: counts_time.then_some(standing.window.as_millis() as u64),
                 most: standing.most,
                 used: standing.used,
                 remaining: standing.remaining,
-                reset_ms: counts_time.then(|| standing.reset.as_micros().div_ceil(1000) as u64),
+                reset_ms: counts_time.then_some(standing.reset.as_micros().div_ceil(1000) as u64),
             }
         })
     }

@@ -157,12 +157,24 @@ pub struct Standing {
 
 /// A refusal that explains itself: of all limits that had no room, the one with the longest wait.
 ///
-/// Its `Display` is the sentence for the caller.
+/// Its `Display` is the sentence for the caller. Small, and cheap to make again while the same limit is full.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}", headers::explain(self))]
 pub struct Limited {
-    /// Where the limit stands; nothing was charged to it.
-    pub standing: Standing,
+    /// The limit; nothing was charged to it.
+    pub full: Arc<Full>,
+    /// Until nothing counts against it any more; the expected wait for a concurrency limit.
+    pub reset: Duration,
+    /// Wait before jitter and rounding; never zero. Exact for request limits: alone, the caller would be admitted
+    /// then and not a microsecond before. An estimate for concurrency, where others decide when to leave.
+    pub retry_after: Duration,
+}
+
+/// A limit without room for one more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Full {
+    /// Name of the limit.
+    pub limit: Arc<str>,
     /// The level it is counted at.
     pub per: Per,
     /// The tenant, if the level is one of its own.
@@ -173,7 +185,21 @@ pub struct Limited {
     pub route: Option<Arc<str>>,
     /// A limit on requests at the same time.
     pub concurrent: bool,
-    /// Wait before jitter and rounding; never zero. Exact for request limits: alone, the caller would be admitted
-    /// then and not a microsecond before. An estimate for concurrency, where others decide when to leave.
-    pub retry_after: Duration,
+    /// See [`Standing::quota`].
+    pub quota: u64,
+    /// See [`Standing::most`].
+    pub most: u64,
+    /// See [`Standing::window`].
+    pub window: Duration,
+    /// See [`Standing::used`].
+    pub used: u64,
+}
+
+impl Limited {
+    /// Where the limit stands.
+    pub fn standing(&self) -> Standing {
+        let Full { limit, quota, most, window, used, .. } = &*self.full;
+        let (limit, reset) = (Arc::clone(limit), self.reset);
+        Standing { limit, quota: *quota, most: *most, window: *window, used: *used, remaining: 0, reset }
+    }
 }

@@ -18,17 +18,11 @@ fn standing(limit: &str, window: Duration, remaining: u64, reset: Duration) -> S
 }
 
 fn limited(standing: Standing, per: Per, retry_after: Duration) -> Limited {
-    let concurrent = standing.window.is_zero();
-    let name = |name: &str| Some(name.into());
-    Limited {
-        standing,
-        per,
-        tenant: name("acme"),
-        user: name("alice"),
-        route: name("chat"),
-        concurrent,
-        retry_after,
-    }
+    let Standing { limit, quota, most, window, used, reset, .. } = standing;
+    let [tenant, user, route] = ["acme", "alice", "chat"].map(|name| Some(name.into()));
+    let concurrent = window.is_zero();
+    let full = Full { limit, per, tenant, user, route, concurrent, quota, most, window, used };
+    Limited { full: Arc::new(full), reset, retry_after }
 }
 
 fn lines(headers: &HeaderMap) -> Vec<String> {

@@ -224,65 +224,63 @@ fn the_largest_limits_are_exact_or_stricter() {
     assert_eq!(quota(1_000_000_000, day, 1_000_000_000).most, 1_000_000_000);
 }
 
-/// Broken in the ways buckets break; each must be found out.
-mod broken {
-    use super::*;
-
-    macro_rules! bucket {
-        ($name:ident, |$meter:ident, $quota:ident, $now_us:ident| $take:expr) => {
-            #[derive(Default, Clone)]
-            pub(super) struct $name(Meter, u64);
-            impl Bucket for $name {
-                fn take(&mut self, $quota: &Quota, $now_us: u64) -> bool {
-                    let $meter = self;
-                    $take
-                }
-            }
-        };
-    }
-
-    bucket!(ForgetsParts, |m, q, now_us| {
-        // whole requests flow out, the rest of the time is thrown away
-        let one_us = q.period_us / q.requests;
-        let now_us = now_us / one_us.max(1) * one_us.max(1);
-        m.0.take(q, now_us)
-    });
-    bucket!(OneTooMany, |m, q, now_us| {
-        let fits = m.0.wait_us(q, 1, now_us) <= q.period_us / q.requests && m.0.used(q, now_us) <= q.most;
-        if fits {
-            m.0.charge(q, 1, now_us);
-        }
-        fits
-    });
-    bucket!(RefusalCharges, |m, q, now_us| {
-        let fits = m.0.fits(q, 1, now_us);
-        m.0.charge(q, 1, now_us);
-        fits
-    });
-    bucket!(RefillsWhenIdleForHalfAPeriod, |m, q, now_us| {
-        if now_us.saturating_sub(m.1) > q.period_us / q.requests * 2 {
-            m.0 = Meter::default();
-        }
-        m.1 = now_us;
-        m.0.take(q, now_us)
-    });
-    bucket!(LeaksTwice, |m, q, now_us| {
-        m.0 = m.0.carried(q, q, now_us);
-        m.0.take(q, now_us + (now_us - m.1.max(5_000_000)) / 64).then(|| m.1 = now_us).is_some()
-    });
+/// A bucket broken in one of the ways buckets break.
+#[derive(Clone)]
+struct Broken {
+    meter: Meter,
+    last_us: u64,
+    take: fn(&mut Broken, &Quota, u64) -> bool,
 }
 
-fn is_found_out<B: Bucket + Clone>(broken: B) -> bool {
+impl Bucket for Broken {
+    fn take(&mut self, quota: &Quota, now_us: u64) -> bool {
+        (self.take)(self, quota, now_us)
+    }
+}
+
+/// Whole requests flow out; what is left of the time is thrown away.
+fn forgets_parts(it: &mut Broken, quota: &Quota, now_us: u64) -> bool {
+    let one_us = (quota.period_us / quota.requests).max(1);
+    it.meter.take(quota, now_us / one_us * one_us)
+}
+
+fn admits_one_too_many(it: &mut Broken, quota: &Quota, now_us: u64) -> bool {
+    let fits = it.meter.used(quota, now_us) <= quota.most;
+    if fits {
+        it.meter.charge(quota, 1, now_us);
+    }
+    fits
+}
+
+fn charges_refusals(it: &mut Broken, quota: &Quota, now_us: u64) -> bool {
+    let fits = it.meter.fits(quota, 1, now_us);
+    it.meter.charge(quota, 1, now_us);
+    fits
+}
+
+fn refills_after_a_pause(it: &mut Broken, quota: &Quota, now_us: u64) -> bool {
+    if now_us - it.last_us > 2 * quota.period_us / quota.requests {
+        it.meter = Meter::default();
+    }
+    it.last_us = now_us;
+    it.meter.take(quota, now_us)
+}
+
+/// A sixty-fourth too fast.
+fn leaks_too_fast(it: &mut Broken, quota: &Quota, now_us: u64) -> bool {
+    it.meter.take(quota, now_us + now_us / 64)
+}
+
+fn is_found_out(bucket: impl Bucket + Clone) -> bool {
     let mut runner = TestRunner::new(Config { failure_persistence: None, ..Config::default() });
-    runner.run(&cases(), |case| agrees(broken.clone(), &case)).is_err()
+    runner.run(&cases(), |case| agrees(bucket.clone(), &case)).is_err()
 }
 
 #[test]
 fn the_oracle_finds_broken_buckets_out() {
-    assert!(is_found_out(broken::ForgetsParts::default()));
-    assert!(is_found_out(broken::OneTooMany::default()));
-    assert!(is_found_out(broken::RefusalCharges::default()));
-    assert!(is_found_out(broken::RefillsWhenIdleForHalfAPeriod::default()));
-    assert!(is_found_out(broken::LeaksTwice::default()));
+    for take in [forgets_parts, admits_one_too_many, charges_refusals, refills_after_a_pause, leaks_too_fast]
+    {
+        assert!(is_found_out(Broken { meter: Meter::default(), last_us: 5_000_000, take }));
+    }
     assert!(!is_found_out(Meter::default()), "and lets the sound one be");
 }

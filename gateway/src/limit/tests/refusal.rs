@@ -44,8 +44,8 @@ fn a_refusal_moves_no_level_at_every_level_and_in_every_order() {
                 let before = world.state(5);
                 for _ in 0..100 {
                     let limited = world.admit(ALICE, 5).err().expect("no room for a fourth");
-                    assert_eq!((limited.per, &*limited.standing.limit), (per, "tight"));
-                    assert_eq!((limited.standing.used, limited.standing.remaining), (3, 0));
+                    assert_eq!((limited.full.per, &*limited.full.limit), (per, "tight"));
+                    assert_eq!((limited.full.used, limited.full.most), (3, 3));
                 }
                 assert_eq!(world.state(5), before, "{per:?} {amount:?}");
                 drop(permits);
@@ -88,7 +88,8 @@ fn anybody_meets_the_limits_per_route_alone() {
     assert_eq!(admitted.len(), 3);
     assert_eq!(admitted[0].standing().map(|s| s.remaining), Some(2));
     let limited = admit(None, chat, at_us(0), true).err().expect("none left");
-    assert_eq!((limited.per, limited.tenant, limited.route.as_deref()), (Per::Route, None, Some("chat")));
+    let full = &limited.full;
+    assert_eq!((full.per, &full.tenant, full.route.as_deref()), (Per::Route, &None, Some("chat")));
 }
 
 #[test]
@@ -101,9 +102,9 @@ fn the_longest_wait_among_the_failing_limits_is_told() {
     let world = world(&plan, &[limit("places", Per::Route, concurrent(1))]);
     let permit = world.admit(ALICE, 0);
     let limited = world.admit(ALICE, 10).err().expect("all four refuse");
-    assert_eq!((&*limited.standing.limit, limited.per), ("per day", Per::User));
+    assert_eq!((&*limited.full.limit, limited.full.per), ("per day", Per::User));
     assert_eq!(limited.retry_after, Duration::from_micros(86_400_000_000 - 10));
-    assert_eq!(limited.user.as_deref(), Some("alice"));
+    assert_eq!(limited.full.user.as_deref(), Some("alice"));
     drop(permit);
 }
 
@@ -114,7 +115,7 @@ fn places_come_back_when_permits_drop_anywhere_also_in_a_panic() {
         let world = world(&plan, &route);
         let permits: Vec<_> = (0..2).map(|_| world.admit(ALICE, 0).expect("a place")).collect();
         let limited = world.admit(ALICE, 0).err().expect("both taken");
-        assert_eq!((limited.concurrent, limited.retry_after), (true, SECOND));
+        assert_eq!((limited.full.concurrent, limited.retry_after), (true, SECOND));
         let panicked = std::thread::spawn(move || {
             let _permits = permits;
             std::panic::resume_unwind(Box::new("the request's task dies"));
@@ -127,30 +128,43 @@ fn places_come_back_when_permits_drop_anywhere_also_in_a_panic() {
 
 #[test]
 fn a_remembered_refusal_is_the_same_refusal() {
-    let plan = [limit("t", Per::Tenant, bucket(6, MINUTE)), limit("u", Per::User, bucket(1, MINUTE))];
-    let route = [limit("r", Per::Route, bucket(4, MINUTE))];
-    let world = world(&plan, &route);
-    let bob = Ask { user: 1, ..ALICE };
-    assert!(world.admit(ALICE, 0).is_ok());
+    let world = world(&[limit("u", Per::User, bucket(1, MINUTE))], &[]);
+    assert_eq!(world.drain(ALICE, 0), 1);
     let refused = |ask, now_us| world.admit(ask, now_us).err().expect("refused");
+    let first = refused(ALICE, 1_000);
+    assert_eq!(refused(ALICE, 1_000), first);
+    let later = refused(ALICE, 2_000);
+    assert_eq!(later.retry_after, first.retry_after - Duration::from_millis(1));
+    assert_eq!(later.reset, first.reset - Duration::from_millis(1));
+    let bob = Ask { user: 1, ..ALICE };
+    assert_eq!(world.drain(bob, 2_000), 1, "it was alice's alone");
+    assert_eq!(refused(bob, 2_000).full.user.as_deref(), Some("bob"));
+}
 
-    let first = refused(ALICE, 1000);
-    assert_eq!(refused(ALICE, 1000), first);
-    assert_eq!(refused(ALICE, 2000).retry_after, first.retry_after - Duration::from_millis(1));
-    assert!(world.admit(bob, 2000).is_ok(), "it is alice's alone");
-    assert_eq!(refused(bob, 2000).user.as_deref(), Some("bob"));
+#[test]
+fn a_remembered_refusal_does_not_hide_a_wait_that_grew() {
+    let one_a_second = [limit("u", Per::User, bucket(1, SECOND)), limit("t", Per::Tenant, bucket(4, MINUTE))];
+    let world = world(&one_a_second, &[limit("r", Per::Route, bucket(6, MINUTE))]);
+    let wait_of =
+        |ask, now_us| world.admit(ask, now_us).err().map(|limited| (limited.full.per, limited.retry_after));
+    assert_eq!(world.drain(ALICE, 0), 1);
+    assert_eq!(wait_of(ALICE, 10), Some((Per::User, Duration::from_micros(999_990))));
 
-    // Another tenant uses the route up, and alice's own wait is no longer the longest.
-    let reload_free = [0, 1].map(|user| Ask { tenant: 1, user, route: 0 });
-    refused(ALICE, 59_000_000);
-    for ask in reload_free {
-        let mut left = 0;
-        while world.admit(ask, 59_000_000).is_ok() {
-            left += 1;
-        }
-        assert!(left > 0);
+    for (user, now_us) in [(1, 10), (0, 1_000_000), (1, 1_000_010)] {
+        assert!(world.admit(Ask { user, ..ALICE }, now_us).is_ok());
     }
-    assert_eq!(refused(ALICE, 59_000_001).retry_after, Duration::from_micros(999_999), "alice again");
+    let fourth_us = 1_000_020;
+    let flowed_out = Duration::from_micros(15_000_000 - fourth_us);
+    assert_eq!(wait_of(ALICE, fourth_us), Some((Per::Tenant, flowed_out)), "her tenant is used up by others");
+
+    let umbrella = |user| Ask { tenant: 1, user, route: 0 };
+    let taken = [0, 1].map(|user| world.drain(umbrella(user), fourth_us)).iter().sum::<usize>();
+    assert_eq!(taken, 2, "and the route by another tenant");
+    assert_eq!(
+        wait_of(umbrella(0), fourth_us + 1),
+        Some((Per::Route, Duration::from_micros(10_000_000 - fourth_us - 1)))
+    );
+    assert_eq!(wait_of(ALICE, fourth_us + 1), Some((Per::Tenant, flowed_out - Duration::from_micros(1))));
 }
 
 proptest! {

@@ -111,7 +111,8 @@ fn places_are_never_overdrawn_while_threads_come_and_go() {
         }
     });
     assert!((1..=3).contains(&most.into_inner()));
-    assert!((0..3).map(|_| world.admit(ALICE, 2_000).expect("all came back")).count() == 3);
+    let again: Vec<_> = (0..5).map_while(|_| world.admit(ALICE, 2_000).ok()).collect();
+    assert_eq!(again.len(), 3, "all came back");
 }
 
 #[test]

@@ -78,7 +78,7 @@ proptest! {
                 }
                 Step::End(i) if !permits.is_empty() => {
                     let i = i % permits.len();
-                    permits.swap_remove(i);
+                    drop(permits.swap_remove(i));
                     oracle.ended(i);
                 }
                 Step::End(_) => {}
@@ -104,15 +104,15 @@ fn without_fresh(
 /// Probing at `now + d - 1 us` must be refused, and so changes nothing. With places taken nobody can promise a time.
 fn sound_and_minimal(world: &World, ask: Ask, now_us: u64, limited: &Limited) -> Result<(), TestCaseError> {
     prop_assert!(!limited.retry_after.is_zero());
-    prop_assert_eq!(limited.standing.remaining, 0);
-    if limited.concurrent {
+    prop_assert_eq!(limited.standing().remaining, 0);
+    if limited.full.concurrent {
         return Ok(());
     }
     let wait_us = limited.retry_after.as_micros() as u64;
     let early = world.admit(ask, now_us + wait_us - 1);
     prop_assert!(early.is_err(), "refused until {wait_us} us later");
     let Err(early) = early else { return Ok(()) };
-    if !early.concurrent {
+    if !early.full.concurrent {
         prop_assert_eq!(early.retry_after, Duration::from_micros(1), "{}", early);
     }
     Ok(())
