@@ -126,8 +126,11 @@ fn missing(name: &str) -> Denied {
 /// A query's parameters, decoded. A bare `+` is a plus: no Huawei signer writes a space that way.
 #[derive(Clone)]
 struct Query<'a> {
-    pairs: Vec<(Cow<'a, [u8]>, Cow<'a, [u8]>)>,
+    pairs: Vec<(Text<'a>, Text<'a>)>,
 }
+
+/// Copied only where something was encoded.
+type Text<'a> = Cow<'a, [u8]>;
 
 /// Bounds what a stranger can make us sort: far above any real request, far below 32 KiB of `&`.
 const QUERY_PAIRS_MAX: usize = 1024;
@@ -169,7 +172,7 @@ impl<'a> Query<'a> {
     }
 }
 
-fn decode(raw: &[u8]) -> Cow<'_, [u8]> {
+fn decode(raw: &[u8]) -> Text<'_> {
     if memchr::memchr(b'%', raw).is_none() {
         return Cow::Borrowed(raw);
     }

@@ -79,6 +79,7 @@ pub struct Request<'a> {
 
 /// Who it is, or who it will be if the body's digest confirms it.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant)] // it is taken apart at once; a box would cost an allocation per request
 pub enum Claim {
     /// AppCode or API key: proven.
     Proven(CallerId),

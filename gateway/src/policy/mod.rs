@@ -4,10 +4,10 @@
 //! the directory calls [`Store::reload`]. Nobody on the walk reads a file or the environment.
 //!
 //! *Steps.* [`files`] reads the directory once; [`yaml`] makes trees in which every value has its place;
-//! [`decode`] and [`sections`] turn them into the [`spec`], by the one table in [`keys`]; [`check`] resolves
-//! names, reads secrets and asks whether the whole makes sense; [`install`] makes the snapshot. All steps
-//! but the last add to one list of [`Problems`](problem::Problems), and only an empty list leads to the last
-//! step: a bad policy changes nothing.
+//! [`decode`] and [`sections`] (with [`limits`] and [`tenants`]) turn them into the [`spec`], by the one table
+//! in [`keys`]; [`check`] resolves names, reads secrets and asks whether the whole makes sense; [`install`]
+//! makes the snapshot. All steps but the last add to one list of [`Problems`](problem::Problems), and only an
+//! empty list leads to the last step: a bad policy changes nothing.
 //!
 //! *Cost.* One load of 100,000 tenants takes about a second of the control thread and none of a worker's.
 //!
@@ -19,6 +19,7 @@ mod files;
 mod install;
 #[rustfmt::skip] // one key a row
 mod keys;
+mod limits;
 mod posture;
 mod problem;
 mod schema;
@@ -27,6 +28,7 @@ mod sections;
 mod snapshot;
 mod spec;
 mod store;
+mod tenants;
 mod units;
 mod url;
 pub mod watch;

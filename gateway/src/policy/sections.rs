@@ -1,18 +1,16 @@
 //! From located trees to the spec: one function for each kind of entry, in the order of the table of keys.
 
-use super::decode::{At, Entry, text};
+use super::decode::{At, Entry};
 use super::keys;
+use super::limits::{limits, plans};
 use super::problem::{Located, Problems, quoted};
 use super::snapshot::{Api, Caps, Timeouts};
-use super::spec::{
-    Amount, Credential, Hashed, Limit, Plan, Policy, Pool, Route, Rules, Source, Tenant, User,
-};
+use super::spec::{Policy, Pool, Route, Rules};
+use super::tenants::tenant;
 use super::url;
 use super::yaml::{Node, Value};
 use crate::auth::Kind;
-use crate::limit::{Algorithm, Per};
 use http::{HeaderName, Method};
-use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +19,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// Huawei's own window; a wider one would only give a thief more time.
 const SKEW_MAX: Duration = Duration::from_secs(15 * 60);
 /// 1 TiB: beyond any model's input, far from overflow.
-const BODY_MAX: u64 = 1 << 40;
+pub const BODY_MAX: u64 = 1 << 40;
 
 /// Adds the document of a file to the policy.
 pub fn read(document: &Node<'_>, file: u16, dir: &Path, policy: &mut Policy, problems: &Problems) {
@@ -259,110 +257,6 @@ fn tenant_header(entry: &Entry<'_>) -> Option<HeaderName> {
     }
 }
 
-fn limits(entry: &Entry<'_>, key: &str, object: &'static keys::Object) -> Vec<Limit> {
-    let at = entry.at.key(key);
-    let items = entry.items(key);
-    let open = |(i, node)| Entry::open(node, object, at.item(i, node), entry.problems);
-    items.iter().enumerate().filter_map(open).filter_map(|entry| limit(&entry)).collect()
-}
-
-fn limit(entry: &Entry<'_>) -> Option<Limit> {
-    let name = entry.name("name");
-    let per = entry.word("per", keys::PER_LATER);
-    let algorithm = entry.word("algorithm", &[]);
-    let amount = match (entry.has("requests"), entry.has("concurrent")) {
-        (true, false) => requests(entry, algorithm),
-        (false, true) => concurrent(entry),
-        (false, false) if entry.has("tokens") || entry.has("budget") => None, // said already
-        (true, true) => {
-            entry.wrong(
-                "concurrent",
-                "a limit counts one thing",
-                "make two limits of it, each with a name of its own",
-            );
-            None
-        }
-        (false, false) => {
-            entry.problems.add(
-                entry.place(),
-                entry.at,
-                "nothing is limited",
-                "add `requests: 20/min` or `concurrent: 64`",
-            );
-            None
-        }
-    };
-    Some(Limit {
-        name: name?,
-        per: match per? {
-            "tenant" => Per::Tenant,
-            "user" => Per::User,
-            "route" => Per::Route,
-            _ => Per::TenantRoute,
-        },
-        amount: amount?,
-    })
-}
-
-fn requests(entry: &Entry<'_>, algorithm: Option<&str>) -> Option<Amount> {
-    let rate = entry.rate("requests");
-    let burst = if entry.has("burst") {
-        entry.count("burst", 1..=u32::MAX)
-    } else {
-        rate.map(|rate| rate.count.get())
-    };
-    let algorithm = match algorithm? {
-        "fixed_window" => Algorithm::FixedWindow,
-        "sliding_window" => Algorithm::SlidingWindow,
-        _ => Algorithm::TokenBucket,
-    };
-    if entry.has("burst") && algorithm != Algorithm::TokenBucket {
-        entry.wrong("burst", "a window has no burst", "leave it out, or write `algorithm: token_bucket`");
-    }
-    Some(Amount::Requests { rate: rate?, burst: NonZeroU32::new(burst?)?, algorithm })
-}
-
-fn concurrent(entry: &Entry<'_>) -> Option<Amount> {
-    for key in ["burst", "algorithm"] {
-        if entry.has(key) {
-            entry.wrong(
-                key,
-                "belongs to `requests`",
-                "leave it out: `concurrent` counts what runs at the same time",
-            );
-        }
-    }
-    NonZeroU32::new(entry.count("concurrent", 1..=u32::from(u16::MAX))?).map(Amount::Concurrent)
-}
-
-fn plans(top: &Entry<'_>, policy: &mut Policy) {
-    let Some(node) = top.get("plans") else { return };
-    let Value::Map(entries) = &node.value else {
-        top.wrong("plans", "a mapping from names to plans is needed here", "write `gold: [...]` below it");
-        return;
-    };
-    let at = top.at.key("plans");
-    for (key, node) in entries {
-        let name = Located { value: Arc::from(key.name.as_ref()), place: at.place(key.mark) };
-        let holder =
-            Node { mark: key.mark, value: Value::Map(vec![(plain_key("limits", key.mark), node.clone())]) };
-        let (node, key_at) = match &node.value {
-            Value::List(_) => (&holder, at.key(&key.name)),
-            _ => (node, at.key(&key.name)),
-        };
-        let Some(entry) = Entry::open(node, &keys::PLAN_OBJECT, key_at, top.problems) else {
-            policy.broken.push(name.value);
-            continue;
-        };
-        let body_max = entry.size("body_max", 0..=BODY_MAX);
-        policy.plans.push(Plan { name, limits: limits(&entry, "limits", &keys::PLAN_LIMIT), body_max });
-    }
-}
-
-fn plain_key(name: &'static str, mark: super::yaml::Mark) -> super::yaml::Key<'static> {
-    super::yaml::Key { mark, name: name.into() }
-}
-
 fn pool(entry: &Entry<'_>, dir: &Path) -> Option<Pool> {
     let name = entry.name("name");
     let connect_timeout = entry.duration("connect_timeout", DAY);
@@ -409,144 +303,6 @@ fn pool(entry: &Entry<'_>, dir: &Path) -> Option<Pool> {
         );
     }
     Some(Pool { name: name?, backends, ca_file, connect_timeout: connect_timeout? })
-}
-
-fn tenant(entry: &Entry<'_>) -> Option<Tenant> {
-    let name = entry.name("name");
-    let plan = entry.name("plan");
-    let at = entry.at.key("users");
-    let items = entry.items("users");
-    let open = |(i, node)| Entry::open(node, &keys::USER, at.item(i, node), entry.problems);
-    let users = items.iter().enumerate().filter_map(open).filter_map(|entry| user(&entry)).collect();
-    Some(Tenant { name: name?, plan: plan?, users })
-}
-
-fn user(entry: &Entry<'_>) -> Option<User> {
-    let name = entry.name("name");
-    let mut credentials = Vec::new();
-    for key in keys::CREDENTIALS {
-        let at = entry.at.key(key);
-        for node in entry.many(key) {
-            let value = match *key {
-                "ak_sk" => ak_sk(node, at, entry.problems),
-                "app_code" => hashed(node, at, entry.problems).map(Credential::AppCode),
-                _ => hashed(node, at, entry.problems).map(Credential::ApiKey),
-            };
-            credentials.extend(value.map(|value| Located { value, place: at.place(node.mark) }));
-        }
-    }
-    if !keys::CREDENTIALS.iter().any(|key| entry.has(key)) {
-        entry.problems.add(
-            entry.place(),
-            entry.at,
-            "a user without a credential can never call",
-            "add `ak_sk`, `app_code` or `api_key`",
-        );
-    }
-    Some(User { name: name?, credentials })
-}
-
-fn ak_sk(node: &Node<'_>, at: At<'_>, problems: &Problems) -> Option<Credential> {
-    if literal(node, at, problems, "write `{access_key: AK, secret_key: {env: NAME}}`") {
-        return None;
-    }
-    let entry = Entry::open(node, &keys::AK_SK, at, problems)?;
-    let access_key = entry.text("access_key");
-    if access_key.as_ref().is_some_and(|key| {
-        key.value.is_empty() || !key.value.bytes().all(|b| b.is_ascii_graphic() && !b",;=/".contains(&b))
-    }) {
-        entry.wrong(
-            "access_key",
-            "cannot stand in an Authorization header",
-            "write letters, digits, `-`, `_` and the like",
-        );
-    }
-    let secret_key =
-        entry.get("secret_key").and_then(|node| source(node, entry.at.key("secret_key"), problems));
-    let security_token =
-        entry.get("security_token").and_then(|node| source(node, entry.at.key("security_token"), problems));
-    Some(Credential::AkSk { access_key: access_key?.value.into(), secret_key: secret_key?, security_token })
-}
-
-fn source(node: &Node<'_>, at: At<'_>, problems: &Problems) -> Option<Located<Source>> {
-    if literal(node, at, problems, "name it: `{env: NAME}` or `{file: path}`") {
-        return None;
-    }
-    let value = one_of(node, at, problems, &["env", "file"])?;
-    let value = match value {
-        ("env", name) => Source::Env(name),
-        (_, path) => Source::File(path),
-    };
-    Some(Located { value, place: at.place(node.mark) })
-}
-
-fn hashed(node: &Node<'_>, at: At<'_>, problems: &Problems) -> Option<Hashed> {
-    if literal(node, at, problems, "write `{sha256: ...}`, or name it: `{env: NAME}` or `{file: path}`") {
-        return None;
-    }
-    match one_of(node, at, problems, &["sha256", "env", "file"])? {
-        ("env", name) => Some(Hashed::At(Source::Env(name))),
-        ("file", path) => Some(Hashed::At(Source::File(path))),
-        (_, digest) => {
-            let bytes = sha256(&digest);
-            if bytes.is_none() {
-                let help = "`printf %s CODE | sha256sum` prints them";
-                problems.add(at.place(node.mark), at.key("sha256"), "64 hex digits are needed here", help);
-            }
-            bytes.map(Hashed::Sha256)
-        }
-    }
-}
-
-/// A secret written out. The text itself goes nowhere.
-fn literal(node: &Node<'_>, at: At<'_>, problems: &Problems, help: &str) -> bool {
-    let written = matches!(node.value, Value::Text(_));
-    if written {
-        problems.add(at.place(node.mark), at, "a secret may not be written in a policy", help);
-    }
-    written
-}
-
-/// The one key of a mapping that names a secret. No text of it is quoted: it may be the secret itself.
-fn one_of(
-    node: &Node<'_>,
-    at: At<'_>,
-    problems: &Problems,
-    keys: &[&'static str],
-) -> Option<(&'static str, String)> {
-    let wrong = |what: &str| {
-        let help = format!("write exactly one of: {}", keys.join(", "));
-        problems.add(at.place(node.mark), at, what, help);
-    };
-    let Value::Map(entries) = &node.value else {
-        wrong("a mapping that names the secret is needed here");
-        return None;
-    };
-    let [(key, value)] = entries.as_slice() else {
-        wrong("one key is needed here");
-        return None;
-    };
-    let Some(known) = keys.iter().find(|known| **known == key.name) else {
-        wrong("unknown key");
-        return None;
-    };
-    let text = text(value, at.key(known), problems)?;
-    if text.value.is_empty() || text.value.contains('\0') {
-        problems.add(text.place, at.key(known), "nothing usable is written here", "");
-        return None;
-    }
-    Some((known, text.value.to_string()))
-}
-
-fn sha256(text: &str) -> Option<[u8; 32]> {
-    let mut bytes = [0; 32];
-    if text.len() != 64 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
-        return None;
-    }
-    for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-    }
-    Some(bytes)
 }
 
 fn guard(top: &Entry<'_>, policy: &mut Policy) {

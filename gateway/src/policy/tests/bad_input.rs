@@ -44,7 +44,8 @@ fn an_alias_bomb_is_refused() {
 
 #[test]
 fn ten_megabytes_of_anything_are_refused() {
-    let megabytes = |part: &str| part.repeat(10_000_000 / part.len());
+    let bytes = if cfg!(debug_assertions) { 1_000_000 } else { 10_000_000 };
+    let megabytes = |part: &str| part.repeat(bytes / part.len());
     for hostile in [
         megabytes("["),
         megabytes("{a: "),
