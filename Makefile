@@ -34,7 +34,7 @@ build: ## The programs the end-to-end tests drive.
 rust: build ## Unit, property, golden and end-to-end tests in Rust.
 	@if cargo nextest --version >/dev/null 2>&1; \
 	then set -x; cargo nextest run --workspace --locked --no-fail-fast; \
-	else set -x; cargo test --workspace --locked --all-targets --no-fail-fast; fi
+	else set -x; cargo test --workspace --locked --lib --bins --tests --no-fail-fast; fi
 
 clients: setup build ## End-to-end tests with the real SDKs.
 	PANGU_BIN_DIR=$(abspath $(TARGET))/debug $(PYTEST) -q tests/clients

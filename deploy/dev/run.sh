@@ -8,8 +8,10 @@ http=127.0.0.1:8080 https=127.0.0.1:8443 admin=127.0.0.1:9900 mock=127.0.0.1:910
 programs=${CARGO_TARGET_DIR:-target}/release
 logs=.run
 
-# Throw-away secrets of the development policy's AK/SK callers; never use them outside this machine.
-export PANGU_DEV_ALICE_SK=${PANGU_DEV_ALICE_SK:-dev-only-secret-of-alice} PANGU_DEV_BOB_SK=${PANGU_DEV_BOB_SK:-dev-only-secret-of-bob}
+# Throw-away secrets of the callers in policies/tenants.yaml, which names the codes and keys printed below.
+export PANGU_DEV_ALICE_SK=${PANGU_DEV_ALICE_SK:-dev-only-secret-of-alice}
+export PANGU_DEV_BOB_SK=${PANGU_DEV_BOB_SK:-dev-only-secret-of-bob}
+alice_key=dev-key-alice alice_code=dev-appcode-alice bob_key=dev-key-bob
 
 main() {
     refuse_busy_ports
@@ -18,7 +20,8 @@ main() {
     mkdir -p "$logs"
     trap stop EXIT
     trap 'exit 0' INT TERM
-    start mock "$programs/pangu-loadtest" mock --listen "$mock" --control "$control"
+    start mock "$programs/pangu-loadtest" mock --listen "$mock" --control "$control" \
+        --ttft-ms 200 --token-every-ms 30
     start gateway "$programs/pangu-gateway" run --settings deploy/dev/gateway.yaml
     wait_until_ready
     print_commands
@@ -94,16 +97,16 @@ print_commands() {
 Paste into another terminal:
 
 # 1. OpenAI-style chat with an API key
-curl -s http://$http/v1/chat/completions -H 'Authorization: Bearer $api_key' -H 'Content-Type: application/json' -d '{"model":"pangu-chat","messages":[{"role":"user","content":"hello"}]}'
+curl -s http://$http/v1/chat/completions -H 'Authorization: Bearer $alice_key' -H 'Content-Type: application/json' -d '{"model":"pangu-chat","messages":[{"role":"user","content":"hello"}]}'; echo
 
 # 2. The same, streamed
-curl -sN http://$http/v1/chat/completions -H 'Authorization: Bearer $api_key' -H 'Content-Type: application/json' -d '{"model":"pangu-chat","stream":true,"messages":[{"role":"user","content":"hello"}]}'
+curl -sN http://$http/v1/chat/completions -H 'Authorization: Bearer $alice_key' -H 'Content-Type: application/json' -d '{"model":"pangu-chat","stream":true,"messages":[{"role":"user","content":"hello"}]}'
 
 # 3. Pangu chat with an AppCode
-curl -s http://$http/v1/demo-project/deployments/demo-deployment/chat/completions -H 'X-Apig-AppCode: $app_code' -H 'Content-Type: application/json' -d '{"messages":[{"role":"user","content":"hello"}]}'
+curl -s http://$http/v1/demo-project/deployments/demo-deployment/chat/completions -H 'X-Apig-AppCode: $alice_code' -H 'Content-Type: application/json' -d '{"messages":[{"role":"user","content":"hello"}]}'; echo
 
-# 4. The bronze tenant's limit: ends in 429
-for i in \$(seq 20); do curl -s -o /dev/null -w '%{http_code}\n' http://$http/v1/chat/completions -H 'Authorization: Bearer $bronze_key' -H 'Content-Type: application/json' -d '{"model":"pangu-chat","messages":[{"role":"user","content":"hello"}]}'; done
+# 4. Bob's plan lets him call three times a minute: ends in 429
+for i in 1 2 3 4 5; do curl -s -o /dev/null -w '%{http_code}\n' http://$http/v1/chat/completions -H 'Authorization: Bearer $bob_key' -H 'Content-Type: application/json' -d '{"model":"pangu-chat","messages":[{"role":"user","content":"hello"}]}'; done
 
 Ctrl-C stops everything.
 TEXT

@@ -89,6 +89,19 @@ fn a_body_that_trickles_is_given_up() {
 }
 
 #[test]
+fn a_body_that_trickles_is_given_up_also_when_the_answer_has_begun() {
+    let mock = Mock::start();
+    let gateway = Setup::new(&mock).set("timeouts", "{body_rate_min: 1024, body_grace: 1s}").start();
+    let mut conn = Conn::open(gateway.http);
+    conn.send("POST /mock/echo HTTP/1.1\r\nhost: gateway.test\r\ncontent-length: 4096\r\n\r\n");
+    eventually("upstream gives the connection up", secs(8), || {
+        conn.send("x");
+        std::thread::sleep(ms(50)); // a trickle
+        (mock.count("requests") == 1 && mock.count("in_flight") == 0).then_some(())
+    });
+}
+
+#[test]
 fn a_slow_tls_handshake_is_cut_off() {
     let mock = Mock::start();
     let authority = harness::certs::Authority::new();

@@ -33,6 +33,15 @@ fn a_busy_port_is_named() {
 }
 
 #[test]
+fn two_gateways_do_not_share_a_port_unnoticed() {
+    let mock = Mock::start();
+    let first = Setup::new(&mock).set("workers", "2").start();
+    let address = first.http.to_string();
+    let second = Setup::new(&mock).set("workers", "2").set("listeners", &listener_at(&address));
+    refuses_to_start(second, &[&address, "in use"]);
+}
+
+#[test]
 fn a_busy_admin_port_is_named() {
     let mock = Mock::start();
     let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
