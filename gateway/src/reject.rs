@@ -1,4 +1,4 @@
-//! 5. How do we say no? In one closed enum: a refusal that is not here cannot happen, and a new one does
+//! How do we say no? In one closed enum: a refusal that is not here cannot happen, and a new one does
 //! not compile until it has a status, a code and a sentence.
 //!
 //! The text for the caller helps the caller; what only the log may know is [`Reject::detail`]. The body
@@ -207,7 +207,7 @@ impl Reject {
     /// What the log may know and the caller may not.
     pub fn detail(&self) -> Option<Cow<'static, str>> {
         match self {
-            Reject::Limited(limited) => Some(limited.standing.limit.to_string().into()),
+            Reject::Limited(limited) => Some(limited.standing().limit.to_string().into()),
             Reject::Unreachable { detail } | Reject::UpstreamReset { detail } => Some(detail.clone().into()),
             _ => None,
         }

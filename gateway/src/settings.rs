@@ -116,7 +116,7 @@ pub struct Heads {
     pub bytes_max: usize,
     /// Header lines. Default: 100, as many as the HTTP parser takes without an allocation.
     pub lines_max: usize,
-    /// Bytes of the request target. Default: 32,768.
+    /// Bytes of the request target. Default: 32,768; at most 65,534, which is what the HTTP parser takes.
     pub target_max: usize,
 }
 
@@ -204,6 +204,9 @@ impl Settings {
         }
         if self.workers == Some(0) {
             return Err("`workers: 0` serves nobody; leave it out for one per core");
+        }
+        if self.heads.target_max > 65_534 {
+            return Err("`heads.target_max` is above 65534, which is what the HTTP parser takes; lower it");
         }
         if !self.admin.address.ip().is_loopback() && self.admin.token_file.is_none() {
             return Err("`admin.address` can be reached from other machines; set `admin.token_file`, \

@@ -53,6 +53,8 @@ const CERT_RELOADS: &str = "gateway_certificate_reloads_total";
 const CERT_FAILURES: &str = "gateway_certificate_reload_failures_total";
 const LOG_DROPPED: &str = "gateway_access_log_lines_dropped_total";
 const BUFFERED_BYTES: &str = "gateway_buffered_body_bytes";
+const REPLAY_SIGNATURES: &str = "gateway_auth_signatures";
+const FAILING_PAIRS: &str = "gateway_auth_failing_pairs";
 const LIMIT_TENANTS: &str = "gateway_limit_tenants";
 const LIMIT_CELLS: &str = "gateway_limit_cells";
 
@@ -81,6 +83,8 @@ pub const METRICS: &[Metric] = &[
     counter  (CERT_FAILURES,       &[],                        "Certificate sets refused; handshakes kept the ones before."),
     counter  (LOG_DROPPED,         &[],                        "Access-log lines lost because their sink stood still."),
     gauge    (BUFFERED_BYTES,      &[],                        "Body bytes held while their signatures are checked."),
+    gauge    (REPLAY_SIGNATURES,   &[],                        "Signatures remembered, so that none is accepted twice."),
+    gauge    (FAILING_PAIRS,       &[],                        "Pairs of credential and address with failures that still count."),
     gauge    (LIMIT_TENANTS,       &[],                        "Tenants with levels in memory."),
     gauge    (LIMIT_CELLS,         &[],                        "User and tenant+route levels in memory."),
 ];
@@ -313,6 +317,12 @@ pub fn set_policy(status: &crate::policy::Status, gauges: &crate::limit::Gauges)
     metrics::gauge!(POLICY_PROBLEMS).set(status.problems.len() as f64);
     metrics::gauge!(LIMIT_TENANTS).set(gauges.tenants as f64);
     metrics::gauge!(LIMIT_CELLS).set(gauges.users as f64);
+}
+
+/// Writes down how much is remembered of credentials.
+pub fn set_credentials(held: &crate::auth::Held) {
+    metrics::gauge!(REPLAY_SIGNATURES).set(held.signatures as f64);
+    metrics::gauge!(FAILING_PAIRS).set(held.failing as f64);
 }
 
 /// Writes down the state of the certificates; called just before a scrape.

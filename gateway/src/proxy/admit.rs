@@ -4,6 +4,7 @@
 use super::body::{self, Held};
 use super::finish::Exchange;
 use crate::auth::{self, Claim, Signed};
+use crate::clock::Now;
 use crate::limit;
 use crate::policy::Route;
 use crate::reject::Reject;
@@ -119,7 +120,7 @@ fn verify(
     held: &Held,
 ) -> Result<auth::Verified, Reject> {
     let digest = signed.digest().of(&held.bytes);
-    let verified = signed.verify(&digest, exchange.began)?;
+    let verified = signed.verify(&digest, Now::read())?;
     let caller = exchange.policy.caller(verified.caller).clone();
     let cap = caller.body_max.min(route.caps.body_max);
     exchange.caller = Some(caller);

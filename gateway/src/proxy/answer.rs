@@ -1,7 +1,7 @@
 //! Back to the caller: an upstream's answer, unbuffered, or a refusal.
 
 use super::body::Progress;
-use super::deadline::Waiting;
+use super::deadline::{Deadline, Waiting};
 use super::finish::Exchange;
 use super::forward::Received;
 use crate::limit::{Permit, headers as rate};
@@ -28,8 +28,17 @@ pub struct Answer {
 
 enum Source {
     Refusal(Option<Bytes>),
-    Upstream { body: Incoming, route: Arc<Route>, progress: Rc<Progress>, sender: Option<Sender> },
+    Upstream(Upstream),
     Ended,
+}
+
+struct Upstream {
+    body: Incoming,
+    route: Arc<Route>,
+    sender: Option<Sender>,
+    progress: Rc<Progress>,
+    /// The wait for the rest of the request's body, if the answer began before it was complete.
+    upload: Option<Rc<Deadline>>,
 }
 
 /// Makes an answer of an upstream's.
@@ -43,7 +52,8 @@ pub fn pass_on(mut exchange: Box<Exchange>, received: Received) -> Response<Answ
         rate::admitted(standing, &mut head.headers);
     }
     let (progress, sender) = (received.progress, Some(received.sender));
-    let mut source = Source::Upstream { body, route, progress, sender };
+    let upload = (!progress.complete.get()).then(|| exchange.separate_deadline(route.timeouts.total));
+    let mut source = Source::Upstream(Upstream { body, route, sender, progress, upload });
     if source.is_at_its_end() {
         source.end(&mut exchange);
     } else {
@@ -81,7 +91,7 @@ impl Source {
     fn is_at_its_end(&self) -> bool {
         match self {
             Source::Refusal(body) => body.is_none(),
-            Source::Upstream { body, .. } => body.is_end_stream(),
+            Source::Upstream(upstream) => upstream.body.is_end_stream(),
             Source::Ended => true,
         }
     }
@@ -90,16 +100,26 @@ impl Source {
     /// of this one's body.
     fn end(&mut self, exchange: &mut Exchange) {
         exchange.completed();
-        if let Source::Upstream { progress, sender, .. } = self {
-            exchange.bytes_in = progress.bytes.get();
-            if let (true, Some(sender), Some(backend)) =
-                (progress.complete.get(), sender.take(), &exchange.backend)
-            {
-                let worker = &exchange.connection.worker;
-                worker.idle.put(backend.id, sender, worker.deadlines.now_ms());
-            }
+        let Source::Upstream(upstream) = std::mem::replace(self, Source::Ended) else { return };
+        exchange.bytes_in = upstream.progress.bytes.get();
+        let sender = upstream.sender.filter(|_| upstream.progress.complete.get());
+        if let (Some(sender), Some(backend)) = (sender, &exchange.backend) {
+            let worker = &exchange.connection.worker;
+            worker.idle.put(backend.id, sender, worker.deadlines.now_ms());
         }
-        *self = Source::Ended;
+    }
+}
+
+impl Upstream {
+    /// What has taken too long, if something has.
+    fn late(&self, exchange: &Exchange) -> Option<&'static str> {
+        let upload = self.upload.as_ref().and_then(|upload| upload.expired());
+        match exchange.deadline.expired() {
+            Some(Waiting::Total) => Some("the exchange took longer than `timeouts.total`"),
+            Some(_) => Some("the upstream was silent for longer than `timeouts.idle`"),
+            None if upload == Some(Waiting::Body) => Some("the request body came too slowly"),
+            None => None,
+        }
     }
 }
 
@@ -108,19 +128,19 @@ impl Answer {
     /// its time; from a part given until the next one is asked for, the caller.
     fn poll_upstream(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
         let Answer { exchange, source } = self;
-        let Source::Upstream { body, route, .. } = source else { return Poll::Ready(None) };
-        match Pin::new(body).poll_frame(cx) {
+        let Source::Upstream(upstream) = source else { return Poll::Ready(None) };
+        let route = &upstream.route;
+        match Pin::new(&mut upstream.body).poll_frame(cx) {
             Poll::Pending => {
-                if let Some(late) = exchange.deadline.expired() {
-                    exchange.cut(if late == Waiting::Total {
-                        "longer than `total`"
-                    } else {
-                        "silent for longer than `idle`"
-                    });
-                    return Poll::Ready(Some(Err(std::io::Error::other("the upstream fell silent"))));
+                if let Some(why) = upstream.late(exchange) {
+                    exchange.cut(why);
+                    return Poll::Ready(Some(Err(std::io::Error::other(why))));
                 }
                 exchange.deadline.keep_waiting_for(Waiting::Idle, route.timeouts.idle);
                 exchange.deadline.register(cx);
+                if let Some(upload) = &upstream.upload {
+                    upload.register(cx);
+                }
                 Poll::Pending
             }
             Poll::Ready(Some(Ok(frame))) => {
@@ -161,7 +181,7 @@ impl Body for Answer {
                 });
                 Poll::Ready(frame)
             }
-            Source::Upstream { .. } => this.poll_upstream(cx),
+            Source::Upstream(_) => this.poll_upstream(cx),
             Source::Ended => Poll::Ready(None),
         }
     }
@@ -173,7 +193,7 @@ impl Body for Answer {
     fn size_hint(&self) -> SizeHint {
         match &self.source {
             Source::Refusal(body) => SizeHint::with_exact(body.as_ref().map_or(0, |b| b.len() as u64)),
-            Source::Upstream { body, .. } => body.size_hint(),
+            Source::Upstream(upstream) => upstream.body.size_hint(),
             Source::Ended => SizeHint::with_exact(0),
         }
     }

@@ -93,6 +93,18 @@ impl Exchange {
         self.route = Some(route.clone());
     }
 
+    /// Gives the answer a deadline of its own and returns the one that the request's body still waits by.
+    pub fn separate_deadline(&mut self, total: Duration) -> Rc<Deadline> {
+        let connection = &self.connection;
+        let fresh = Rc::new(connection.worker.deadlines.enter(connection.task.clone()));
+        fresh.end_in(total.saturating_sub(self.age()));
+        std::mem::replace(&mut self.deadline, fresh)
+    }
+
+    fn age(&self) -> Duration {
+        Duration::from_micros(clock::mono_us().saturating_sub(self.began.mono_us))
+    }
+
     /// The upstream's head has come.
     pub fn answered(&mut self, status: StatusCode) {
         let wait_us = clock::mono_us().saturating_sub(self.began.mono_us);

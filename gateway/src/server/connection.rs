@@ -22,8 +22,8 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
-/// What a caller still sends after its last answer is read and thrown away, up to this much and so long:
-/// closing at once would reset the connection and could take the answer with it (RFC 9112 section 9.6).
+/// A body that a caller goes on sending after its answer is read and thrown away, up to this much and so
+/// long: closing at once would reset the connection and could take the answer with it (RFC 9112 section 9.6).
 const LINGER_BYTES: usize = 512 << 10;
 const LINGER: Duration = Duration::from_secs(2);
 
@@ -119,11 +119,11 @@ where
         End::Refused(refused) => {
             let answer = refused.answer(&connection);
             if write_within(&mut stream, &answer).await {
-                close(stream).await;
+                linger(stream).await;
             }
         }
-        End::Finished | End::Broken => close(stream).await,
-        End::Aborted | End::Quiet => {}
+        End::Finished | End::Broken if watch.reading_body.get() => linger(stream).await,
+        End::Finished | End::Broken | End::Aborted | End::Quiet => {}
     }
 }
 
@@ -294,8 +294,8 @@ async fn write_within<IO: AsyncWrite + Unpin>(stream: &mut IO, bytes: &[u8]) -> 
 }
 
 /// Says that nothing more will come, and reads on for a moment what the caller is still sending.
-async fn close<IO: AsyncRead + AsyncWrite + Unpin>(mut stream: IO) {
-    let lingering = async {
+async fn linger<IO: AsyncRead + AsyncWrite + Unpin>(mut stream: IO) {
+    let reading = async {
         let _ = stream.shutdown().await; // hyper may have done it
         let mut scratch = [0; 4096];
         let mut left = LINGER_BYTES;
@@ -307,7 +307,7 @@ async fn close<IO: AsyncRead + AsyncWrite + Unpin>(mut stream: IO) {
         }
         std::io::Result::Ok(())
     };
-    let _ = tokio::time::timeout(LINGER, lingering).await;
+    let _ = tokio::time::timeout(LINGER, reading).await;
 }
 
 /// Runs HTTP/2 streams beside their connection, on its thread.

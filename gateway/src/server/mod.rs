@@ -15,6 +15,7 @@ mod tls;
 mod worker;
 
 use crate::admin;
+use crate::clock::Now;
 use crate::limit::Guard;
 use crate::observe::access_log::Sink;
 use crate::observe::metrics::{self, ServerMetrics};
@@ -26,10 +27,14 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 pub use tls::Certificates;
+
+/// Between two looks for state that can be forgotten.
+const SWEEP: Duration = Duration::from_secs(60);
 
 /// Where the life of the server stands; workers follow it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,7 +69,7 @@ pub fn run(settings: Settings, addresses: Option<&Path>) -> Result<ExitCode, Sta
     let recorder = metrics::install()?;
     let policy = policy::Store::open(settings.policies.clone()).map_err(StartError::Policy)?;
     let certificates = tls::open(&settings)?;
-    let listeners = listener::bind_all(&settings)?;
+    let mut listeners = listener::bind_all(&settings)?;
     let admin_socket = listener::bind_admin(settings.admin.address)?;
     let admin_address = admin_socket.local_addr().map_err(|e| format!("admin listener: {e}"))?;
     let admin_token = admin::read_token(settings.admin.token_file.as_deref())?;
@@ -78,7 +83,7 @@ pub fn run(settings: Settings, addresses: Option<&Path>) -> Result<ExitCode, Sta
         settings,
     });
     let (stage, follow) = watch::channel(Stage::Serving);
-    let workers = worker::start(&shared, &listeners, certificates.as_ref(), log.as_ref(), &follow)?;
+    let workers = worker::start(&shared, &mut listeners, certificates.as_ref(), log.as_ref(), &follow)?;
     let _watching_policy = policy.watch();
     let _watching_certificates = certificates.as_ref().map(|certificates| certificates.watch());
 
@@ -89,6 +94,7 @@ pub fn run(settings: Settings, addresses: Option<&Path>) -> Result<ExitCode, Sta
     let exit = runtime.block_on(async {
         let page = admin::Page { policy, certificates, recorder, stage: follow, token: admin_token };
         tokio::spawn(admin::serve(admin_socket, page)?);
+        tokio::spawn(sweep(shared.clone()));
         announce(&listeners, admin_address, &shared, addresses)?;
         Ok(until_ended(&stage, log.as_ref(), workers).await)
     });
@@ -96,6 +102,17 @@ pub fn run(settings: Settings, addresses: Option<&Path>) -> Result<ExitCode, Sta
         log.close();
     }
     exit
+}
+
+/// Forgets what no policy names any more and no request needs, once a minute and off the workers.
+async fn sweep(shared: Arc<Shared>) {
+    let mut interval = tokio::time::interval(SWEEP);
+    loop {
+        interval.tick().await;
+        let (live, now) = (shared.policy.live(), Now::read());
+        live.limits.sweep(now);
+        metrics::set_credentials(&live.auth.sweep(now));
+    }
 }
 
 /// Says where it listens, on standard error and in a file for whoever started it.

@@ -47,13 +47,14 @@ impl Workers {
     }
 }
 
-/// Starts one worker per socket of each listener.
+/// Starts the workers. Each takes one socket of each listener: when it drains, they close, and nobody can
+/// connect to a gateway that no longer accepts.
 ///
 /// # Errors
 /// One sentence, if a thread or its runtime cannot be made.
 pub fn start(
     shared: &Arc<Shared>,
-    listeners: &[Bound],
+    listeners: &mut [Bound],
     certificates: Option<&Arc<Certificates>>,
     log: Option<&Sink>,
     stage: &watch::Receiver<Stage>,
@@ -72,8 +73,8 @@ pub fn start(
             stage: stage.clone(),
             number,
         };
-        for bound in listeners {
-            let socket = bound.sockets[number].try_clone().map_err(|e| format!("worker {number}: {e}"))?;
+        for bound in listeners.iter_mut() {
+            let socket = bound.sockets.pop().expect("bound once for each worker");
             plan.listeners.push((bound.listener.clone(), socket));
         }
         let thread = std::thread::Builder::new().name(format!("worker-{number}"));

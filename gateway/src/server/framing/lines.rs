@@ -101,9 +101,10 @@ fn has_control(value: &[u8]) -> bool {
 #[inline]
 pub(super) fn has_odd(target: &[u8]) -> bool {
     let maybe = |word| {
-        below(word, b'!') | below(word ^ every(0x7f), 1) | below(word ^ every(b'#'), 1) | word & every(0x80)
+        let angle = (word & every(!(b'<' ^ b'>'))) ^ every(b'<' & b'>');
+        below(word, b'$') | below(word ^ every(0x7f), 1) | below(angle, 1) | word & every(0x80)
     };
-    any(target, maybe, |byte| !byte.is_ascii_graphic() || byte == b'#')
+    any(target, maybe, |byte| !byte.is_ascii_graphic() || matches!(byte, b'#' | b'"' | b'<' | b'>'))
 }
 
 /// Is there such a byte? `maybe` looks at eight at a time and is not zero if there may be one among

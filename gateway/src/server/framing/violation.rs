@@ -11,7 +11,7 @@ pub enum Framing {
     Version,
     /// The target is not a path: `http://…`, `host:port`, `*`, or the method is CONNECT.
     TargetForm,
-    /// The target holds a control character, a byte outside ASCII, or `#`.
+    /// The target holds a control character, a byte outside ASCII, or one of `#"<>`, which no URI may (RFC 3986).
     TargetByte,
     /// The target is longer than [`FramingCaps::target_max`](super::FramingCaps::target_max).
     TargetTooLong,
