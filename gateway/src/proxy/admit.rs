@@ -3,7 +3,7 @@
 
 use super::body::{self, Held};
 use super::finish::Exchange;
-use crate::auth::{self, Claim, Signed};
+use crate::auth::{self, Claim, Digest, Signed};
 use crate::clock::Now;
 use crate::limit;
 use crate::policy::Route;
@@ -30,15 +30,25 @@ pub async fn admit(exchange: &mut Exchange, head: &Parts, body: Incoming) -> Res
     check_flood(exchange)?;
     check_head(&route, head)?;
     let claim = identify(exchange, &route, head)?;
-    let cap = name(exchange, &route, claim.as_ref());
-    body::check_declared(&body, cap)?;
+    if let Some(Claim::Proven(caller)) = &claim {
+        exchange.caller = Some(exchange.policy.caller(*caller).clone());
+    }
+    body::check_declared(&body, exchange.body_max(&route))?;
     let (body, seen) = match claim {
+        Some(Claim::Signed(signed)) if signed.digest() == Digest::None => {
+            // The signature leaves the body out, as this route allows: nothing of it has to be awaited.
+            let verified = verify(exchange, signed, &[])?;
+            let cap = exchange.body_max(&route);
+            body::check_declared(&body, cap)?;
+            (Admitted::Passing(body, cap), verified.seen)
+        }
         Some(Claim::Signed(signed)) => {
-            let held = body::read_whole(exchange, body, cap).await?;
-            let verified = verify(exchange, &route, signed, &held)?;
+            let held = body::read_whole(exchange, body, exchange.body_max(&route)).await?;
+            let verified = verify(exchange, signed, &held.bytes)?;
+            check_read(exchange, exchange.body_max(&route))?;
             (Admitted::Held(held), verified.seen)
         }
-        Some(Claim::Proven(_)) | None => (Admitted::Passing(body, cap), None),
+        Some(Claim::Proven(_)) | None => (Admitted::Passing(body, exchange.body_max(&route)), None),
     };
     take(exchange, &route)?;
     if let Some(seen) = seen {
@@ -105,26 +115,17 @@ fn identify(exchange: &Exchange, route: &Route, head: &Parts) -> Result<Option<C
     Ok(Some(auth::identify(&exchange.policy.keys, live, rules, &request, exchange.began)?))
 }
 
-/// Notes a caller who is proven; how large a body may be then.
-fn name(exchange: &mut Exchange, route: &Route, claim: Option<&Claim>) -> u64 {
-    if let Some(Claim::Proven(caller)) = claim {
-        exchange.caller = Some(exchange.policy.caller(*caller).clone());
-    }
-    exchange.caller.as_ref().map_or(route.caps.body_max, |caller| caller.body_max.min(route.caps.body_max))
+/// Once its signature names the caller, a body that was read under the route's cap meets the plan's.
+fn check_read(exchange: &Exchange, cap: u64) -> Result<(), Reject> {
+    if exchange.bytes_in > cap { Err(Reject::BodyTooLarge { cap }) } else { Ok(()) }
 }
 
-fn verify(
-    exchange: &mut Exchange,
-    route: &Route,
-    signed: Signed,
-    held: &Held,
-) -> Result<auth::Verified, Reject> {
-    let digest = signed.digest().of(&held.bytes);
+/// Names the caller. Reads the clock again: the body may have taken its time.
+fn verify(exchange: &mut Exchange, signed: Signed, body: &[u8]) -> Result<auth::Verified, Reject> {
+    let digest = signed.digest().of(body);
     let verified = signed.verify(&digest, Now::read())?;
-    let caller = exchange.policy.caller(verified.caller).clone();
-    let cap = caller.body_max.min(route.caps.body_max);
-    exchange.caller = Some(caller);
-    if exchange.bytes_in > cap { Err(Reject::BodyTooLarge { cap }) } else { Ok(verified) }
+    exchange.caller = Some(exchange.policy.caller(verified.caller).clone());
+    Ok(verified)
 }
 
 fn take(exchange: &mut Exchange, route: &Route) -> Result<(), Reject> {

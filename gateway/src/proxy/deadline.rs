@@ -2,8 +2,8 @@
 //! times a second.
 //!
 //! A registered timer per wait costs more than the wait is worth: most end long before their deadline.
-//! So everything that waits has one entry, and whoever waits writes down until when. What falls due is
-//! noticed up to [`TICK`] late, which is why every timeout is documented as "at least".
+//! So everything that waits has one entry, and whoever waits writes down until when. Both the writing and
+//! the looking go by the time of the last tick: a deadline is never early, and at most two ticks late.
 
 use slab::Slab;
 use std::cell::{Cell, RefCell};
@@ -100,6 +100,11 @@ impl Deadlines {
         self.now_ms.get()
     }
 
+    /// When a wait that begins now is over. The last tick may be almost one ago: another one makes up for it.
+    fn due(&self, at_most: Duration) -> u64 {
+        self.now_ms().saturating_add((at_most + TICK).as_millis() as u64)
+    }
+
     /// Wakes whoever has waited too long.
     pub fn tick(&self, now_ms: u64) {
         self.now_ms.set(now_ms);
@@ -162,7 +167,7 @@ impl Deadline {
     /// From now on `what` is waited for, `at_most` so long.
     pub fn wait_for(&self, what: Waiting, at_most: Duration) {
         self.entry.waiting.set(what);
-        self.entry.due_ms.set(self.all.now_ms().saturating_add(at_most.as_millis() as u64));
+        self.entry.due_ms.set(self.all.due(at_most));
     }
 
     /// As [`Deadlines::now_ms`].
@@ -185,7 +190,7 @@ impl Deadline {
 
     /// Everything ends `at_most` so long from now.
     pub fn end_in(&self, at_most: Duration) {
-        self.entry.end_ms.set(self.all.now_ms().saturating_add(at_most.as_millis() as u64));
+        self.entry.end_ms.set(self.all.due(at_most));
     }
 
     /// What took too long, if something did.
@@ -234,9 +239,9 @@ mod tests {
     fn a_wait_expires_at_its_time_and_not_before() {
         let (all, one) = deadlines();
         one.wait_for(Waiting::Idle, Duration::from_millis(500));
-        all.tick(1_499);
-        assert_eq!(one.expired(), None);
-        all.tick(1_500);
+        all.tick(1_599);
+        assert_eq!(one.expired(), None, "the wait may have begun 99 ms after the tick it counts from");
+        all.tick(1_600);
         assert_eq!(one.expired(), Some(Waiting::Idle));
     }
 
@@ -245,9 +250,9 @@ mod tests {
         let (all, one) = deadlines();
         one.end_in(Duration::from_secs(1));
         one.rest();
-        all.tick(1_900);
-        one.wait_for(Waiting::Idle, Duration::from_secs(60));
         all.tick(2_000);
+        one.wait_for(Waiting::Idle, Duration::from_secs(60));
+        all.tick(2_100);
         assert_eq!(one.expired(), Some(Waiting::Total));
     }
 
@@ -264,9 +269,9 @@ mod tests {
         let task = Rc::new(Task::default());
         let one = all.enter(task.clone());
         one.wait_for(Waiting::Write, Duration::from_millis(100));
-        all.tick(99);
+        all.tick(199);
         assert!(!task.aborted());
-        all.tick(100);
+        all.tick(200);
         assert!(task.aborted());
     }
 
@@ -274,7 +279,7 @@ mod tests {
     async fn a_bound_future_is_woken_to_hear_that_it_is_late() {
         let (all, one) = deadlines();
         one.wait_for(Waiting::FirstByte, Duration::from_millis(10));
-        let late = tokio::join!(one.bound(pending::<()>()), async { all.tick(1_010) }).0;
+        let late = tokio::join!(one.bound(pending::<()>()), async { all.tick(1_110) }).0;
         assert_eq!(late, Err(Waiting::FirstByte));
     }
 }

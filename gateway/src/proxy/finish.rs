@@ -93,6 +93,12 @@ impl Exchange {
         self.route = Some(route.clone());
     }
 
+    /// How large its body may be on `route`, as far as the caller is known.
+    pub fn body_max(&self, route: &Route) -> u64 {
+        let plan = self.caller.as_ref().map_or(u64::MAX, |caller| caller.body_max);
+        plan.min(route.caps.body_max)
+    }
+
     /// Gives the answer a deadline of its own and returns the one that the request's body still waits by.
     pub fn separate_deadline(&mut self, total: Duration) -> Rc<Deadline> {
         let connection = &self.connection;

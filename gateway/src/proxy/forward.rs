@@ -205,8 +205,7 @@ async fn send(
 fn explain(route: &Route, progress: &Progress, exchange: &Exchange, failure: Failure) -> Reject {
     match progress.stopped.get() {
         Some(Stop::TooLarge) => {
-            let cap = exchange.caller.as_ref().map_or(u64::MAX, |caller| caller.body_max);
-            return Reject::BodyTooLarge { cap: cap.min(route.caps.body_max) };
+            return Reject::BodyTooLarge { cap: exchange.body_max(route) };
         }
         Some(Stop::Broken) => return Reject::BodyBroken,
         None => {}

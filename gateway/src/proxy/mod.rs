@@ -4,7 +4,8 @@
 //! order, stands in [`admit`]; where the request goes and what it carries in [`forward`]; how the answer
 //! comes back in [`answer`]; what is left behind, whatever happened, in [`finish`].
 //!
-//! *Costs.* One snapshot, one reading of the clocks, one decision of the limiter. No lock is held across
+//! *Costs.* One snapshot, one reading of the clocks (two where a body has to be verified first), one decision
+//! of the limiter. No lock is held across
 //! an await, and nothing here reads a file.
 
 mod admit;

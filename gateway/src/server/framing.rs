@@ -39,12 +39,12 @@ pub struct FramingCaps {
     pub target_max: usize,
     /// Bytes of the whole head, line ends included. Default: 64 KiB.
     pub head_max: usize,
-    /// Header lines. Default: 128.
+    /// Header lines. Default: 100.
     pub headers_max: usize,
 }
 
 impl Default for FramingCaps {
     fn default() -> FramingCaps {
-        FramingCaps { target_max: 32 << 10, head_max: 64 << 10, headers_max: 128 }
+        FramingCaps { target_max: 32 << 10, head_max: 64 << 10, headers_max: 100 }
     }
 }
