@@ -143,28 +143,22 @@ fn a_remembered_refusal_is_the_same_refusal() {
 
 #[test]
 fn a_remembered_refusal_does_not_hide_a_wait_that_grew() {
-    let one_a_second = [limit("u", Per::User, bucket(1, SECOND)), limit("t", Per::Tenant, bucket(4, MINUTE))];
-    let world = world(&one_a_second, &[limit("r", Per::Route, bucket(6, MINUTE))]);
-    let wait_of =
-        |ask, now_us| world.admit(ask, now_us).err().map(|limited| (limited.full.per, limited.retry_after));
-    assert_eq!(world.drain(ALICE, 0), 1);
-    assert_eq!(wait_of(ALICE, 10), Some((Per::User, Duration::from_micros(999_990))));
-
-    for (user, now_us) in [(1, 10), (0, 1_000_000), (1, 1_000_010)] {
-        assert!(world.admit(Ask { user, ..ALICE }, now_us).is_ok());
+    let (once, twice) = (bucket(1, SECOND), bucket(2, MINUTE));
+    let (bob, stranger) = (Ask { user: 1, ..ALICE }, Ask { tenant: 1, ..ALICE });
+    for (shared, other) in [(Per::Tenant, bob), (Per::TenantRoute, bob), (Per::Route, stranger)] {
+        let (plan, route): (Vec<_>, Vec<_>) = [limit("u", Per::User, once), limit("s", shared, twice)]
+            .into_iter()
+            .partition(|l| l.per != Per::Route);
+        let world = world(&plan, &route);
+        let wait_us = |now_us| {
+            let limited = world.admit(ALICE, now_us).err().expect("refused");
+            (limited.full.per, limited.retry_after.as_micros())
+        };
+        assert!(world.admit(ALICE, 0).is_ok());
+        assert_eq!(wait_us(10), (Per::User, 999_990));
+        assert!(world.admit(other, 20).is_ok());
+        assert_eq!(wait_us(30), (shared, 29_999_970), "another has taken the last of what they share");
     }
-    let fourth_us = 1_000_020;
-    let flowed_out = Duration::from_micros(15_000_000 - fourth_us);
-    assert_eq!(wait_of(ALICE, fourth_us), Some((Per::Tenant, flowed_out)), "her tenant is used up by others");
-
-    let umbrella = |user| Ask { tenant: 1, user, route: 0 };
-    let taken = [0, 1].map(|user| world.drain(umbrella(user), fourth_us)).iter().sum::<usize>();
-    assert_eq!(taken, 2, "and the route by another tenant");
-    assert_eq!(
-        wait_of(umbrella(0), fourth_us + 1),
-        Some((Per::Route, Duration::from_micros(10_000_000 - fourth_us - 1)))
-    );
-    assert_eq!(wait_of(ALICE, fourth_us + 1), Some((Per::Tenant, flowed_out - Duration::from_micros(1))));
 }
 
 proptest! {
