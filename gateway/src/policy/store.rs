@@ -8,12 +8,17 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Holds one snapshot and replaces it whole, or not at all.
 pub struct Store {
     dir: PathBuf,
     live: Live,
     current: ArcSwap<Snapshot>,
+    /// Of `current`; never ahead of it. What workers look at once per request.
+    version: AtomicU64,
+    /// Snapshots that requests may still read. Kept here so that none is taken apart on a worker.
+    retired: Mutex<Vec<Arc<Snapshot>>>,
     /// Held for a whole reload: one at a time.
     reloading: Mutex<()>,
     last: Mutex<Last>,
@@ -61,12 +66,24 @@ impl Store {
             dir,
             live,
             current: ArcSwap::from_pointee(snapshot),
+            version: AtomicU64::new(1),
+            retired: Mutex::default(),
             reloading: Mutex::new(()),
             last: Mutex::new(Last { fingerprint, depends, problems: Vec::new(), reloads: 0, failures: 0 }),
         }))
     }
 
-    /// The snapshot in force. Hot path: no lock, one reference count.
+    /// The version in force. Hot path: one load; whoever keeps a snapshot of the same version has the one in force.
+    pub fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    /// Takes apart the snapshots that nobody reads any more. Call it off the workers.
+    pub fn sweep(&self) {
+        self.retired.lock().retain(|snapshot| Arc::strong_count(snapshot) > 1);
+    }
+
+    /// The snapshot in force. No lock, one reference count.
     pub fn current(&self) -> Arc<Snapshot> {
         self.current.load_full()
     }
@@ -95,7 +112,9 @@ impl Store {
                 let snapshot =
                     install::install(loaded.checked, &self.live, version, loaded.digest, Now::read());
                 tracing::info!(version, digest = %snapshot.digest, "policy in force");
-                self.current.store(Arc::new(snapshot));
+                let before = self.current.swap(Arc::new(snapshot));
+                self.version.store(version, Ordering::Release);
+                self.retired.lock().push(before);
                 let mut last = self.last.lock();
                 last.fingerprint = fingerprint;
                 last.problems.clear();

@@ -5,13 +5,13 @@ use super::body::{self, Held};
 use super::finish::Exchange;
 use crate::auth::{self, Claim, Digest, Signed};
 use crate::clock::Now;
+use crate::ids::RouteId;
 use crate::limit;
 use crate::policy::Route;
 use crate::reject::Reject;
 use http::header::{EXPECT, HOST};
 use http::request::Parts;
 use hyper::body::Incoming;
-use std::sync::Arc;
 
 /// A body that may go upstream.
 pub enum Admitted {
@@ -26,42 +26,42 @@ pub enum Admitted {
 /// # Errors
 /// The first "no". Nothing was charged.
 pub async fn admit(exchange: &mut Exchange, head: &Parts, body: Incoming) -> Result<Admitted, Reject> {
-    let route = find(exchange, head)?;
+    let policy = exchange.policy.clone();
+    let route = policy.route(find(exchange, head)?);
     check_flood(exchange)?;
     check_head(&route, head)?;
     let claim = identify(exchange, &route, head)?;
     if let Some(Claim::Proven(caller)) = &claim {
-        exchange.caller = Some(exchange.policy.caller(*caller).clone());
+        exchange.caller = Some(*caller);
     }
-    body::check_declared(&body, exchange.body_max(&route))?;
+    body::check_declared(&body, exchange.body_max(route))?;
     let (body, seen) = match claim {
         Some(Claim::Signed(signed)) if signed.digest() == Digest::None => {
             // The signature leaves the body out, as this route allows: nothing of it has to be awaited.
             let verified = verify(exchange, signed, &[])?;
-            let cap = exchange.body_max(&route);
+            let cap = exchange.body_max(route);
             body::check_declared(&body, cap)?;
             (Admitted::Passing(body, cap), verified.seen)
         }
         Some(Claim::Signed(signed)) => {
-            let held = body::read_whole(exchange, body, exchange.body_max(&route)).await?;
+            let held = body::read_whole(exchange, body, exchange.body_max(route)).await?;
             let verified = verify(exchange, signed, &held.bytes)?;
-            check_read(exchange, exchange.body_max(&route))?;
+            check_read(exchange, exchange.body_max(route))?;
             (Admitted::Held(held), verified.seen)
         }
-        Some(Claim::Proven(_)) | None => (Admitted::Passing(body, exchange.body_max(&route)), None),
+        Some(Claim::Proven(_)) | None => (Admitted::Passing(body, exchange.body_max(route)), None),
     };
-    take(exchange, &route)?;
+    take(exchange, route)?;
     if let Some(seen) = seen {
         seen.keep();
     }
     Ok(body)
 }
 
-fn find(exchange: &mut Exchange, head: &Parts) -> Result<Arc<Route>, Reject> {
+fn find(exchange: &mut Exchange, head: &Parts) -> Result<RouteId, Reject> {
     let id = exchange.policy.table.find(host(head), &head.method, head.uri.path())?;
-    let route = exchange.policy.route(id).clone();
-    exchange.routed(&route);
-    Ok(route)
+    exchange.routed(id);
+    Ok(id)
 }
 
 /// HTTP/1.1 names the host in a header, HTTP/2 as a rule in `:authority`.
@@ -124,12 +124,13 @@ fn check_read(exchange: &Exchange, cap: u64) -> Result<(), Reject> {
 fn verify(exchange: &mut Exchange, signed: Signed, body: &[u8]) -> Result<auth::Verified, Reject> {
     let digest = signed.digest().of(body);
     let verified = signed.verify(&digest, Now::read())?;
-    exchange.caller = Some(exchange.policy.caller(verified.caller).clone());
+    exchange.caller = Some(verified.caller);
     Ok(verified)
 }
 
 fn take(exchange: &mut Exchange, route: &Route) -> Result<(), Reject> {
-    let caller = exchange.caller.as_ref().map(|caller| (&caller.tenant, caller.user));
-    exchange.permit = Some(limit::admit(caller, &route.limits, exchange.began, route.rate_headers)?);
+    let caller = exchange.caller().map(|caller| (&caller.tenant, caller.user));
+    let permit = limit::admit(caller, &route.limits, exchange.began, route.rate_headers)?;
+    exchange.permit = Some(permit);
     Ok(())
 }

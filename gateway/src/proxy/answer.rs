@@ -5,7 +5,7 @@ use super::deadline::{Deadline, Waiting};
 use super::finish::Exchange;
 use super::forward::Received;
 use crate::limit::{Permit, headers as rate};
-use crate::policy::Route;
+use crate::policy::Timeouts;
 use crate::reject::Reject;
 use crate::upstream::Sender;
 use bytes::Bytes;
@@ -15,7 +15,6 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -34,7 +33,7 @@ enum Source {
 
 struct Upstream {
     body: Incoming,
-    route: Arc<Route>,
+    timeouts: Timeouts,
     sender: Option<Sender>,
     progress: Rc<Progress>,
     /// The wait for the rest of the request's body, if the answer began before it was complete.
@@ -43,7 +42,7 @@ struct Upstream {
 
 /// Makes an answer of an upstream's.
 pub fn pass_on(mut exchange: Box<Exchange>, received: Received) -> Response<Answer> {
-    let route = exchange.route.clone().expect("only a routed request is forwarded");
+    let timeouts = exchange.route().expect("only a routed request is forwarded").timeouts;
     let (mut head, body) = received.response.into_parts();
     strip_hop_by_hop(&mut head.headers);
     head.headers.insert(X_REQUEST_ID, exchange.id.clone());
@@ -52,8 +51,8 @@ pub fn pass_on(mut exchange: Box<Exchange>, received: Received) -> Response<Answ
         rate::admitted(standing, &mut head.headers);
     }
     let (progress, sender) = (received.progress, Some(received.sender));
-    let upload = (!progress.complete.get()).then(|| exchange.separate_deadline(route.timeouts.total));
-    let mut source = Source::Upstream(Upstream { body, route, sender, progress, upload });
+    let upload = (!progress.complete.get()).then(|| exchange.separate_deadline(timeouts.total));
+    let mut source = Source::Upstream(Upstream { body, timeouts, sender, progress, upload });
     if source.is_at_its_end() {
         source.end(&mut exchange);
     } else {
@@ -66,7 +65,7 @@ pub fn pass_on(mut exchange: Box<Exchange>, received: Received) -> Response<Answ
 /// Makes an answer that says no.
 pub fn refuse(mut exchange: Box<Exchange>, reject: &Reject) -> Response<Answer> {
     exchange.refused(reject);
-    let api = exchange.route.as_ref().map(|route| route.api);
+    let api = exchange.route().map(|route| route.api);
     let (head, body) = reject.render(api, &exchange.id, exchange.began.mono_us as u16).into_parts();
     let source = Source::Refusal((!body.is_empty()).then_some(body));
     Response::from_parts(head, Answer { exchange, source })
@@ -129,14 +128,14 @@ impl Answer {
     fn poll_upstream(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
         let Answer { exchange, source } = self;
         let Source::Upstream(upstream) = source else { return Poll::Ready(None) };
-        let route = &upstream.route;
+        let timeouts = upstream.timeouts;
         match Pin::new(&mut upstream.body).poll_frame(cx) {
             Poll::Pending => {
                 if let Some(why) = upstream.late(exchange) {
                     exchange.cut(why);
                     return Poll::Ready(Some(Err(std::io::Error::other(why))));
                 }
-                exchange.deadline.keep_waiting_for(Waiting::Idle, route.timeouts.idle);
+                exchange.deadline.keep_waiting_for(Waiting::Idle, timeouts.idle);
                 exchange.deadline.register(cx);
                 if let Some(upload) = &upstream.upload {
                     upload.register(cx);
@@ -145,7 +144,7 @@ impl Answer {
             }
             Poll::Ready(Some(Ok(frame))) => {
                 exchange.bytes_out += frame.data_ref().map_or(0, |data| data.len() as u64);
-                exchange.deadline.wait_for(Waiting::Write, route.timeouts.write);
+                exchange.deadline.wait_for(Waiting::Write, timeouts.write);
                 if source.is_at_its_end() {
                     source.end(exchange);
                 }

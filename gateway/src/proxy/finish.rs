@@ -4,6 +4,7 @@
 use super::deadline::{Deadline, Waiting};
 use super::worker::Connection;
 use crate::clock::{self, Now};
+use crate::ids::{CallerId, RouteId};
 use crate::limit::Permit;
 use crate::observe::access_log::Line;
 use crate::observe::metrics::RouteMetrics;
@@ -30,7 +31,7 @@ pub struct Exchange {
     /// Where it came in.
     pub connection: Rc<Connection>,
     /// The one policy that decides all of it.
-    pub policy: Arc<Snapshot>,
+    pub policy: Rc<Arc<Snapshot>>,
     /// When its head was complete.
     pub began: Now,
     /// Its `X-Request-Id`.
@@ -40,9 +41,9 @@ pub struct Exchange {
     /// The caller's address: the peer's, or what a trusted proxy says.
     pub address: IpAddr,
     /// Once found.
-    pub route: Option<Arc<Route>>,
+    pub route: Option<RouteId>,
     /// Once authenticated.
-    pub caller: Option<Arc<Caller>>,
+    pub caller: Option<CallerId>,
     /// Once admitted; its slots are given back with it.
     pub permit: Option<Permit>,
     /// Once picked.
@@ -65,7 +66,7 @@ impl Exchange {
         let worker = &connection.worker;
         connection.request_began();
         Exchange {
-            policy: worker.shared.policy.current(),
+            policy: worker.policy(),
             began: Now::read(),
             id: worker.request_id(),
             deadline: Rc::new(worker.deadlines.enter(connection.task.clone())),
@@ -87,15 +88,26 @@ impl Exchange {
     }
 
     /// The route is known: its time runs, its metrics count.
-    pub fn routed(&mut self, route: &Arc<Route>) {
+    pub fn routed(&mut self, id: RouteId) {
+        let route = self.policy.route(id);
         route.metrics.in_flight.increment(1.0);
         self.deadline.end_in(route.timeouts.total);
-        self.route = Some(route.clone());
+        self.route = Some(id);
+    }
+
+    /// Its route, once found.
+    pub fn route(&self) -> Option<&Route> {
+        self.route.map(|id| &**self.policy.route(id))
+    }
+
+    /// Its caller, once authenticated.
+    pub fn caller(&self) -> Option<&Caller> {
+        self.caller.map(|id| &**self.policy.caller(id))
     }
 
     /// How large its body may be on `route`, as far as the caller is known.
     pub fn body_max(&self, route: &Route) -> u64 {
-        let plan = self.caller.as_ref().map_or(u64::MAX, |caller| caller.body_max);
+        let plan = self.caller().map_or(u64::MAX, |caller| caller.body_max);
         plan.min(route.caps.body_max)
     }
 
@@ -125,7 +137,7 @@ impl Exchange {
         self.status = reject.status().as_u16();
         self.outcome = reject.code();
         self.detail = reject.detail();
-        let write = self.route.as_ref().map_or(WRITE, |route| route.timeouts.write);
+        let write = self.route().map_or(WRITE, |route| route.timeouts.write);
         self.deadline.wait_for(Waiting::Write, write);
     }
 
@@ -140,14 +152,14 @@ impl Exchange {
     pub fn cut(&mut self, detail: impl Into<Cow<'static, str>>) {
         self.outcome = "cut";
         self.detail = Some(detail.into());
-        if let Some(route) = &self.route {
+        if let Some(route) = self.route() {
             route.metrics.upstream_failed(crate::observe::metrics::UpstreamError::Cut);
         }
     }
 
     /// The handles that count this exchange.
     pub fn metrics(&self) -> &RouteMetrics {
-        match &self.route {
+        match self.route() {
             Some(route) => &route.metrics,
             None => &self.connection.worker.shared.metrics.no_route,
         }
@@ -156,13 +168,17 @@ impl Exchange {
     fn count(&self, duration_us: u64) {
         let metrics = self.metrics();
         metrics.finished(self.status, duration_us);
-        metrics.request_bytes.increment(self.bytes_in);
-        metrics.answer_bytes.increment(self.bytes_out);
+        if self.bytes_in > 0 {
+            metrics.request_bytes.increment(self.bytes_in);
+        }
+        if self.bytes_out > 0 {
+            metrics.answer_bytes.increment(self.bytes_out);
+        }
         if self.outcome == "cancelled" {
             metrics.cancelled.increment(1);
         }
-        if let Some(route) = &self.route {
-            route.metrics.in_flight.decrement(1.0);
+        if self.route.is_some() {
+            metrics.in_flight.decrement(1.0);
         }
     }
 
@@ -177,9 +193,9 @@ impl Exchange {
             protocol: if self.connection.http2 { "h2" } else { "h1" },
             method: self.method.as_str(),
             path: &path[..path.floor_char_boundary(LOGGED_PATH_MAX)],
-            route: self.route.as_ref().map(|route| &*route.name),
-            tenant: self.caller.as_ref().map(|caller| &*caller.tenant_name),
-            user: self.caller.as_ref().map(|caller| &*caller.user_name),
+            route: self.route().map(|route| &*route.name),
+            tenant: self.caller().map(|caller| &*caller.tenant_name),
+            user: self.caller().map(|caller| &*caller.user_name),
             status: self.status,
             outcome: self.outcome,
             detail: self.detail.as_deref(),

@@ -12,9 +12,7 @@ use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Request, Response, Uri, Version};
 use hyper::body::Incoming;
-use std::borrow::Cow;
 use std::rc::Rc;
-use std::sync::Arc;
 
 /// An upstream's answer, its body still to come.
 pub struct Received {
@@ -35,24 +33,25 @@ pub async fn forward(
     mut head: Parts,
     admitted: Admitted,
 ) -> Result<Received, Reject> {
-    let route = exchange.route.clone().expect("admit found a route");
-    let backend = route.pool.pick(exchange.connection.worker.turn()).ok_or(Reject::NoBackend)?.clone();
+    let policy = exchange.policy.clone();
+    let route = policy.route(exchange.route.expect("admit found a route"));
+    let backend = route.pool.pick(exchange.connection.worker.turn()).ok_or(Reject::NoBackend)?;
     exchange.backend = Some(backend.clone());
 
     let body_bytes = match &admitted {
         Admitted::Held(held) => Some(held.bytes.len() as u64),
         Admitted::Passing(..) => None,
     };
-    dress(exchange, &route, &backend, &mut head, body_bytes);
+    dress(exchange, route, backend, &mut head, body_bytes);
     let first_byte = route.timeouts.first_byte;
     let (upload, progress) = match admitted {
         Admitted::Held(held) => Upload::held(exchange, held, first_byte),
         Admitted::Passing(body, cap) => Upload::passing(exchange, body, cap, first_byte),
     };
 
-    let sent = send(exchange, &route, &backend, Request::from_parts(head, upload)).await;
+    let sent = send(exchange, route, backend, Request::from_parts(head, upload)).await;
     exchange.bytes_in = progress.bytes.get();
-    let (response, sender) = sent.map_err(|failure| explain(&route, &progress, exchange, failure))?;
+    let (response, sender) = sent.map_err(|failure| explain(route, &progress, exchange, failure))?;
     exchange.answered(response.status());
     Ok(Received { response, sender, progress })
 }
@@ -64,7 +63,7 @@ fn dress(exchange: &Exchange, route: &Route, backend: &Backend, head: &mut Parts
     headers.insert(header::HOST, backend.host_header.clone());
     headers.insert(X_REQUEST_ID, exchange.id.clone());
     add_forwarded(exchange, headers);
-    if let (Some(name), Some(caller)) = (&route.tenant_header, &exchange.caller) {
+    if let (Some(name), Some(caller)) = (&route.tenant_header, exchange.caller()) {
         headers.insert(name, caller.tenant_value.clone());
     }
     if let Some(bytes) = body_bytes {
@@ -92,17 +91,20 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 /// Tells the upstream whom it serves. What the caller claims about itself is believed only from a
 /// trusted proxy, whose list is then continued.
 fn add_forwarded(exchange: &Exchange, headers: &mut HeaderMap) {
-    let peer = exchange.connection.peer.ip().to_canonical();
-    let through_proxy = exchange.address != peer;
-    let before = headers.remove(X_FORWARDED_FOR).filter(|_| through_proxy);
-    let list: Cow<'_, str> = match before.as_ref().and_then(|list| list.to_str().ok()) {
-        Some(list) => format!("{list}, {peer}").into(),
-        None => peer.to_string().into(),
-    };
-    headers.insert(X_FORWARDED_FOR, HeaderValue::from_str(&list).expect("addresses are visible ASCII"));
-    if !through_proxy || !headers.contains_key(X_FORWARDED_PROTO) {
-        let scheme = if exchange.connection.listener.tls { "https" } else { "http" };
-        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(scheme));
+    let connection = &exchange.connection;
+    let scheme = HeaderValue::from_static(if connection.listener.tls { "https" } else { "http" });
+    let through_proxy = exchange.address != connection.peer.ip().to_canonical();
+    match headers.get(X_FORWARDED_FOR).filter(|_| through_proxy) {
+        None => {
+            headers.insert(X_FORWARDED_FOR, connection.forwarded_for.clone());
+            headers.insert(X_FORWARDED_PROTO, scheme);
+        }
+        Some(list) => {
+            let list = [list.as_bytes(), b", ", connection.forwarded_for.as_bytes()].concat();
+            let list = HeaderValue::from_bytes(&list).expect("a header value continued by an address is one");
+            headers.insert(X_FORWARDED_FOR, list);
+            headers.entry(X_FORWARDED_PROTO).or_insert(scheme);
+        }
     }
 }
 
@@ -177,7 +179,7 @@ enum Failure {
 async fn send(
     exchange: &Exchange,
     route: &Route,
-    backend: &Arc<Backend>,
+    backend: &Backend,
     mut request: Request<Upload>,
 ) -> Result<(Response<Incoming>, Sender), Failure> {
     let worker = &exchange.connection.worker;

@@ -6,7 +6,7 @@ use crate::clock;
 use crate::limit::Guard;
 use crate::observe::access_log::{Buffer, Line, Stamp};
 use crate::observe::metrics::{ListenerMetrics, ServerMetrics};
-use crate::policy;
+use crate::policy::{self, Snapshot};
 use crate::settings::Settings;
 use crate::upstream::Idle;
 use http::HeaderValue;
@@ -42,6 +42,7 @@ pub struct Worker {
     pub log: RefCell<Buffer>,
     /// The log's time stamp.
     pub stamp: RefCell<Stamp>,
+    policy: RefCell<Rc<Arc<Snapshot>>>,
     turn: Cell<usize>,
     ids: Cell<(u64, u64)>,
 }
@@ -51,6 +52,7 @@ impl Worker {
     pub fn new(shared: Arc<Shared>, log: Buffer, number: usize) -> Worker {
         let seed = ahash::RandomState::new().hash_one(number);
         Worker {
+            policy: RefCell::new(Rc::new(shared.policy.current())),
             shared,
             idle: Idle::default(),
             deadlines: Rc::default(),
@@ -59,6 +61,15 @@ impl Worker {
             turn: Cell::new(number),
             ids: Cell::new((seed, 0)),
         }
+    }
+
+    /// The policy in force. Its count is this thread's own: workers do not meet at a shared one.
+    pub fn policy(&self) -> Rc<Arc<Snapshot>> {
+        let mut kept = self.policy.borrow_mut();
+        if kept.version != self.shared.policy.version() {
+            *kept = Rc::new(self.shared.policy.current());
+        }
+        kept.clone()
     }
 
     /// Counts up: whose turn it is in a pool.
@@ -115,13 +126,18 @@ pub struct Connection {
     pub http2: bool,
     /// The task that owns the socket.
     pub task: Rc<Task>,
+    /// `X-Forwarded-For` of a request that came straight from the peer.
+    pub forwarded_for: HeaderValue,
     in_flight: Cell<u32>,
 }
 
 impl Connection {
     /// A connection without requests.
     pub fn new(worker: Rc<Worker>, listener: Rc<Listener>, peer: SocketAddr, http2: bool) -> Connection {
-        Connection { worker, listener, peer, http2, task: Rc::default(), in_flight: Cell::new(0) }
+        let forwarded_for = HeaderValue::from_str(&peer.ip().to_canonical().to_string())
+            .expect("an address is visible ASCII");
+        let (task, in_flight) = (Rc::default(), Cell::new(0));
+        Connection { worker, listener, peer, http2, task, forwarded_for, in_flight }
     }
 
     /// Requests between head and last byte.
@@ -151,7 +167,7 @@ impl Connection {
             duration_us: 0,
             first_byte_us: None,
             backend: None,
-            policy: worker.shared.policy.current().version,
+            policy: worker.policy().version,
         });
     }
 

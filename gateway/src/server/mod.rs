@@ -110,6 +110,7 @@ async fn sweep(shared: Arc<Shared>) {
     loop {
         interval.tick().await;
         let (live, now) = (shared.policy.live(), Now::read());
+        shared.policy.sweep();
         live.limits.sweep(now);
         metrics::set_credentials(&live.auth.sweep(now));
     }

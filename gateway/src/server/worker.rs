@@ -151,6 +151,7 @@ async fn tick(worker: Rc<Worker>) {
         let now_ms = clock::mono_us() / 1000;
         worker.deadlines.tick(now_ms);
         worker.log.borrow_mut().flush();
+        worker.policy(); // an idle worker lets go of a policy that is no longer in force
         if count % 10 == 0 {
             worker.idle.sweep(now_ms);
         }
