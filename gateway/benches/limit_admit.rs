@@ -1,7 +1,8 @@
 //! What one limit decision costs: admitted at one and at three levels, refused, with a neighbour on the same tenant;
 //! governor's keyed check beside it. Time is given to both.
 //!
-//! Each admission includes its end: the permit's drop. Before anything is timed, it is shown that neither an admission nor its end nor a repeated refusal allocates.
+//! Each admission includes its end, the permit's drop. Before anything is timed, it is shown that neither an
+//! admission nor its end nor a repeated refusal allocates.
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use governor::clock::FakeRelativeClock;
