@@ -39,12 +39,10 @@ pub(super) fn decide(
     now_us: u64,
     report: bool,
 ) -> Result<Option<Standing>, Refusal> {
-    if let Some(blocked) = longest_wait(subjects, now_us) {
-        return Err(blocked.refusal(now_us));
+    if !subjects.iter().flatten().all(|subject| subject.has_room(now_us)) {
+        return Err(refusal(subjects, now_us));
     }
-    for subject in subjects.iter_mut().flatten() {
-        subject.take(now_us);
-    }
+    subjects.iter_mut().flatten().for_each(|subject| subject.take(now_us));
     Ok(if report { most_constrained(subjects, now_us) } else { None })
 }
 
@@ -53,6 +51,14 @@ impl Subject<'_> {
         self.rules.rates.iter().zip(self.levels.iter())
     }
 
+    #[inline]
+    fn has_room(&self, now_us: u64) -> bool {
+        let place = |slots: &Slots| self.in_flight < slots.most;
+        self.rates().all(|(rate, level)| level.has_room(&rate.quota, now_us))
+            && self.rules.slots.iter().all(place)
+    }
+
+    #[inline]
     fn take(&mut self, now_us: u64) {
         for (rate, level) in self.rules.rates.iter().zip(self.levels.iter_mut()) {
             level.take(&rate.quota, now_us);
@@ -72,28 +78,32 @@ enum By<'a> {
     Slots(&'a Slots, u32),
 }
 
-#[inline]
-fn longest_wait<'a>(subjects: &'a [Option<Subject<'_>>], now_us: u64) -> Option<Blocked<'a>> {
-    let mut longest: Option<Blocked<'a>> = None;
-    let mut note = |per, wait_us, by| {
-        if wait_us > longest.as_ref().map_or(0, |blocked| blocked.wait_us) {
-            longest = Some(Blocked { per, wait_us, by });
-        }
-    };
-    for subject in subjects.iter().flatten() {
-        for (rate, level) in subject.rates() {
-            note(subject.per, level.wait_us(&rate.quota, now_us), By::Rate(rate, level));
-        }
-        for slots in &subject.rules.slots {
-            let wait_us = if subject.in_flight < slots.most { 0 } else { PLACE_WAIT_US };
-            note(subject.per, wait_us, By::Slots(slots, subject.in_flight));
-        }
+/// What is said of the longest wait, once some limit has no room.
+#[cold]
+fn refusal(subjects: &[Option<Subject<'_>>], now_us: u64) -> Refusal {
+    let blocked = subjects.iter().flatten().flat_map(|subject| subject.blocked(now_us));
+    let longest = blocked.reduce(|longest, next| if next.wait_us > longest.wait_us { next } else { longest });
+    longest.expect("called because a limit has no room").refusal(now_us)
+}
+
+impl Subject<'_> {
+    /// Its limits without room.
+    fn blocked(&self, now_us: u64) -> impl Iterator<Item = Blocked<'_>> {
+        let per = self.per;
+        let rates = self.rates().filter(move |(rate, level)| !level.has_room(&rate.quota, now_us));
+        let rates = rates.map(move |(rate, level)| {
+            let wait_us = level.wait_us(&rate.quota, now_us);
+            Blocked { per, wait_us, by: By::Rate(rate, level) }
+        });
+        let slots = self.rules.slots.iter().filter(|slots| self.in_flight >= slots.most);
+        rates.chain(slots.map(move |slots| {
+            let by = By::Slots(slots, self.in_flight);
+            Blocked { per, wait_us: PLACE_WAIT_US, by }
+        }))
     }
-    longest
 }
 
 impl Blocked<'_> {
-    #[cold]
     fn refusal(&self, now_us: u64) -> Refusal {
         let (standing, concurrent) = match self.by {
             By::Rate(rate, level) => (standing_of_rate(rate, level, now_us), false),

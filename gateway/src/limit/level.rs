@@ -28,8 +28,17 @@ impl Level {
         }
     }
 
-    /// Microseconds until one more request fits, if no other comes; 0: now. Exact.
+    /// Does one more request fit now?
     #[inline]
+    pub(super) fn has_room(&self, quota: &Quota, now_us: u64) -> bool {
+        match self {
+            Level::Bucket(meter) => meter.fits(quota, 1, now_us),
+            Level::Fixed(window) => window.used(quota, now_us) < quota.most,
+            Level::Sliding(window) => window.used(quota, now_us) < quota.most,
+        }
+    }
+
+    /// Microseconds until one more request fits, if no other comes; 0: now. Exact.
     pub(super) fn wait_us(&self, quota: &Quota, now_us: u64) -> u64 {
         match self {
             Level::Bucket(meter) => meter.wait_us(quota, 1, now_us),

@@ -20,7 +20,7 @@
 //! policy makes tenants, users and routes; traffic makes nothing but a tenant's levels on a route it uses
 //! for the first time. Strangers meet the guard only, which is of constant size.
 //!
-//! *Cost.* About 100 ns for three levels and no allocation; watched by `benches/limit_admit.rs`.
+//! *Cost.* Under 100 ns for three levels, end included, and no allocation; watched by `benches/limit_admit.rs`.
 //!
 //! *Not here.* Reading limits from files (`policy`), status and body of the 429 (`reject`), metrics (`observe`).
 
