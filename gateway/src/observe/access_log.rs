@@ -13,10 +13,11 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
-/// A buffer goes to the writer when it holds this much, or with the worker's next tick.
-const BUFFER_BYTES: usize = 32 << 10;
+/// A buffer goes to the writer when it holds this much, or with the worker's next tick: some 500 lines, so that
+/// waking the writer costs each of them next to nothing.
+const BUFFER_BYTES: usize = 128 << 10;
 /// Buffers that may wait for the writer: 8 MiB in all.
-const QUEUE: usize = 256;
+const QUEUE: usize = 64;
 
 /// What one line says. Strings are escaped, so that every line parses whatever a caller sends.
 #[derive(Debug, Serialize)]

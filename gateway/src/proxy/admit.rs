@@ -29,8 +29,8 @@ pub async fn admit(exchange: &mut Exchange, head: &Parts, body: Incoming) -> Res
     let policy = exchange.policy.clone();
     let route = policy.route(find(exchange, head)?);
     check_flood(exchange)?;
-    check_head(&route, head)?;
-    let claim = identify(exchange, &route, head)?;
+    check_head(route, head)?;
+    let claim = identify(exchange, route, head)?;
     if let Some(Claim::Proven(caller)) = &claim {
         exchange.caller = Some(*caller);
     }

@@ -2,13 +2,13 @@
 //! so that a refused, a cancelled and a panicking one leave the same traces as a served one.
 
 use super::deadline::{Deadline, Waiting};
-use super::worker::Connection;
+use super::worker::{Connection, InForce};
 use crate::clock::{self, Now};
 use crate::ids::{CallerId, RouteId};
 use crate::limit::Permit;
 use crate::observe::access_log::Line;
 use crate::observe::metrics::RouteMetrics;
-use crate::policy::{Caller, Route, Snapshot};
+use crate::policy::{Caller, Route};
 use crate::reject::Reject;
 use crate::upstream::Backend;
 use http::{HeaderValue, Method, StatusCode, Uri};
@@ -31,7 +31,7 @@ pub struct Exchange {
     /// Where it came in.
     pub connection: Rc<Connection>,
     /// The one policy that decides all of it.
-    pub policy: Rc<Arc<Snapshot>>,
+    pub policy: Rc<InForce>,
     /// When its head was complete.
     pub began: Now,
     /// Its `X-Request-Id`.

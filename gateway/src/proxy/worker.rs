@@ -12,6 +12,7 @@ use crate::upstream::Idle;
 use http::HeaderValue;
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
+use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,6 +31,17 @@ pub struct Shared {
     pub buffers: Budget,
 }
 
+/// A snapshot with a count of this thread's own, so that the requests of all workers do not meet at one.
+pub struct InForce(Arc<Snapshot>);
+
+impl Deref for InForce {
+    type Target = Snapshot;
+
+    fn deref(&self) -> &Snapshot {
+        &self.0
+    }
+}
+
 /// What the requests of one thread share.
 pub struct Worker {
     /// What all workers share.
@@ -42,7 +54,7 @@ pub struct Worker {
     pub log: RefCell<Buffer>,
     /// The log's time stamp.
     pub stamp: RefCell<Stamp>,
-    policy: RefCell<Rc<Arc<Snapshot>>>,
+    policy: RefCell<Rc<InForce>>,
     turn: Cell<usize>,
     ids: Cell<(u64, u64)>,
 }
@@ -52,7 +64,7 @@ impl Worker {
     pub fn new(shared: Arc<Shared>, log: Buffer, number: usize) -> Worker {
         let seed = ahash::RandomState::new().hash_one(number);
         Worker {
-            policy: RefCell::new(Rc::new(shared.policy.current())),
+            policy: RefCell::new(Rc::new(InForce(shared.policy.current()))),
             shared,
             idle: Idle::default(),
             deadlines: Rc::default(),
@@ -63,11 +75,11 @@ impl Worker {
         }
     }
 
-    /// The policy in force. Its count is this thread's own: workers do not meet at a shared one.
-    pub fn policy(&self) -> Rc<Arc<Snapshot>> {
+    /// The policy in force.
+    pub fn policy(&self) -> Rc<InForce> {
         let mut kept = self.policy.borrow_mut();
         if kept.version != self.shared.policy.version() {
-            *kept = Rc::new(self.shared.policy.current());
+            *kept = Rc::new(InForce(self.shared.policy.current()));
         }
         kept.clone()
     }

@@ -20,6 +20,16 @@ fn every_example_loads() {
 }
 
 #[test]
+fn the_policy_in_the_readme_is_one_of_the_examples() {
+    let readme = std::fs::read_to_string(repository("README.md")).unwrap();
+    let example = std::fs::read_to_string(repository("policies/examples/api-keys/policy.yaml")).unwrap();
+    assert!(
+        readme.contains(&format!("```yaml\n{}\n```", example.trim_end())),
+        "README.md shows another policy"
+    );
+}
+
+#[test]
 fn the_development_policy_loads_without_its_examples() {
     let loaded = load_dir(&repository("policies")).map_err(|problems| lines(&problems)).unwrap();
     assert_eq!(loaded.files, 4);
