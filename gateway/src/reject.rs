@@ -167,8 +167,10 @@ impl Reject {
             | Reject::BodyBroken => "APIG.0201",
             // APIG tells IAM credentials (access keys) from those of apps.
             Reject::Denied(denied) => match denied.kind() {
-                Some(Kind::AkSk) | None => "APIG.0301",
+                Some(Kind::AkSk) => "APIG.0301",
                 Some(Kind::AppCode | Kind::ApiKey) => "APIG.0303",
+                None if denied.accepted().is_some_and(|kinds| !kinds.contains(Kind::AkSk)) => "APIG.0303",
+                None => "APIG.0301",
             },
             Reject::Limited(_) | Reject::Flood { .. } => "APIG.0308",
             Reject::Overloaded

@@ -123,3 +123,32 @@ fn keep_alive_serves_a_thousand_requests_on_one_connection() {
     }
     assert_eq!(mock.requests(), 1000);
 }
+
+/// The end of an answer may fit into the gateway's own buffers while the socket's are full: the request is over then,
+/// and it is the connection that must not wait for ever.
+#[test]
+fn the_end_of_an_answer_that_nobody_reads_does_not_hold_its_connection() {
+    let mock = Mock::start();
+    let gateway = Setup::new(&mock).set("timeouts", "{keep_alive: 1s}").start();
+    // Sizes a buffer apart, around what two sockets hold: some answers end in the gateway's buffer.
+    let callers: Vec<Conn> = (0..100)
+        .map(|step| {
+            let mut conn = Conn::open(gateway.http);
+            conn.send(Request::get(&format!("/mock/bytes/{}", 2_000_000 + step * 50_000)).to_bytes());
+            conn
+        })
+        .collect();
+    let gauge = |name: &str| -> u64 {
+        let page = gateway.admin("/metrics").text();
+        let values = page.lines().filter(|line| line.starts_with(&format!("{name}{{")));
+        values.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
+    };
+    let ended = || gateway.access_log().lines().count() as u64;
+    eventually("every answer has ended or stands still", secs(10), || {
+        (ended() > 0 && ended() + gauge("gateway_requests_in_flight") == 100).then_some(())
+    });
+    eventually("the connections of those that ended are closed", secs(10), || {
+        (gauge("gateway_connections") == gauge("gateway_requests_in_flight")).then_some(())
+    });
+    drop(callers);
+}

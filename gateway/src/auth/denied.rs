@@ -171,6 +171,16 @@ impl Denied {
         }
     }
 
+    /// What the route would have taken, if the request carried nothing of that kind.
+    pub fn accepted(&self) -> Option<Kinds> {
+        match self {
+            Denied::NoCredential { accepted }
+            | Denied::KindNotAccepted { accepted }
+            | Denied::UnsupportedScheme { accepted } => Some(*accepted),
+            _ => None,
+        }
+    }
+
     /// When the same credential may try again, if waiting is the cure.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {

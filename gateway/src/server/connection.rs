@@ -33,6 +33,9 @@ const PARSED_HEADERS: usize = 100;
 /// Bytes of answer that may wait for a slow reader, per HTTP/1.1 connection or HTTP/2 stream.
 const WRITE_BUFFER: usize = 64 << 10;
 
+/// How long an idle HTTP/2 caller may take to agree that the connection ends.
+const GOODBYE: Duration = Duration::from_secs(1);
+
 /// HTTP/2 limits: enough for any SDK, too little to be worth an attack.
 const H2_STREAMS: u32 = 100;
 const H2_HEADER_LIST: u32 = 16 << 10;
@@ -106,6 +109,7 @@ where
         }
         // Earlier requests have their answers: now the head that was not let through gets its own.
         if watch.write_pending.get() {
+            life.flushing();
             return Poll::Pending;
         }
         match watch.violation.get() {
@@ -199,6 +203,8 @@ struct Life {
     keep_alive: Duration,
     stage: Pin<Box<dyn Future<Output = ()>>>,
     draining: bool,
+    /// HTTP/2: both sides agree on the last request (RFC 9113 section 6.8), and hyper closes then.
+    goodbye: bool,
 }
 
 impl Life {
@@ -213,6 +219,7 @@ impl Life {
                 let _ = stage.wait_for(|stage| *stage == Stage::Draining).await;
             }),
             draining: false,
+            goodbye: connection.http2,
         }
     }
 
@@ -222,6 +229,9 @@ impl Life {
             return false;
         }
         self.draining = true;
+        if self.goodbye {
+            self.deadline.end_in(GOODBYE);
+        }
         true
     }
 
@@ -229,9 +239,14 @@ impl Life {
         self.deadline.rest();
     }
 
+    /// The last bytes of an answer lie in buffers: as long as they do, the connection is idle.
+    fn flushing(&self) {
+        self.deadline.keep_waiting_for(Waiting::Write, self.keep_alive);
+    }
+
     /// Ends a connection that is idle for too long, whose head takes too long, or that is drained.
     fn poll_between_requests(&self, head_started: bool, cx: &mut Context<'_>) -> Poll<End> {
-        if self.draining && !head_started {
+        if self.draining && !self.goodbye && !head_started {
             return Poll::Ready(End::Quiet);
         }
         match self.deadline.expired() {
