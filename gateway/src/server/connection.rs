@@ -127,7 +127,9 @@ where
             }
         }
         End::Finished | End::Broken if watch.reading_body.get() => linger(stream).await,
-        End::Finished | End::Broken | End::Aborted | End::Quiet => {}
+        // TLS callers are told that this is the end, and not an attack that cut it short.
+        End::Quiet => drop(tokio::time::timeout(LINGER, stream.shutdown()).await),
+        End::Finished | End::Broken | End::Aborted => {}
     }
 }
 
