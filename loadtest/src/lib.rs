@@ -1,9 +1,14 @@
-//! Load and test tools for the gateway: the mock model endpoints, and a second signer.
+//! Load and test tools for the gateway: a load generator with an oracle, mock model endpoints, a comparison with
+//! other proxies, and a second signer.
 //!
 //! Nothing here links the gateway. What these tools say about it, they know from the wire alone; that is
 //! why the signer is written again instead of shared.
 
 pub mod clock;
+
+pub mod scenario;
+
+pub mod measure;
 
 pub mod mock;
 
