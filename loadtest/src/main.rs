@@ -4,12 +4,16 @@ mod cli;
 
 use std::error::Error;
 use std::io::{Write, stdout};
+use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 
-use cli::{Cli, Command, MockArgs, SignArgs};
+use cli::{Cli, Command, CompareArgs, MockArgs, SignArgs};
+use pangu_loadtest::compare;
 use pangu_loadtest::mock::Mock;
 use pangu_loadtest::sign::{self, Scheme, Signer, Unsigned};
 
@@ -24,6 +28,7 @@ fn main() -> ExitCode {
             writeln!(stdout(), "{}", sign::sha256_hex(string.as_bytes())).map_err(Into::into)
         }
         Command::Sign(args) => print_signed(&args),
+        Command::Compare(args) => compare_peers(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -53,6 +58,40 @@ fn serve_mock(args: &MockArgs) -> Result<(), Box<dyn Error>> {
         }
         Ok(())
     })
+}
+
+/// Prints the tables. SIGTERM and SIGINT end it after the run that is under way, so that what it started ends too.
+fn compare_peers(args: &CompareArgs) -> Result<(), Box<dyn Error>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    stop_on_signal(Arc::clone(&stop))?;
+    let outcome = compare::run(&args.options(), &stop)?;
+    writeln!(stdout(), "{}", compare::text(&outcome))?;
+    if let Some(file) = &args.json {
+        compare::write_json(&outcome, file)?;
+    }
+    if args.write {
+        compare::write(&outcome, Path::new("."))?;
+    }
+    Ok(())
+}
+
+/// Raises the flag when a signal comes, on a thread of its own.
+fn stop_on_signal(stop: Arc<AtomicBool>) -> Result<(), Box<dyn Error>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (mut terminate, mut interrupt) = {
+        let _in_runtime = runtime.enter();
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?)
+    };
+    std::thread::spawn(move || {
+        runtime.block_on(async {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        });
+        stop.store(true, Ordering::Relaxed);
+    });
+    Ok(())
 }
 
 fn print_signed(args: &SignArgs) -> Result<(), Box<dyn Error>> {
