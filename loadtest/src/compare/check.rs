@@ -5,6 +5,7 @@ use super::callers::Caller;
 use super::origin::{ANSWER_BYTES, Origin};
 use super::problem::{Context, Problem};
 use super::proxy::{Lines, Proxy};
+use crate::sign::sha256_hex;
 
 /// Any caller but the first.
 const CALLER: Caller = Caller(4321);
@@ -17,10 +18,32 @@ const OF_THE_SERVER: [&str; 4] = ["server", "date", "connection", "keep-alive"];
 struct Seen {
     /// Of a good answer, sorted.
     answer_headers: Vec<String>,
-    body: Vec<u8>,
+    body_sha256: String,
     /// Of the request as the origin got it, sorted.
     origin_headers: Vec<(String, String)>,
     terms: Terms,
+}
+
+impl Seen {
+    /// What differs, in words.
+    fn differences(&self, first: &Seen, name: &str) -> String {
+        let aspects = [
+            (
+                "headers of the answer",
+                format!("{:?}", self.answer_headers),
+                format!("{:?}", first.answer_headers),
+            ),
+            ("body of the answer", self.body_sha256.clone(), first.body_sha256.clone()),
+            (
+                "headers at the origin",
+                format!("{:?}", self.origin_headers),
+                format!("{:?}", first.origin_headers),
+            ),
+            ("terms of TLS", format!("{:?}", self.terms), format!("{:?}", first.terms)),
+        ];
+        let differ = aspects.iter().filter(|(_, own, other)| own != other);
+        differ.map(|(what, own, other)| format!("\n{what}: {own}\n{name}: {other}")).collect()
+    }
 }
 
 /// Asks every proxy for what is allowed and what is not. The origin has to be a mock that records.
@@ -34,9 +57,7 @@ pub fn policy(proxies: &[Proxy], origin: &Origin, authority: &std::path::Path) -
         match &first {
             None => first = Some(seen),
             Some(first) if *first == seen => {}
-            Some(first) => {
-                return Err(unequal(proxy, format!("{seen:?}\nwhere {}: {first:?}", proxies[0].peer.name())));
-            }
+            Some(first) => return Err(unequal(proxy, seen.differences(first, proxies[0].peer.name()))),
         }
     }
     Ok(())
@@ -70,7 +91,8 @@ fn look(proxy: &Proxy, origin: &Origin, authority: &std::path::Path) -> Result<S
         return Err(unequal(proxy, format!("over TLS it answers {}", secure.status)));
     }
     log_lines(proxy)?;
-    Ok(Seen { answer_headers: answer_headers(proxy, &answer)?, body: answer.body, origin_headers, terms })
+    let body_sha256 = sha256_hex(&answer.body);
+    Ok(Seen { answer_headers: answer_headers(proxy, &answer)?, body_sha256, origin_headers, terms })
 }
 
 /// Names of the headers of an answer; one of them says which request it was.

@@ -33,7 +33,8 @@ impl Callers {
         let mut tenants = AHashMap::new();
         let mut callers = AHashMap::new();
         for (number, line) in text.lines().enumerate() {
-            let malformed = || io::Error::other(format!("line {}: write AppCode, tenant and user", number + 1));
+            let malformed =
+                || io::Error::other(format!("line {}: write AppCode, tenant and user", number + 1));
             let mut words = line.split(' ');
             let (Some(code), Some(tenant), Some(user)) = (words.next(), words.next(), words.next()) else {
                 return Err(malformed());

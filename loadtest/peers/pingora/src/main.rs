@@ -42,9 +42,13 @@ fn main() -> ExitCode {
 }
 
 /// Serves until a signal ends it.
-fn serve([http, https, origin, callers, certificate, key, log]: &[String; 7]) -> Result<std::convert::Infallible> {
+fn serve(
+    [http, https, origin, callers, certificate, key, log]: &[String; 7],
+) -> Result<std::convert::Infallible> {
     let callers = Callers::read(callers.as_ref())
         .or_err_with(pingora_error::ErrorType::FileReadError, || format!("callers {callers}"))?;
+    let origin =
+        origin.parse().or_err(pingora_error::ErrorType::InternalError, "ORIGIN is not an address")?;
     let log = AccessLog::open(log.as_ref())
         .or_err_with(pingora_error::ErrorType::FileOpenError, || format!("log {log}"))?;
 

@@ -1,13 +1,13 @@
 //! Policy: what happens to a request on its way through.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::HeaderValue;
-use http::header::CONTENT_LENGTH;
+use http::header::{CONTENT_LENGTH, HOST};
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_error::{Error, ErrorType, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
@@ -28,20 +28,22 @@ pub struct Policy {
     by_user: Rate,
     by_tenant_and_route: Rate,
     origin: String,
+    host: HeaderValue,
     log: AccessLog,
     requests: AtomicU64,
 }
 
 impl Policy {
-    /// Forwards to `origin`, an address.
-    pub fn new(callers: Callers, log: AccessLog, origin: &str) -> Policy {
+    /// Forwards to `origin`.
+    pub fn new(callers: Callers, log: AccessLog, origin: SocketAddr) -> Policy {
         let rate = || Rate::new(Duration::from_secs(1));
         Policy {
             callers,
             by_tenant: rate(),
             by_user: rate(),
             by_tenant_and_route: rate(),
-            origin: origin.to_owned(),
+            origin: origin.to_string(),
+            host: HeaderValue::from_str(&origin.to_string()).expect("an address has no odd characters"),
             log,
             requests: AtomicU64::new(0),
         }
@@ -51,7 +53,8 @@ impl Policy {
     fn admit(&self, request: &RequestHeader) -> Result<&Caller, u16> {
         let code = request.headers.get("x-apig-appcode").ok_or(401u16)?;
         let caller = self.callers.find(code).ok_or(401u16)?;
-        let declared = request.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        let declared =
+            request.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
         if declared.unwrap_or(0) > BODY_BYTES_MAX {
             return Err(413);
         }
@@ -149,6 +152,7 @@ impl ProxyHttp for Policy {
         request: &mut RequestHeader,
         context: &mut Context,
     ) -> Result<()> {
+        request.insert_header(HOST, self.host.clone())?;
         request.remove_header("x-apig-appcode");
         if let Some(tenant) = context.tenant_header.take() {
             request.insert_header("x-tenant", tenant)?;
