@@ -10,6 +10,8 @@ pub mod scenario;
 
 pub mod measure;
 
+pub mod generate;
+
 pub mod mock;
 
 pub mod compare;
