@@ -2,9 +2,11 @@
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::client::Resumption;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
@@ -50,14 +52,11 @@ pub fn get(address: SocketAddr, target: &str, headers: &[(&str, &str)]) -> io::R
 /// No handshake, or as [`get`].
 pub fn get_tls(
     address: SocketAddr,
-    authority: &std::path::Path,
+    authority: &Path,
     target: &str,
     headers: &[(&str, &str)],
 ) -> io::Result<(Answer, Terms)> {
-    let mut roots = RootCertStore::empty();
-    let certificate = CertificateDer::from_pem_file(authority).map_err(io::Error::other)?;
-    roots.add(certificate).map_err(io::Error::other)?;
-    let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    let config = trusting(authority)?;
     let name = ServerName::try_from("localhost").map_err(io::Error::other)?;
     let mut session = ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)?;
     let mut stream = connect(address)?;
@@ -71,6 +70,19 @@ pub fn get_tls(
         answer,
         Terms { cipher: named(cipher), group: named(group), tickets: session.tls13_tickets_received() },
     ))
+}
+
+/// Trusts that authority, and never resumes: every handshake is a whole one.
+///
+/// # Errors
+/// There is no certificate in the file.
+pub fn trusting(authority: &Path) -> io::Result<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    let certificate = CertificateDer::from_pem_file(authority).map_err(io::Error::other)?;
+    roots.add(certificate).map_err(io::Error::other)?;
+    let mut config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    config.resumption = Resumption::disabled();
+    Ok(config)
 }
 
 fn connect(address: SocketAddr) -> io::Result<TcpStream> {

@@ -56,7 +56,7 @@ pub fn run(case: Case, target: &Target, seconds: u64) -> Result<Result<Done, Str
         Case::Get | Case::Keys | Case::Post | Case::Tls => wrk::run(case, target, seconds),
         Case::H2 => h2load::run(target, seconds),
         Case::Handshake | Case::Latency1 | Case::Latency2000 | Case::Sse => {
-            Ok(generated::run(case, target, seconds))
+            generated::run(case, target, seconds)
         }
     }
 }
