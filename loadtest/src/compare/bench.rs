@@ -22,6 +22,8 @@ use super::proxy::{Lines, LogReader, Proxy, Site, free_addresses};
 /// Looks at the counts after a load, 50 ms apart, until they agree.
 const SETTLE_POLLS: u32 = 60;
 const SETTLE_EVERY: Duration = Duration::from_millis(50);
+/// The longest time from a request to its line.
+const LOG_DELAY: Duration = Duration::from_millis(1500);
 
 /// One peer under one load.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -103,7 +105,13 @@ impl<'a> Bench<'a> {
         let requests_before = self.origin.requests()?;
         let cpu_before = Reading::of(proxy.id())?;
         let address = if case.tls() { proxy.https } else { proxy.http };
-        let done = load::run(case, &self.target(address), seconds)?.map_err(spoilt)?;
+        let done = match load::run(case, &self.target(address), seconds)? {
+            Ok(done) => done,
+            Err(what) => {
+                std::thread::sleep(LOG_DELAY);
+                return Err(spoilt(format!("{what}\nin the access log: {:?}", proxy.log()?.lines()?)));
+            }
+        };
         let seen = self.settle(&done, proxy.log()?, requests_before)?;
         let cpu = Reading::of(proxy.id())?.since(&cpu_before).map_err(spoilt)?;
         seen.agrees_with(&done).map_err(spoilt)?;
@@ -115,8 +123,8 @@ impl<'a> Bench<'a> {
         let mut seen = Seen::default();
         for _ in 0..SETTLE_POLLS {
             std::thread::sleep(SETTLE_EVERY);
-            seen = Seen { forwarded: self.origin.requests()? - requests_before, lines: log.lines()? };
-            if seen.forwarded >= done.requests && seen.lines.all == seen.forwarded {
+            seen = Seen { forwarded: self.origin.requests()? - requests_before, lines: log.lines()?.clone() };
+            if seen.forwarded >= done.requests && seen.lines.all() == seen.forwarded {
                 break;
             }
         }
@@ -135,7 +143,7 @@ impl<'a> Bench<'a> {
 }
 
 /// What others say of a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 struct Seen {
     forwarded: u64,
     lines: Lines,
@@ -146,13 +154,13 @@ impl Seen {
     fn agrees_with(&self, done: &Done) -> Result<(), String> {
         let counts = [
             ("requests at the origin", self.forwarded),
-            ("lines in the access log", self.lines.all),
-            ("lines with status 200", self.lines.good),
+            ("lines in the access log", self.lines.all()),
+            ("lines with status 200", self.lines.good()),
         ];
         for (what, count) in counts {
             if !(done.requests..=done.requests + done.open_max).contains(&count) {
                 return Err(format!(
-                    "{} requests (and up to {} open at the end), but {count} {what}",
+                    "{} requests (and up to {} open at the end), but {count} {what}: {self:?}",
                     done.requests, done.open_max
                 ));
             }
@@ -209,7 +217,7 @@ mod tests {
     }
 
     fn seen(forwarded: u64, all: u64, good: u64) -> Seen {
-        Seen { forwarded, lines: Lines { all, good } }
+        Seen { forwarded, lines: Lines::from([(200, good), (499, all - good)]) }
     }
 
     #[test]

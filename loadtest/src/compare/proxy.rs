@@ -1,5 +1,6 @@
 //! Proxy: a peer that runs, its addresses and its access log.
 
+use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -37,13 +38,26 @@ pub struct Site<'a> {
     pub programs: &'a Programs,
 }
 
-/// Lines of an access log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Lines {
+/// Lines of an access log, by status; 0 for those that have none.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Lines(BTreeMap<u16, u64>);
+
+impl Lines {
     /// All.
-    pub all: u64,
+    pub fn all(&self) -> u64 {
+        self.0.values().sum()
+    }
+
     /// Those of an answer with status 200.
-    pub good: u64,
+    pub fn good(&self) -> u64 {
+        self.0.get(&200).copied().unwrap_or(0)
+    }
+}
+
+impl<const N: usize> From<[(u16, u64); N]> for Lines {
+    fn from(lines: [(u16, u64); N]) -> Lines {
+        Lines(lines.into())
+    }
 }
 
 impl Proxy {
@@ -148,23 +162,24 @@ impl LogReader {
     ///
     /// # Errors
     /// The file cannot be read.
-    pub fn lines(&mut self) -> Result<Lines, Problem> {
+    pub fn lines(&mut self) -> Result<&Lines, Problem> {
         while self.file.read_until(b'\n', &mut self.rest).while_doing("read an access log")? > 0 {
             if self.rest.last() != Some(&b'\n') {
                 break;
             }
-            self.lines.all += 1;
-            self.lines.good += u64::from(is_good(&self.rest));
+            *self.lines.0.entry(status(&self.rest)).or_default() += 1;
             self.rest.clear();
         }
-        Ok(self.lines)
+        Ok(&self.lines)
     }
 }
 
-/// Whether a line is of an answer with status 200; it may stand anywhere in the object.
-fn is_good(line: &[u8]) -> bool {
-    const GOOD: &[u8] = br#""status":200"#;
-    memchr::memmem::find(line, GOOD).is_some_and(|at| matches!(line.get(at + GOOD.len()), Some(b',' | b'}')))
+/// The status that a line names, wherever in the object it stands.
+fn status(line: &[u8]) -> u16 {
+    const NAME: &[u8] = br#""status":"#;
+    let value = memchr::memmem::find(line, NAME).map(|at| &line[at + NAME.len()..]);
+    let digits = value.and_then(|value| value.split(|byte| matches!(byte, b',' | b'}')).next());
+    digits.and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok()).unwrap_or(0)
 }
 
 fn templates(peer: Peer) -> &'static [(&'static str, &'static str)] {
@@ -217,11 +232,11 @@ mod tests {
     use std::io::Write;
 
     #[test]
-    fn only_status_200_is_good() {
-        assert!(is_good(br#"{"status":200,"x":1}"#));
-        assert!(is_good(br#"{"x":1,"status":200}"#));
-        assert!(!is_good(br#"{"status":2000}"#));
-        assert!(!is_good(br#"{"status":499,"x":200}"#));
+    fn the_status_is_found_wherever_it_stands() {
+        assert_eq!(status(br#"{"status":200,"x":1}"#), 200);
+        assert_eq!(status(br#"{"x":200,"status":499}"#), 499);
+        assert_eq!(status(br#"{"status":"-"}"#), 0, "no status");
+        assert_eq!(status(b"{}"), 0);
     }
 
     #[test]
@@ -229,11 +244,12 @@ mod tests {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         let reader = BufReader::new(file.reopen().unwrap());
         let mut log = LogReader { file: reader, lines: Lines::default(), rest: Vec::new() };
-        assert_eq!(log.lines().unwrap(), Lines::default());
+        assert_eq!(*log.lines().unwrap(), Lines::default());
         file.write_all(b"{\"status\":200}\n{\"stat").unwrap();
-        assert_eq!(log.lines().unwrap(), Lines { all: 1, good: 1 });
+        assert_eq!(*log.lines().unwrap(), Lines::from([(200, 1)]));
         file.write_all(b"us\":200}\n{\"status\":401}\n").unwrap();
-        assert_eq!(log.lines().unwrap(), Lines { all: 3, good: 2 });
+        let lines = log.lines().unwrap();
+        assert_eq!((lines.all(), lines.good(), lines), (3, 2, &Lines::from([(200, 2), (401, 1)])));
     }
 
     #[test]
@@ -276,8 +292,11 @@ mod tests {
         for peer in Peer::OTHERS.into_iter().chain([Peer::Gateway]) {
             for (name, text) in templates(peer) {
                 let filled = template::fill(text, &names.map(|name| (name, "value")));
-                let without_hint = filled.replace("@...@", "");
-                assert!(!without_hint.replace("\"@type\"", "").contains('@'), "{name}");
+                let is_name = |part: &str| {
+                    !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
+                };
+                let left: Vec<&str> = filled.split('@').filter(|part| is_name(part)).collect();
+                assert!(left.is_empty(), "{name}: {left:?}");
             }
         }
     }
