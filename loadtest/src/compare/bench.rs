@@ -93,8 +93,15 @@ impl<'a> Bench<'a> {
     /// Puts one peer under the load of a case.
     ///
     /// # Errors
-    /// The counts do not agree, or an answer was not good: then there is no result.
+    /// The counts do not agree, an answer was not good, or a program has ended: then there is no result.
     pub fn measure(&self, case: Case, peer: Peer, seconds: u64) -> Result<Run, Problem> {
+        let run = self.load_and_count(case, peer, seconds);
+        let lost = || self.proxies.iter().find_map(Proxy::fate).or_else(|| self.origin.fate());
+        // A program that has ended explains whatever else is wrong.
+        lost().map_or(run, Err)
+    }
+
+    fn load_and_count(&self, case: Case, peer: Peer, seconds: u64) -> Result<Run, Problem> {
         let spoilt = |what| Problem::Spoilt { case: case.title(), peer: peer.name(), what };
         let Some(proxy) = self.proxies.iter().find(|proxy| proxy.peer == peer) else {
             let done = load::run(case, &self.target(self.origin_addresses[0]), seconds)?.map_err(spoilt)?;

@@ -88,6 +88,11 @@ impl Origin {
         self.process = None;
     }
 
+    /// How it ended, if it has.
+    pub fn fate(&self) -> Option<Problem> {
+        self.process.as_ref()?.fate()
+    }
+
     /// Which kind it is.
     pub fn kind(&self) -> Kind {
         self.kind

@@ -25,6 +25,16 @@ pub enum Problem {
         /// The end of what it printed.
         last_words: String,
     },
+    /// A program has ended while it was needed.
+    #[error("{name} has ended by {how} while it was needed; its last words:\n{last_words}")]
+    Lost {
+        /// Its name.
+        name: &'static str,
+        /// Signal or exit code.
+        how: String,
+        /// The end of what it printed.
+        last_words: String,
+    },
     /// Two peers do not do the same work.
     #[error("{peer} does not do what the others do: {what}")]
     Unequal {

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, kill_process, set_parent_process_death_signal, waitid,
+};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use super::problem::{Context, Problem};
@@ -100,6 +102,17 @@ impl Process {
         Err(Problem::Silent { name: self.name, last_words: self.last_words() })
     }
 
+    /// How it ended, if it has.
+    pub fn fate(&self) -> Option<Problem> {
+        let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        let status = waitid(WaitId::Pid(Pid::from_child(&self.child)), look).ok()??;
+        let how = match status.terminating_signal() {
+            Some(signal) => format!("signal {signal}"),
+            None => format!("exit code {}", status.exit_status().unwrap_or_default()),
+        };
+        Some(Problem::Lost { name: self.name, how, last_words: self.last_words() })
+    }
+
     fn last_words(&self) -> String {
         let said = std::fs::read(&self.output).unwrap_or_default();
         let from = said.len().saturating_sub(LAST_WORDS_BYTES);
@@ -155,4 +168,66 @@ fn pin(core: usize) -> std::io::Result<()> {
     let mut set = CpuSet::new();
     set.set(core);
     sched_setaffinity(None, &set).map_err(Into::into)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn start(words: &str) -> (Process, tempfile::TempDir) {
+        let directory = tempfile::tempdir().unwrap();
+        let core = Cores::split().map_or(0, |cores| cores.load);
+        let mut command = Command::new("sh");
+        (Process::start("sh", core, command.args(["-c", words]), directory.path()).unwrap(), directory)
+    }
+
+    fn fate(process: &Process) -> String {
+        for _ in 0..500 {
+            if let Some(fate) = process.fate() {
+                return fate.to_string();
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("it does not end");
+    }
+
+    #[test]
+    fn the_fate_of_a_program_is_told_with_its_last_words() {
+        let (process, _directory) = start("echo tired; exit 3");
+        let said = fate(&process);
+        assert_eq!(said, "sh has ended by exit code 3 while it was needed; its last words:\ntired\n");
+        let (process, _directory) = start("kill -KILL $$");
+        assert!(
+            fate(&process).starts_with("sh has ended by signal 9 while it was needed"),
+            "{}",
+            fate(&process)
+        );
+    }
+
+    #[test]
+    fn who_does_not_listen_is_told_apart() {
+        let (mut process, _directory) = start("echo no such port");
+        let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let said = process.wait_for(nobody).unwrap_err().to_string();
+        assert_eq!(said, "sh does not listen; its last words:\nno such port\n");
+    }
+
+    #[test]
+    fn a_dropped_program_has_ended() {
+        let (process, _directory) = start("exec sleep 60");
+        assert!(process.fate().is_none());
+        let id = process.id();
+        drop(process);
+        assert!(!Path::new(&format!("/proc/{id}")).exists());
+    }
+
+    #[test]
+    fn a_program_stays_on_its_core() {
+        let core = Cores::split().map_or(0, |cores| cores.proxy);
+        let mut command = Command::new("sh");
+        let output =
+            run("sh", core, command.args(["-c", "grep Cpus_allowed_list /proc/self/status"])).unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(said.split_whitespace().last(), Some(core.to_string().as_str()));
+    }
 }

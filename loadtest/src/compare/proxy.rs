@@ -117,6 +117,11 @@ impl Proxy {
         self.process.id()
     }
 
+    /// How it ended, if it has.
+    pub fn fate(&self) -> Option<Problem> {
+        self.process.fate()
+    }
+
     /// Empties its log.
     ///
     /// # Errors
