@@ -50,6 +50,9 @@ pub struct MockArgs {
     /// Requests recorded at most; the oldest make room
     #[arg(long, value_name = "N", default_value_t = 4096)]
     record_max: usize,
+    /// Keep a journal of at most N requests for /mock/journal; 0 keeps none
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    journal_max: u64,
     /// Header whose values are counted as tenants
     #[arg(long, value_name = "NAME", default_value = "x-tenant")]
     tenant_header: String,
@@ -136,6 +139,7 @@ impl MockArgs {
             control: self.control,
             workers: self.workers.into(),
             record: (!self.no_record).then_some(self.record_max),
+            journal: (self.journal_max > 0).then_some(self.journal_max),
             tenant_header: self.tenant_header.clone(),
             behaviour,
         })
