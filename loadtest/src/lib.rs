@@ -12,4 +12,6 @@ pub mod measure;
 
 pub mod mock;
 
+pub mod oracle;
+
 pub mod sign;
