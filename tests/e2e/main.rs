@@ -18,6 +18,7 @@ mod refusals;
 mod headers;
 mod stream;
 mod upstream;
+mod upstream_http1;
 
 mod reload;
 mod shutdown;
