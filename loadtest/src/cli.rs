@@ -30,6 +30,8 @@ pub enum Command {
     },
     /// Print the headers of a request signed with a Huawei AK/SK or an AppKey/AppSecret
     Sign(SignArgs),
+    /// Show a run that was kept as JSON: as a table, as an HTML page, and against an earlier run
+    Report(ReportArgs),
 }
 
 /// Arguments of `mock`.
@@ -112,6 +114,20 @@ pub struct SignArgs {
     /// Print -H arguments for curl, quoted for a shell
     #[arg(long)]
     pub curl: bool,
+}
+
+/// Arguments of `report`.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// The run, as `run --json` wrote it
+    #[arg(value_name = "RUN.json")]
+    pub run: PathBuf,
+    /// Write it as one self-contained HTML page
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// An earlier run to say what changed since
+    #[arg(long, value_name = "OLD.json")]
+    pub baseline: Option<PathBuf>,
 }
 
 impl MockArgs {
