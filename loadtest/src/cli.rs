@@ -30,6 +30,8 @@ pub enum Command {
     },
     /// Print the headers of a request signed with a Huawei AK/SK or an AppKey/AppSecret
     Sign(SignArgs),
+    /// Show a run that was kept as JSON: as a table, as an HTML page, and against an earlier run
+    Report(ReportArgs),
 }
 
 /// Arguments of `mock`.
@@ -50,6 +52,9 @@ pub struct MockArgs {
     /// Requests recorded at most; the oldest make room
     #[arg(long, value_name = "N", default_value_t = 4096)]
     record_max: usize,
+    /// Keep a journal of at most N requests for /mock/journal; 0 keeps none
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    journal_max: u64,
     /// Header whose values are counted as tenants
     #[arg(long, value_name = "NAME", default_value = "x-tenant")]
     tenant_header: String,
@@ -114,6 +119,20 @@ pub struct SignArgs {
     pub curl: bool,
 }
 
+/// Arguments of `report`.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// The run, as `run --json` wrote it
+    #[arg(value_name = "RUN.json")]
+    pub run: PathBuf,
+    /// Write it as one self-contained HTML page
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// An earlier run to say what changed since
+    #[arg(long, value_name = "OLD.json")]
+    pub baseline: Option<PathBuf>,
+}
+
 impl MockArgs {
     /// Turns the arguments into options.
     ///
@@ -136,6 +155,7 @@ impl MockArgs {
             control: self.control,
             workers: self.workers.into(),
             record: (!self.no_record).then_some(self.record_max),
+            journal: (self.journal_max > 0).then_some(self.journal_max),
             tenant_header: self.tenant_header.clone(),
             behaviour,
         })

@@ -10,6 +10,8 @@ pub mod scenario;
 
 pub mod measure;
 
+pub mod report;
+
 pub mod mock;
 
 pub mod sign;

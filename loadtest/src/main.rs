@@ -4,13 +4,16 @@ mod cli;
 
 use std::error::Error;
 use std::io::{Write, stdout};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 
-use cli::{Cli, Command, MockArgs, SignArgs};
+use cli::{Cli, Command, MockArgs, ReportArgs, SignArgs};
+use pangu_loadtest::measure::Report;
 use pangu_loadtest::mock::Mock;
+use pangu_loadtest::report;
 use pangu_loadtest::sign::{self, Scheme, Signer, Unsigned};
 
 /// As in the gateway: its engine measured faster with it, and the mock must not be the slow end of a comparison.
@@ -24,6 +27,7 @@ fn main() -> ExitCode {
             writeln!(stdout(), "{}", sign::sha256_hex(string.as_bytes())).map_err(Into::into)
         }
         Command::Sign(args) => print_signed(&args),
+        Command::Report(args) => show_report(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -78,6 +82,27 @@ fn print_signed(args: &SignArgs) -> Result<(), Box<dyn Error>> {
         }
     }
     Ok(())
+}
+
+/// Prints a kept run, and what changed since the baseline; writes the page.
+fn show_report(args: &ReportArgs) -> Result<(), Box<dyn Error>> {
+    let run = read_report(&args.run)?;
+    let baseline = args.baseline.as_deref().map(read_report).transpose()?;
+    write!(stdout(), "{}", report::table(&run))?;
+    if let Some(baseline) = &baseline {
+        write!(stdout(), "\n{}", report::changes(baseline, &run))?;
+    }
+    if let Some(file) = &args.html {
+        std::fs::write(file, report::html(&run, baseline.as_ref()))
+            .map_err(|e| format!("cannot write {}: {e}", file.display()))?;
+        writeln!(stdout(), "\npage: {}", file.display())?;
+    }
+    Ok(())
+}
+
+fn read_report(file: &Path) -> Result<Report, Box<dyn Error>> {
+    let text = std::fs::read_to_string(file).map_err(|e| format!("cannot read {}: {e}", file.display()))?;
+    Ok(report::read(&text).map_err(|e| format!("{}: {e}", file.display()))?)
 }
 
 fn split_header(text: &str) -> Result<(String, String), String> {

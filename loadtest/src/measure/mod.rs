@@ -199,7 +199,7 @@ pub struct Check {
 }
 
 /// One request as the oracle needs it. All times are of [`crate::clock::mono_us`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Sample {
     /// Its number; sent upstream in the header `x-loadtest-request`.
     pub number: u64,
@@ -217,4 +217,6 @@ pub struct Sample {
     pub ended_us: u64,
     /// `retry-after-ms` of a refusal (or `Retry-After`), milliseconds; 0 if there was none.
     pub retry_after_ms: u32,
+    /// The answer came to its proper end: neither broken off nor left.
+    pub whole: bool,
 }
