@@ -8,6 +8,8 @@ pub mod clock;
 
 pub mod scenario;
 
+pub mod rig;
+
 pub mod measure;
 
 pub mod report;

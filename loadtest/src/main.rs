@@ -1,19 +1,21 @@
-//! The program: arguments in, one of the tools out, exit code 0 or 1.
+//! The program: arguments in, one of the tools out.
+//!
+//! Exit codes: 0 done and good, 1 bad arguments or nothing could be started, 2 a run that the oracle found a violation
+//! in, 3 a run whose figures must not be used, 130 ended by a signal during a run.
 
 mod cli;
+mod run;
+mod show;
 
 use std::error::Error;
 use std::io::{Write, stdout};
-use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 
-use cli::{Cli, Command, MockArgs, ReportArgs, SignArgs};
-use pangu_loadtest::measure::Report;
+use cli::{Cli, Command, MockArgs, SignArgs};
 use pangu_loadtest::mock::Mock;
-use pangu_loadtest::report;
 use pangu_loadtest::sign::{self, Scheme, Signer, Unsigned};
 
 /// As in the gateway: its engine measured faster with it, and the mock must not be the slow end of a comparison.
@@ -21,21 +23,37 @@ use pangu_loadtest::sign::{self, Scheme, Signer, Unsigned};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let done = match Cli::parse().command {
-        Command::Mock(args) => serve_mock(&args),
-        Command::Hash { string } => {
-            writeln!(stdout(), "{}", sign::sha256_hex(string.as_bytes())).map_err(Into::into)
-        }
-        Command::Sign(args) => print_signed(&args),
-        Command::Report(args) => show_report(&args),
+    let command = match Cli::try_parse() {
+        Ok(cli) => cli.command,
+        Err(other) => return say_usage(&other),
+    };
+    let done = match command {
+        Command::Run(args) => run::run(&args),
+        Command::Scenarios => run::list().map(|()| ExitCode::SUCCESS),
+        Command::Policy(args) => run::write_policy(&args).map(|()| ExitCode::SUCCESS),
+        Command::Report(args) => show::kept(&args).map(|()| ExitCode::SUCCESS),
+        Command::Mock(args) => serve_mock(&args).map(|()| ExitCode::SUCCESS),
+        Command::Hash { string } => print_hash(&string).map(|()| ExitCode::SUCCESS),
+        Command::Sign(args) => print_signed(&args).map(|()| ExitCode::SUCCESS),
     };
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(problem) => {
             eprintln!("error: {problem}");
             ExitCode::FAILURE
         }
     }
+}
+
+/// Help is no failure; and clap's exit code for bad arguments would be taken for a violation.
+fn say_usage(other: &clap::Error) -> ExitCode {
+    let _ = other.print(); // a closed pipe is nobody to tell
+    if other.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+fn print_hash(string: &str) -> Result<(), Box<dyn Error>> {
+    writeln!(stdout(), "{}", sign::sha256_hex(string.as_bytes()))?;
+    Ok(())
 }
 
 /// Serves until SIGTERM or SIGINT. The two lines it prints mean: ready.
@@ -82,27 +100,6 @@ fn print_signed(args: &SignArgs) -> Result<(), Box<dyn Error>> {
         }
     }
     Ok(())
-}
-
-/// Prints a kept run, and what changed since the baseline; writes the page.
-fn show_report(args: &ReportArgs) -> Result<(), Box<dyn Error>> {
-    let run = read_report(&args.run)?;
-    let baseline = args.baseline.as_deref().map(read_report).transpose()?;
-    write!(stdout(), "{}", report::table(&run))?;
-    if let Some(baseline) = &baseline {
-        write!(stdout(), "\n{}", report::changes(baseline, &run))?;
-    }
-    if let Some(file) = &args.html {
-        std::fs::write(file, report::html(&run, baseline.as_ref()))
-            .map_err(|e| format!("cannot write {}: {e}", file.display()))?;
-        writeln!(stdout(), "\npage: {}", file.display())?;
-    }
-    Ok(())
-}
-
-fn read_report(file: &Path) -> Result<Report, Box<dyn Error>> {
-    let text = std::fs::read_to_string(file).map_err(|e| format!("cannot read {}: {e}", file.display()))?;
-    Ok(report::read(&text).map_err(|e| format!("{}: {e}", file.display()))?)
 }
 
 fn split_header(text: &str) -> Result<(String, String), String> {

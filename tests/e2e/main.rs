@@ -23,3 +23,5 @@ mod shutdown;
 
 mod admin;
 mod logs;
+
+mod load;

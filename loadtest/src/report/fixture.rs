@@ -62,6 +62,8 @@ pub fn run(seed: u64, speed: f64) -> Report {
         seconds,
         lateness: Some(distribution(&lateness)),
         oracle: Some(verdict()),
+        upstream: None,
+        reloads: None,
     }
 }
 
@@ -75,6 +77,8 @@ pub fn nothing() -> Report {
         seconds: Vec::new(),
         lateness: None,
         oracle: None,
+        upstream: None,
+        reloads: None,
     }
 }
 

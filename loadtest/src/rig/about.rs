@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use crate::measure::{About, Machine};
 use crate::scenario::{Load, Scenario};
 
-/// Describes a run that begins now; `lasted_s` is for later.
+/// Describes a run that is about to begin; when it did and how long it lasted is for the generator to say.
 pub fn about(scenario: &Scenario, target: &str) -> About {
     About {
         scenario: scenario.name.clone(),
@@ -27,24 +27,24 @@ pub fn about(scenario: &Scenario, target: &str) -> About {
     }
 }
 
-fn started() -> String {
-    let now = i64::try_from(crate::clock::since_epoch().as_secs()).unwrap_or_default();
-    jiff::Timestamp::from_second(now).unwrap_or_default().to_string()
-}
-
 fn machine() -> Machine {
     let read = |file: &str| fs::read_to_string(file).unwrap_or_default();
     Machine {
         processor: processor(&read("/proc/cpuinfo")),
         cores: std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32),
         kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
-        load_average: read("/proc/loadavg").split(' ').next().and_then(|text| text.parse().ok()).unwrap_or(0.0),
+        load_average: read("/proc/loadavg")
+            .split(' ')
+            .next()
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(0.0),
     }
 }
 
 /// `model name` on x86; elsewhere the architecture has to do.
 fn processor(cpuinfo: &str) -> String {
-    let named = |line: &str| line.strip_prefix("model name")?.split_once(':').map(|(_, name)| name.trim().to_owned());
+    let named =
+        |line: &str| line.strip_prefix("model name")?.split_once(':').map(|(_, name)| name.trim().to_owned());
     cpuinfo.lines().find_map(named).unwrap_or_else(|| std::env::consts::ARCH.to_owned())
 }
 

@@ -54,7 +54,8 @@ pub type Slot = Arc<Mutex<Option<Process>>>;
 #[derive(Debug)]
 pub struct Process {
     child: Child,
-    dir: Dir,
+    /// Dropped last: removed when nobody writes there any more.
+    _dir: Dir,
 }
 
 /// A gateway that is ready for callers.
@@ -62,6 +63,8 @@ pub struct Process {
 pub struct Gateway {
     /// Where callers connect.
     pub address: SocketAddr,
+    /// The same in the clear; the oracle's probe asks there.
+    pub plain: SocketAddr,
     /// Where operators connect.
     pub admin: SocketAddr,
     /// Directory of its policy.
@@ -99,11 +102,12 @@ impl Gateway {
         let _ = fs::remove_file(&addresses); // of an earlier run in a kept directory; mostly there is none
         let log = logs.join("gateway.log");
         let child = spawn(&program, &settings, &addresses, &log)?;
-        *slot.lock() = Some(Process { child, dir });
+        *slot.lock() = Some(Process { child, _dir: dir });
 
         // From here on, dropping it ends the process.
         let mut gateway = Gateway {
             address: NOWHERE,
+            plain: NOWHERE,
             admin: NOWHERE,
             policy,
             authority: tls.then(|| certs.join("ca.crt")),
@@ -120,10 +124,10 @@ impl Gateway {
             if let Some(status) = self.exited() {
                 return Err(Problem::Gateway(format!("it ended with {status}:\n{}", said(log))));
             }
-            if let Some((address, admin)) = read_addresses(addresses, listener)
+            if let Some([address, plain, admin]) = read_addresses(addresses, listener)
                 && admin::ready(admin)
             {
-                (self.address, self.admin) = (address, admin);
+                (self.address, self.plain, self.admin) = (address, plain, admin);
                 return Ok(());
             }
             sleep(LOOK);
@@ -185,14 +189,10 @@ impl Dir {
 
 impl Plan {
     fn settings(&self, tls: bool) -> String {
-        let listener = if tls {
-            r#"{name: https, address: "127.0.0.1:0", tls: true}"#
-        } else {
-            r#"{name: http, address: "127.0.0.1:0"}"#
-        };
+        let https = if tls { r#", {name: https, address: "127.0.0.1:0", tls: true}"# } else { "" };
         // All callers of a run come from one address.
         format!(
-            "listeners: [{listener}]\nadmin: {{address: \"127.0.0.1:0\"}}\npolicies: policy\ncerts: certs\n\
+            "listeners: [{{name: http, address: \"127.0.0.1:0\"}}{https}]\nadmin: {{address: \"127.0.0.1:0\"}}\npolicies: policy\ncerts: certs\n\
              workers: {}\naccess_log: {{file: logs/access.log}}\n\
              connections: {{max: 20000, per_address: 20000}}\ntimeouts: {{drain: 2s}}\n",
             self.workers,
@@ -233,10 +233,11 @@ fn spawn(program: &Path, settings: &Path, addresses: &Path, log: &Path) -> Resul
         .map_err(Problem::file(program))
 }
 
-fn read_addresses(file: &Path, listener: &str) -> Option<(SocketAddr, SocketAddr)> {
+/// Of the listener for callers, the one in the clear, and the admin listener.
+fn read_addresses(file: &Path, listener: &str) -> Option<[SocketAddr; 3]> {
     let addresses: Value = serde_json::from_str(&fs::read_to_string(file).ok()?).ok()?;
     let address = |value: &Value| value.as_str()?.parse().ok();
-    Some((address(&addresses[listener][0])?, address(&addresses["admin"])?))
+    Some([address(&addresses[listener][0])?, address(&addresses["http"][0])?, address(&addresses["admin"])?])
 }
 
 /// The last lines of a log.

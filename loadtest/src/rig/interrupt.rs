@@ -16,7 +16,8 @@ const EXIT_CODE: i32 = 130;
 /// # Errors
 /// Signals cannot be taken.
 pub fn watch(slot: &Slot) -> Result<(), Problem> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Problem::Thread)?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Problem::Thread)?;
     let (mut terminate, mut interrupt) = {
         let _inside = runtime.enter();
         let take = |kind| signal(kind).map_err(Problem::Thread);

@@ -3,6 +3,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::generate::RunError;
+use crate::oracle::Unreadable;
+
 /// Why there was no run, and what to do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {
@@ -40,11 +43,11 @@ pub enum Problem {
     #[error("no thread: {0}")]
     Thread(io::Error),
     /// The generator.
-    #[error("{0}")]
-    Generator(String),
+    #[error(transparent)]
+    Generator(RunError),
     /// The oracle.
     #[error("the oracle cannot judge: {0}")]
-    Oracle(String),
+    Oracle(Unreadable),
 }
 
 impl Problem {

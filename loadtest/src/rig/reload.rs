@@ -66,7 +66,8 @@ impl Reloader {
             written.good += 1;
             Ok(written)
         };
-        let thread = thread::Builder::new().name("reload".to_owned()).spawn(rewrite).map_err(Problem::Thread)?;
+        let thread =
+            thread::Builder::new().name("reload".to_owned()).spawn(rewrite).map_err(Problem::Thread)?;
         Ok(Reloader { stop, thread, admin, before })
     }
 
@@ -76,7 +77,8 @@ impl Reloader {
     /// The policy could not be written, or the gateway did not tell.
     pub fn stop(self) -> Result<Reloads, Problem> {
         let _ = self.stop.send(()); // it has ended already if a file could not be written
-        let written = self.thread.join().map_err(|_| Problem::Thread(io::Error::other("a thread panicked")))?;
+        let written =
+            self.thread.join().map_err(|_| Problem::Thread(io::Error::other("a thread panicked")))?;
         let written = written.map_err(Problem::Reload)?;
         let mut last = counted(self.admin)?;
         let by_us = mono_us() + SETTLE_MAX.as_micros() as u64;
@@ -137,7 +139,8 @@ mod tests {
 
     #[test]
     fn more_than_was_written_and_nothing_at_all_are_violations() {
-        let broken = |good, bad, taken, refused| judge(&Reloads { good, bad, taken, refused }).violations.len();
+        let broken =
+            |good, bad, taken, refused| judge(&Reloads { good, bad, taken, refused }).violations.len();
         assert_eq!(broken(9, 1, 9, 1), 0);
         assert_eq!(broken(9, 1, 7, 1), 0, "two were read as one");
         assert_eq!(broken(9, 0, 9, 0), 0);

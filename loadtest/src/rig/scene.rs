@@ -28,6 +28,8 @@ const PROBES_MAX: u64 = 10_000;
 pub struct Scene {
     /// Where requests go.
     pub target: Target,
+    /// Where the target takes requests in the clear, if it does.
+    pub plain: Option<SocketAddr>,
     /// Directory of the policy in force, if it is known.
     pub policy: Option<PathBuf>,
     /// Ends before the mock does: fields are dropped in order.
@@ -63,6 +65,7 @@ impl Scene {
         let gateway = Gateway::start(plan, scenario.connections.tls, slot, write)?;
         Ok(Scene {
             target: Target::local(gateway.address, gateway.authority.as_deref(), scenario.connections.http)?,
+            plain: Some(gateway.plain),
             policy: Some(gateway.policy.clone()),
             gateway: Some(gateway),
             mock: Witness::Own(mock),
@@ -85,8 +88,10 @@ impl Scene {
             return Err(Problem::ReloadOfOthers(scenario.name.clone()));
         }
         let (policy, control) = evidence.unzip();
+        let target = Target::given(url, authority, scenario.connections.http)?;
         Ok(Scene {
-            target: Target::given(url, authority, scenario.connections.http)?,
+            plain: target.tls.is_none().then_some(target.address),
+            target,
             policy,
             gateway: None,
             mock: control.map_or(Witness::Nobody, Witness::Given),

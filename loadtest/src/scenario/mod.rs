@@ -112,6 +112,14 @@ pub fn load(name_or_file: &str, adjust: &Adjust) -> Result<Setup, Problems> {
     read(&name, name_or_file, &text, adjust)
 }
 
+/// Reads a duration as scenario files write it: `200ms`, `1.5s`, `2m`, `1h`.
+///
+/// # Errors
+/// One sentence that says how to write one.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    text.parse().map(|spec::Time(duration)| duration)
+}
+
 /// Reads a scenario from text; `file` is what problems call it.
 ///
 /// # Errors

@@ -42,7 +42,8 @@ pub fn write(setup: &Setup, pool: &str, dir: &Path) -> io::Result<()> {
 /// nothing that a caller could notice.
 pub fn routes(setup: &Setup, pool: &str, revision: u64) -> String {
     let scenario = &setup.scenario;
-    let mut text = format!("# Policy of load-test scenario `{}`, revision {revision}.\nroutes:\n", scenario.name);
+    let mut text =
+        format!("# Policy of load-test scenario `{}`, revision {revision}.\nroutes:\n", scenario.name);
     for route in &setup.routes {
         route.write(&mut text, 3600 + revision % 1000);
     }
@@ -108,9 +109,7 @@ fn tenants(setup: &Setup) -> String {
 fn proof(caller: &Caller) -> String {
     match &caller.credential {
         Credential::AkSk { access_key, .. } => {
-            format!(
-                "ak_sk: {{access_key: {access_key}, secret_key: {{file: {SECRETS_DIR}/{access_key}}}}}"
-            )
+            format!("ak_sk: {{access_key: {access_key}, secret_key: {{file: {SECRETS_DIR}/{access_key}}}}}")
         }
         Credential::AppCode(code) => format!("app_code: {{sha256: \"{}\"}}", sha256_hex(code.as_bytes())),
         Credential::ApiKey(key) => format!("api_key: {{sha256: \"{}\"}}", sha256_hex(key.as_bytes())),

@@ -48,8 +48,16 @@ fn typical_mistakes_say_where_and_what_to_do() {
         ("  - {name: chat, api", "  - {name: chat, boddy: chat, api", "bad.yaml:6:18: unknown field `boddy`"),
         ("rate: 100/s", "rate: 100", "bad.yaml:2:45: `100` is not a rate; write `200/s`"),
         ("for: 2s, rate", "for: 2, rate", "bad.yaml:2:35: `2` is not a duration; write `200ms`"),
-        ("rate: 100/s", "from: 100/s", "bad.yaml:2:29: load.phases: a phase has either `rate`, or `from` and `to`"),
-        ("sends: [chat]", "sends: [chad]", "tenants.a.sends: no request is named `chad`\n help: there are: chat"),
+        (
+            "rate: 100/s",
+            "from: 100/s",
+            "bad.yaml:2:29: load.phases: a phase has either `rate`, or `from` and `to`",
+        ),
+        (
+            "sends: [chat]",
+            "sends: [chad]",
+            "tenants.a.sends: no request is named `chad`\n help: there are: chat",
+        ),
         ("sends: [chat]", "sends: chat", "bad.yaml:4:"),
         (
             ", plan: [{name: rps, per: tenant, requests: 10/s}]",
@@ -64,7 +72,11 @@ fn typical_mistakes_say_where_and_what_to_do() {
         ("for: 2s, rate", "for: 2h, rate", "time_max: the run would last 7203 s"),
         ("rate: 100/s", "rate: 900000000/min", "requests_max: the load asks for 30000400 requests"),
         ("mode: open", "mode: closed", "load.in_flight: a closed load needs it, above 0"),
-        ("requests:\n", "connections: {streams: 5}\nrequests:\n", "connections.streams: HTTP/1.1 has no streams"),
+        (
+            "requests:\n",
+            "connections: {streams: 5}\nrequests:\n",
+            "connections.streams: HTTP/1.1 has no streams",
+        ),
         ("requests:\n", "reload: {every: 10ms}\nrequests:\n", "reload.every: is below 50ms"),
         ("requests:\n", "upstream: {fault: [close]}\nrequests:\n", "unknown field `fault`"),
     ] {

@@ -10,7 +10,8 @@ use super::text::{escaped, table};
 /// What changed from the baseline to this run.
 pub fn changed(old: &Report, new: &Report) -> String {
     let warnings = changes::incomparable(old, new);
-    let warnings = warnings.iter().map(|why| format!("<li><strong>Not comparable:</strong> {}</li>", escaped(why)));
+    let warnings =
+        warnings.iter().map(|why| format!("<li><strong>Not comparable:</strong> {}</li>", escaped(why)));
     let warnings: String = warnings.collect();
     let warnings =
         if warnings.is_empty() { warnings } else { format!("<ul class=\"warning\">{warnings}</ul>") };
@@ -33,7 +34,8 @@ pub fn changed(old: &Report, new: &Report) -> String {
 /// One row for each group.
 pub fn groups(report: &Report) -> String {
     let percentiles = SHOWN.map(|percent| format!("p{}", words::percent(percent)));
-    let mut head = vec!["group", "callers", "sent", "ok", "refused", "refused %", "rejected", "failed", "left"];
+    let mut head =
+        vec!["group", "callers", "sent", "ok", "refused", "refused %", "rejected", "failed", "left"];
     head.extend(percentiles.iter().map(String::as_str));
     head.push("max");
     let all = ("everybody", report.groups.iter().map(|group| group.callers).sum::<u32>(), &report.totals);
@@ -42,7 +44,10 @@ pub fn groups(report: &Report) -> String {
         let counts = [totals.sent, totals.ok, totals.refused].map(words::count);
         let refused = words::maybe_share(share(totals.refused, totals.sent));
         let others = [totals.rejected, totals.failed, totals.left].map(words::count);
-        let times = SHOWN.iter().chain([&100.0]).map(|percent| words::maybe_time(percentile(&totals.latency, *percent)));
+        let times = SHOWN
+            .iter()
+            .chain([&100.0])
+            .map(|percent| words::maybe_time(percentile(&totals.latency, *percent)));
         let cells = [name.to_owned(), words::count(callers.into())].into_iter().chain(counts);
         cells.chain([refused]).chain(others).chain(times).collect()
     });
@@ -91,6 +96,7 @@ pub fn origin(report: &Report) -> String {
         ("kernel", machine.kernel.clone()),
         ("load average", format!("{:.2} at the start", machine.load_average)),
     ];
-    let facts = facts.iter().map(|(name, value)| format!("<div><dt>{name}</dt><dd>{}</dd></div>", escaped(value)));
+    let facts =
+        facts.iter().map(|(name, value)| format!("<div><dt>{name}</dt><dd>{}</dd></div>", escaped(value)));
     format!("<section><h2>Where it comes from</h2><dl>{}</dl></section>\n", facts.collect::<String>())
 }

@@ -127,5 +127,8 @@ fn cards(report: &Report, baseline: Option<&Report>) -> String {
             was.unwrap_or_default()
         )
     });
-    format!("<section class=\"cards\" aria-label=\"Headline numbers\">{}</section>\n", cards.collect::<String>())
+    format!(
+        "<section class=\"cards\" aria-label=\"Headline numbers\">{}</section>\n",
+        cards.collect::<String>()
+    )
 }

@@ -143,7 +143,10 @@ impl Plot {
         });
         let title = escaped(self.x.title);
         let below = HEIGHT + 37.0;
-        format!("{}<text class=\"unit end\" x=\"100%\" y=\"{below}\">{title}</text>", marks.collect::<String>())
+        format!(
+            "{}<text class=\"unit end\" x=\"100%\" y=\"{below}\">{title}</text>",
+            marks.collect::<String>()
+        )
     }
 
     fn series_html(&self, series: &Series) -> String {
@@ -175,11 +178,15 @@ impl Plot {
     }
 
     fn table(&self) -> String {
-        let head: String =
-            self.series.iter().map(|series| format!("<th scope=\"col\">{}</th>", escaped(&series.name))).collect();
+        let head: String = self
+            .series
+            .iter()
+            .map(|series| format!("<th scope=\"col\">{}</th>", escaped(&series.name)))
+            .collect();
         let corner = escaped(self.x.title);
         let rows: String = self.rows.iter().map(|row| self.row(row)).collect();
-        let rows = format!("<thead><tr><th scope=\"col\">{corner}</th>{head}</tr></thead><tbody>{rows}</tbody>");
+        let rows =
+            format!("<thead><tr><th scope=\"col\">{corner}</th>{head}</tr></thead><tbody>{rows}</tbody>");
         scrolling(&format!("{}: numbers", self.title), &rows)
     }
 
@@ -199,7 +206,9 @@ fn legend_item(series: &Series) -> String {
     let sample = match series.look {
         Look::Line => format!("<path class=\"line {tone}\" d=\"M1 6H21\"/>"),
         Look::Dashed => format!("<path class=\"line dashed {tone}\" d=\"M1 6H21\"/>"),
-        Look::Above(_) => format!("<rect class=\"area {tone}\" x=\"4\" y=\"1\" width=\"14\" height=\"10\" rx=\"2\"/>"),
+        Look::Above(_) => {
+            format!("<rect class=\"area {tone}\" x=\"4\" y=\"1\" width=\"14\" height=\"10\" rx=\"2\"/>")
+        }
     };
     format!("<li><svg width=\"22\" height=\"12\" aria-hidden=\"true\">{sample}</svg>{name}</li>")
 }

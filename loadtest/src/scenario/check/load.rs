@@ -87,7 +87,8 @@ impl Checker<'_> {
         }
         let written = spec.lasts.map_or(Duration::ZERO, |time| time.0);
         Load::Closed {
-            in_flight: ((f64::from(in_flight) * adjust.rate_factor).ceil() as u32).clamp(1, IN_FLIGHT_CEILING),
+            in_flight: ((f64::from(in_flight) * adjust.rate_factor).ceil() as u32)
+                .clamp(1, IN_FLIGHT_CEILING),
             lasts: adjust.lasts.unwrap_or(written),
         }
     }
@@ -107,7 +108,12 @@ impl Checker<'_> {
         let time_max = time_max.map_or(length + Duration::from_secs(1), |time| time.value.0);
         if time_max > TIME_CEILING + Duration::from_secs(1) {
             let what = format!("the run would last {} s", time_max.as_secs());
-            self.problems.add(at, "time_max", what, "an hour is the most; write shorter phases, or `time_max: 1h`");
+            self.problems.add(
+                at,
+                "time_max",
+                what,
+                "an hour is the most; write shorter phases, or `time_max: 1h`",
+            );
         }
 
         let requests_max = self.spec.requests_max.as_ref();
@@ -116,7 +122,12 @@ impl Checker<'_> {
         let enough = (expected + 6.0 * expected.sqrt() + 10.0).min(REQUESTS_CEILING as f64) as u64;
         if requests_max.is_none() && expected.is_finite() && expected > REQUESTS_CEILING as f64 {
             let what = format!("the load asks for {expected:.0} requests");
-            self.problems.add(at, "requests_max", what, format!("{REQUESTS_CEILING} are the most; lower the rate"));
+            self.problems.add(
+                at,
+                "requests_max",
+                what,
+                format!("{REQUESTS_CEILING} are the most; lower the rate"),
+            );
         }
         let requests_max = requests_max.map_or(enough, |number| number.value);
         if !(1..=REQUESTS_CEILING).contains(&requests_max) {

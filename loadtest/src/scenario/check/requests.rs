@@ -177,7 +177,8 @@ impl Checker<'_> {
         kinds.sort_unstable();
         kinds.dedup();
         if kinds.len() > 1 && kinds.contains(&CredentialSpec::None) {
-            let help = "a route lets in everybody or nobody without; give them requests with paths of their own";
+            let help =
+                "a route lets in everybody or nobody without; give them requests with paths of their own";
             let what = "is sent by groups with and without a credential";
             self.problems.add(Location::UNKNOWN, &format!("requests.{route}"), what, help);
         }
@@ -189,7 +190,8 @@ impl Checker<'_> {
     fn covered(&mut self, route: &Route) {
         let own = !route.limits.is_empty() || route.unlimited.is_some() || route.api == Api::Plain;
         let bare = |plan: &Option<Vec<_>>| plan.as_ref().is_none_or(Vec::is_empty);
-        let uncovered = self.senders(&route.name).find(|group| bare(&group.plan)).map(|group| group.name.clone());
+        let uncovered =
+            self.senders(&route.name).find(|group| bare(&group.plan)).map(|group| group.name.clone());
         if let (false, Some(group)) = (own, uncovered) {
             let what = format!("no limit covers it when `{group}` sends it");
             let help = format!(

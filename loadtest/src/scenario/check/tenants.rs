@@ -52,7 +52,8 @@ impl<'a> Checker<'a> {
         let written = &self.spec.tenants;
         if written.is_empty() || written.len() > GROUPS_CEILING {
             let what = format!("{} groups; 1 to {GROUPS_CEILING} are taken", written.len());
-            let help = "write one: `- {name: quiet, count: 20, credential: api_key, sends: [chat], plan: [...]}`";
+            let help =
+                "write one: `- {name: quiet, count: 20, credential: api_key, sends: [chat], plan: [...]}`";
             self.problems.add(Location::UNKNOWN, "tenants", what, help);
         }
         for (i, group) in written.iter().enumerate() {
