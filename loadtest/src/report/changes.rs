@@ -124,7 +124,9 @@ pub fn claims_changed(old: &Report, new: &Report) -> Vec<String> {
         (Some(before), Some(after)) => (before, after),
         (None, None) => return Vec::new(),
         (Some(_), None) => return vec!["asked in the baseline, not asked in this run".to_owned()],
-        (None, Some(after)) => return vec![format!("not asked in the baseline; now {}", figures::verdict_line(after))],
+        (None, Some(after)) => {
+            return vec![format!("not asked in the baseline; now {}", figures::verdict_line(after))];
+        }
     };
     let mut changes = Vec::new();
     for check in &after.checks {

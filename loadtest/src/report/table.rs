@@ -83,11 +83,15 @@ fn times(report: &Report) -> String {
     let from = if report.about.load == "closed" { "from sending" } else { "from due time" };
     let mut grid = Grid::new(2);
     let percentiles = SHOWN.map(|percent| format!("p{}", words::percent(percent)));
-    grid.row(["time", "", "count"].map(str::to_owned).into_iter().chain(percentiles).chain(["max".to_owned()]));
+    grid.row(
+        ["time", "", "count"].map(str::to_owned).into_iter().chain(percentiles).chain(["max".to_owned()]),
+    );
     let mut add = |name: &str, what: &str, of: &Distribution| {
         let values = SHOWN.map(|percent| words::maybe_time(percentile(of, percent)));
         let max = words::maybe_time(percentile(of, 100.0));
-        grid.row([name.to_owned(), what.to_owned(), words::count(of.count)].into_iter().chain(values).chain([max]));
+        grid.row(
+            [name.to_owned(), what.to_owned(), words::count(of.count)].into_iter().chain(values).chain([max]),
+        );
     };
     add("latency", from, &totals.latency);
     add("service time", "from sending", &totals.service);
@@ -104,11 +108,14 @@ fn times(report: &Report) -> String {
 
 fn groups(report: &Report) -> String {
     let mut grid = Grid::new(1);
-    grid.row(["group", "callers", "sent", "ok", "refused", "rejected", "failed", "left", "p50", "p99", "max"]);
+    grid.row([
+        "group", "callers", "sent", "ok", "refused", "rejected", "failed", "left", "p50", "p99", "max",
+    ]);
     for group in &report.groups {
         let totals = &group.totals;
         let counts = [totals.sent, totals.ok, totals.refused, totals.rejected, totals.failed, totals.left];
-        let times = [50.0, 99.0, 100.0].map(|percent| words::maybe_time(percentile(&totals.latency, percent)));
+        let times =
+            [50.0, 99.0, 100.0].map(|percent| words::maybe_time(percentile(&totals.latency, percent)));
         let callers = words::count(group.callers.into());
         grid.row([group.name.clone(), callers].into_iter().chain(counts.map(words::count)).chain(times));
     }

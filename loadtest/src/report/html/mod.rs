@@ -40,7 +40,12 @@ pub fn html(report: &Report, baseline: Option<&Report>) -> String {
         section(
             "Over time",
             "Nothing was sent.",
-            [seconds::outcomes(report), seconds::p99(report), seconds::answers(report), seconds::refusals(report)],
+            [
+                seconds::outcomes(report),
+                seconds::p99(report),
+                seconds::answers(report),
+                seconds::refusals(report),
+            ],
         ),
         streams(report, baseline),
         format!("<section><h2>Oracle</h2>{}</section>\n", oracle::panel(report.oracle.as_ref())),

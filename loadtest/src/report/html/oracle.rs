@@ -60,9 +60,11 @@ fn bar(used: f64, full: f64) -> String {
 }
 
 fn violations(check: &Check) -> String {
-    let shown = check.violations.iter().take(VIOLATIONS_MAX).map(|text| format!("<li>{}</li>", escaped(text)));
+    let shown =
+        check.violations.iter().take(VIOLATIONS_MAX).map(|text| format!("<li>{}</li>", escaped(text)));
     let shown: String = shown.collect();
     let more = check.violations.len().saturating_sub(VIOLATIONS_MAX);
-    let more = if more > 0 { format!("<li>and {} more</li>", words::count(more as u64)) } else { String::new() };
+    let more =
+        if more > 0 { format!("<li>and {} more</li>", words::count(more as u64)) } else { String::new() };
     if shown.is_empty() { shown } else { format!("<ul class=\"violations\">{shown}{more}</ul>") }
 }

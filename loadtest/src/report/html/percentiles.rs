@@ -9,9 +9,8 @@ use super::scale::Scale;
 use super::tones;
 
 /// Percentiles in the tables, as far as the count supports them.
-const LISTED: [f64; 16] = [
-    0.0, 25.0, 50.0, 75.0, 90.0, 95.0, 98.0, 99.0, 99.5, 99.9, 99.95, 99.99, 99.995, 99.999, 99.9999, 100.0,
-];
+const LISTED: [f64; 16] =
+    [0.0, 25.0, 50.0, 75.0, 90.0, 95.0, 98.0, 99.0, 99.5, 99.9, 99.95, 99.99, 99.995, 99.999, 99.9999, 100.0];
 
 /// Latency from the due time and service time of everybody, and of the baseline.
 pub fn latency(report: &Report, baseline: Option<&Report>) -> Option<Plot> {
@@ -21,7 +20,8 @@ pub fn latency(report: &Report, baseline: Option<&Report>) -> Option<Plot> {
          connection or for a late generator."
     );
     let mut curves = curves("latency", "c1", baseline, &report.totals.latency, |r| &r.totals.latency);
-    curves.extend(self::curves("service time", "c2", baseline, &report.totals.service, |r| &r.totals.service));
+    curves
+        .extend(self::curves("service time", "c2", baseline, &report.totals.service, |r| &r.totals.service));
     plot("latency", "Latency by percentile", about, curves)
 }
 
@@ -35,13 +35,15 @@ pub fn latency_of_groups(report: &Report) -> Option<Plot> {
         let GroupReport { name, totals, .. } = &report.groups[at];
         Curve { name: name.clone(), tone, look: Look::Line, of: &totals.latency }
     });
-    let about = "Answers that ended well, by group. Groups that should not notice one another lie on one curve.";
+    let about =
+        "Answers that ended well, by group. Groups that should not notice one another lie on one curve.";
     plot("group-latency", "Latency by group", about.to_owned(), curves.collect())
 }
 
 /// Time to the first token of streams.
 pub fn first_token(report: &Report, baseline: Option<&Report>) -> Option<Plot> {
-    let about = "From the time the request was due (or sent, in a closed load) to the first token of its stream.";
+    let about =
+        "From the time the request was due (or sent, in a closed load) to the first token of its stream.";
     let curves = curves("first token", "c1", baseline, &report.totals.first_token, |r| &r.totals.first_token);
     plot("first-token", "Time to first token", about.to_owned(), curves)
 }
@@ -60,7 +62,7 @@ struct Curve<'a> {
     of: &'a Distribution,
 }
 
-/// A curve, with the one of the baseline behind it.
+/// A curve, and the one of the baseline.
 fn curves<'a>(
     name: &str,
     tone: &'static str,
@@ -75,7 +77,7 @@ fn curves<'a>(
         of: of(report),
     });
     let now = Curve { name: name.to_owned(), tone, look: Look::Line, of: now };
-    before.into_iter().chain([now]).collect()
+    [now].into_iter().chain(before).collect()
 }
 
 /// `None` if nothing was recorded.

@@ -107,6 +107,7 @@ impl Plot {
             "<svg class=\"drawing\" role=\"img\" tabindex=\"0\" aria-labelledby=\"{name}-title {name}-desc\">\
              <title id=\"{name}-title\">{title}</title>\
              <desc id=\"{name}-desc\">{about} The arrow keys read the numbers, which are also in the table below.</desc>\
+             <rect class=\"field\" width=\"100%\" height=\"{HEIGHT}\"/>\
              <g class=\"axes\" aria-hidden=\"true\">{y}{x}</g>\
              <svg width=\"100%\" height=\"{HEIGHT}\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" preserveAspectRatio=\"none\" \
              overflow=\"visible\" aria-hidden=\"true\">{series}</svg></svg>",
@@ -127,7 +128,11 @@ impl Plot {
             )
         });
         let title = escaped(self.y.title);
-        format!("<text class=\"unit\" x=\"-8\" y=\"-18\">{title}</text>{}", marks.collect::<String>())
+        format!(
+            "<text class=\"unit\" x=\"-8\" y=\"-18\">{title}</text>{}\
+             <line class=\"base\" x1=\"0\" x2=\"100%\" y1=\"{HEIGHT}\" y2=\"{HEIGHT}\"/>",
+            marks.collect::<String>()
+        )
     }
 
     fn x_marks(&self) -> String {
@@ -143,7 +148,10 @@ impl Plot {
         });
         let title = escaped(self.x.title);
         let below = HEIGHT + 37.0;
-        format!("{}<text class=\"unit end\" x=\"100%\" y=\"{below}\">{title}</text>", marks.collect::<String>())
+        format!(
+            "{}<text class=\"unit end\" x=\"100%\" y=\"{below}\">{title}</text>",
+            marks.collect::<String>()
+        )
     }
 
     fn series_html(&self, series: &Series) -> String {
@@ -175,11 +183,15 @@ impl Plot {
     }
 
     fn table(&self) -> String {
-        let head: String =
-            self.series.iter().map(|series| format!("<th scope=\"col\">{}</th>", escaped(&series.name))).collect();
+        let head: String = self
+            .series
+            .iter()
+            .map(|series| format!("<th scope=\"col\">{}</th>", escaped(&series.name)))
+            .collect();
         let corner = escaped(self.x.title);
         let rows: String = self.rows.iter().map(|row| self.row(row)).collect();
-        let rows = format!("<thead><tr><th scope=\"col\">{corner}</th>{head}</tr></thead><tbody>{rows}</tbody>");
+        let rows =
+            format!("<thead><tr><th scope=\"col\">{corner}</th>{head}</tr></thead><tbody>{rows}</tbody>");
         scrolling(&format!("{}: numbers", self.title), &rows)
     }
 
@@ -199,7 +211,9 @@ fn legend_item(series: &Series) -> String {
     let sample = match series.look {
         Look::Line => format!("<path class=\"line {tone}\" d=\"M1 6H21\"/>"),
         Look::Dashed => format!("<path class=\"line dashed {tone}\" d=\"M1 6H21\"/>"),
-        Look::Above(_) => format!("<rect class=\"area {tone}\" x=\"4\" y=\"1\" width=\"14\" height=\"10\" rx=\"2\"/>"),
+        Look::Above(_) => {
+            format!("<rect class=\"area {tone}\" x=\"4\" y=\"1\" width=\"14\" height=\"10\" rx=\"2\"/>")
+        }
     };
     format!("<li><svg width=\"22\" height=\"12\" aria-hidden=\"true\">{sample}</svg>{name}</li>")
 }

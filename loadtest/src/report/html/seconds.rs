@@ -59,7 +59,8 @@ pub fn refusals(report: &Report) -> Option<Plot> {
 
 /// The 99th percentile of latency, second by second.
 pub fn p99(report: &Report) -> Option<Plot> {
-    let worst = stretches_of(report, |seconds, _| seconds.iter().map(|second| second.p99_us).max().unwrap_or(0));
+    let worst =
+        stretches_of(report, |seconds, _| seconds.iter().map(|second| second.p99_us).max().unwrap_or(0));
     let values: Vec<Option<f64>> = worst.iter().map(|us| (*us > 0).then_some(*us as f64)).collect();
     let seen = || values.iter().flatten().copied();
     let (least, greatest) = (seen().reduce(f64::min)?, seen().reduce(f64::max)?);
@@ -72,7 +73,8 @@ pub fn p99(report: &Report) -> Option<Plot> {
     Some(Plot {
         name: "p99",
         title: "99th percentile over time",
-        about: "Latency of the answers that came in each second; the worst second of a longer stretch.".to_owned(),
+        about: "Latency of the answers that came in each second; the worst second of a longer stretch."
+            .to_owned(),
         x: time_axis(report),
         y: Axis {
             scale: Scale::fitting(least, greatest),
@@ -139,7 +141,11 @@ fn plot(
 }
 
 fn time_axis(report: &Report) -> Axis {
-    Axis { scale: Scale::linear(report.seconds.len() as f64, true), label: words::number, title: "second of the run" }
+    Axis {
+        scale: Scale::linear(report.seconds.len() as f64, true),
+        label: words::number,
+        title: "second of the run",
+    }
 }
 
 /// Seconds in a point.

@@ -32,7 +32,9 @@ pub fn table(name: &str, head: &[&str], rows: impl IntoIterator<Item = Vec<Strin
 /// The frame of [`table`], for who brings the rows.
 pub fn scrolling(name: &str, rows: &str) -> String {
     let name = escaped(name);
-    format!("<div class=\"scroll\" role=\"region\" aria-label=\"{name}\" tabindex=\"0\"><table>{rows}</table></div>")
+    format!(
+        "<div class=\"scroll\" role=\"region\" aria-label=\"{name}\" tabindex=\"0\"><table>{rows}</table></div>"
+    )
 }
 
 fn cells(row: &[String]) -> String {
