@@ -88,13 +88,16 @@ fn print_signed(args: &SignArgs) -> Result<(), Box<dyn Error>> {
 fn show_report(args: &ReportArgs) -> Result<(), Box<dyn Error>> {
     let run = read_report(&args.run)?;
     let baseline = args.baseline.as_deref().map(read_report).transpose()?;
+    // The page first: who reads only the head of the table gets it all the same.
+    if let Some(file) = &args.html {
+        std::fs::write(file, report::html(&run, baseline.as_ref()))
+            .map_err(|e| format!("cannot write {}: {e}", file.display()))?;
+    }
     write!(stdout(), "{}", report::table(&run))?;
     if let Some(baseline) = &baseline {
         write!(stdout(), "\n{}", report::changes(baseline, &run))?;
     }
     if let Some(file) = &args.html {
-        std::fs::write(file, report::html(&run, baseline.as_ref()))
-            .map_err(|e| format!("cannot write {}: {e}", file.display()))?;
         writeln!(stdout(), "\npage: {}", file.display())?;
     }
     Ok(())

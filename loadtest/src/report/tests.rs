@@ -277,6 +277,11 @@ fn claims_that_stand_otherwise_are_listed() {
     claims(&mut new)[0].violations = vec!["at 3 s".to_owned()];
     claims(&mut new).pop();
     claims(&mut new).push(fixture::check("a new claim", 1, None, &[]));
+    let (listed, page) = (table(&new), html(&new, None));
+    for text in [listed.as_str(), page.split("claims\"").nth(1).expect("the panel")] {
+        let first = text.find("tenant silver").expect("a claim that held");
+        assert!(text.find("at 3 s").is_some_and(|broken| broken < first), "what broke comes first:\n{text}");
+    }
     let text = changes(&old, &new);
     for line in [
         "oracle: was held, is BROKEN: tenant gold: limit rpm",
@@ -318,7 +323,11 @@ fn many_groups_share_a_few_colours_and_the_rest_is_together() {
 #[test]
 fn numbers_have_three_digits_and_a_unit() {
     let times = [0.0, 7.0, 999.0, 999.9, 1_234.0, 45_600.0, 999_400.0, 999_600.0, 61e6].map(words::time_us);
-    assert_eq!(times, ["0 µs", "7 µs", "999 µs", "1 ms", "1.23 ms", "45.6 ms", "999 ms", "1 s", "61 s"]);
+    assert_eq!(
+        times,
+        ["0 µs", "7 µs", "999 µs", "1.00 ms", "1.23 ms", "45.6 ms", "999 ms", "1.00 s", "61.0 s"]
+    );
+    assert_eq!([0.0, 500.0, 2_000.0, 1e7].map(words::time_mark), ["0", "500 µs", "2 ms", "10 s"]);
     assert_eq!([0, 999, 1_000, 1_234_567].map(words::count), ["0", "999", "1,000", "1,234,567"]);
     assert_eq!(
         [0.0, 1.234, 56.78, 99.96, 12_345.6].map(words::number),

@@ -27,7 +27,7 @@ pub struct Plot {
     pub x: Axis,
     /// Upwards.
     pub y: Axis,
-    /// Lines and areas, the first at the back.
+    /// Lines and areas in the order of the legend; the first lies in front.
     pub series: Vec<Series>,
     /// The table, in the order of `x`; one cell for each of the series.
     pub rows: Vec<Row>,
@@ -102,7 +102,7 @@ impl Plot {
 
     fn drawing(&self) -> String {
         let name = self.name;
-        let series: String = self.series.iter().map(|series| self.series_html(series)).collect();
+        let series: String = self.series.iter().rev().map(|series| self.series_html(series)).collect();
         format!(
             "<svg class=\"drawing\" role=\"img\" tabindex=\"0\" aria-labelledby=\"{name}-title {name}-desc\">\
              <title id=\"{name}-title\">{title}</title>\
