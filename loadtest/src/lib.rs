@@ -16,4 +16,6 @@ pub mod report;
 
 pub mod mock;
 
+pub mod oracle;
+
 pub mod sign;

@@ -60,6 +60,13 @@ pub fn standing(check: &Check) -> Standing {
     }
 }
 
+/// All claims, those that broke before the others.
+pub fn broken_first(verdict: &Verdict) -> Vec<&Check> {
+    let mut checks: Vec<&Check> = verdict.checks.iter().collect();
+    checks.sort_by_key(|check| standing(check) != Standing::Broken);
+    checks
+}
+
 /// Claims that are so.
 pub fn standings(verdict: &Verdict, wanted: Standing) -> usize {
     verdict.checks.iter().filter(|check| standing(check) == wanted).count()

@@ -249,7 +249,7 @@ fn distribution(of: &Histogram<u64>) -> Distribution {
     Distribution {
         count: of.len(),
         min_us: if of.is_empty() { 0 } else { of.min() },
-        mean_us: of.mean(),
+        mean_us: (of.mean() * 10.0).round() / 10.0,
         max_us: of.max(),
         percentiles: if of.is_empty() { Vec::new() } else { percentiles.collect() },
         hdr: String::new(),

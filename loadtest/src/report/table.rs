@@ -141,7 +141,7 @@ fn answers(report: &Report) -> String {
 fn oracle(report: &Report) -> String {
     let Some(verdict) = &report.oracle else { return "oracle: not asked\n".to_owned() };
     let mut text = format!("oracle: {}\n", figures::verdict_line(verdict));
-    for check in &verdict.checks {
+    for check in figures::broken_first(verdict) {
         let word = match figures::standing(check) {
             Standing::Held => "held",
             Standing::Broken => "BROKEN",

@@ -3,13 +3,23 @@
 /// Stands for a figure that does not exist.
 pub const NONE: &str = "–";
 
-/// A time, as `412 µs`, `1.23 ms`, `45.6 s`.
+/// A time, as `412 µs`, `1.20 ms`, `45.6 s`.
 pub fn time_us(us: f64) -> String {
     match us {
         us if !us.is_finite() => NONE.to_owned(),
-        us if us < 999.5 => format!("{} µs", three_digits(us)),
+        us if us < 999.5 => format!("{us:.0} µs"),
         us if us < 999_500.0 => format!("{} ms", three_digits(us / 1e3)),
         us => format!("{} s", three_digits(us / 1e6)),
+    }
+}
+
+/// A time beside an axis: `0`, `500 µs`, `2 ms`.
+pub fn time_mark(us: f64) -> String {
+    let time = time_us(us);
+    match time.split_once(' ') {
+        Some(_) if us == 0.0 => "0".to_owned(),
+        Some((number, unit)) => format!("{} {unit}", trimmed(number)),
+        None => time,
     }
 }
 
@@ -36,7 +46,7 @@ pub fn number(value: f64) -> String {
     match value {
         value if !value.is_finite() => NONE.to_owned(),
         value if value >= 99.95 => count(value.round() as u64),
-        value => three_digits(value),
+        value => trimmed(&three_digits(value)).to_owned(),
     }
 }
 
@@ -70,7 +80,7 @@ pub fn bytes(bytes: u64) -> String {
         1_000_000..1_000_000_000 => ("MB", 1e6),
         _ => ("GB", 1e9),
     };
-    format!("{} {unit}", three_digits(bytes as f64 / by))
+    format!("{} {unit}", trimmed(&three_digits(bytes as f64 / by)))
 }
 
 /// A ratio: `1.05`.
@@ -89,8 +99,7 @@ fn three_digits(value: f64) -> String {
         size if size >= 9.995 => 1,
         _ => 2,
     };
-    let text = format!("{value:.decimals$}");
-    if decimals > 0 { trimmed(&text).to_owned() } else { text }
+    format!("{value:.decimals$}")
 }
 
 /// Without the zeros that say nothing.

@@ -1,7 +1,7 @@
 //! The tables of the page: what changed, groups, answers, where the run comes from.
 
 use crate::measure::Report;
-use crate::report::changes;
+use crate::report::changes::{self, Change};
 use crate::report::figures::{SHOWN, percentile, share};
 use crate::report::words;
 
@@ -16,19 +16,31 @@ pub fn changed(old: &Report, new: &Report) -> String {
     let warnings =
         if warnings.is_empty() { warnings } else { format!("<ul class=\"warning\">{warnings}</ul>") };
     let claims = changes::claims_changed(old, new);
-    let claims: String = claims.iter().map(|change| format!("<li>{}</li>", escaped(change))).collect();
-    let claims = if claims.is_empty() { claims } else { format!("<h3>Oracle</h3><ul>{claims}</ul>") };
-    let rows = changes::figures_changed(old, new).into_iter().map(|change| {
-        let ratio = words::maybe_ratio(change.ratio());
-        let word = change.word().to_owned();
+    let claims: String =
+        claims.iter().map(|change| format!("<li>Oracle: {}</li>", escaped(change))).collect();
+    let claims = if claims.is_empty() { claims } else { format!("<ul class=\"moved\">{claims}</ul>") };
+    let (ties, moved): (Vec<_>, Vec<_>) =
+        changes::figures_changed(old, new).into_iter().partition(|change| change.word().is_empty());
+    let moved = match moved.is_empty() {
+        true => "<p>No figure differs from the baseline's by more than 10 %.</p>".to_owned(),
+        false => changes_table("What changed", moved),
+    };
+    format!(
+        "<section class=\"changed\"><h2>What changed</h2>{warnings}{claims}{moved}\
+         <details><summary>{} figures within 10 % of the baseline's</summary>{}</details>\
+         <p class=\"quiet small\">Baseline: {}</p></section>\n",
+        ties.len(),
+        changes_table("What did not change", ties),
+        escaped(&changes::origin(old)),
+    )
+}
+
+fn changes_table(name: &str, changes: Vec<Change>) -> String {
+    let rows = changes.into_iter().map(|change| {
+        let (ratio, word) = (words::maybe_ratio(change.ratio()), change.word().to_owned());
         vec![change.what, change.old_text, change.new_text, ratio, word]
     });
-    format!(
-        "<section><h2>What changed</h2>{warnings}<p class=\"quiet\">Baseline: {}. Ratios within 10 % of 1 are \
-         ties.</p>{}{claims}</section>\n",
-        escaped(&changes::origin(old)),
-        table("What changed", &["figure", "baseline", "this run", "ratio", ""], rows)
-    )
+    table(name, &["figure", "baseline", "this run", "ratio", "verdict"], rows)
 }
 
 /// One row for each group.

@@ -63,7 +63,7 @@ struct Card {
     note: fn(&Report) -> String,
 }
 
-const CARDS: [Card; 8] = [
+const CARDS: [Card; 7] = [
     Card {
         name: "sent",
         class: "",
@@ -106,17 +106,25 @@ const CARDS: [Card; 8] = [
         value: |r| words::maybe_time(percentile(&r.totals.latency, 99.9)),
         note: |r| format!("service {}", words::maybe_time(percentile(&r.totals.service, 99.9))),
     },
-    Card {
-        name: "first token p50",
-        class: "",
-        value: |r| words::maybe_time(percentile(&r.totals.first_token, 50.0)),
-        note: |r| format!("p99 {}", words::maybe_time(percentile(&r.totals.first_token, 99.0))),
-    },
 ];
 
+const STREAMS: Card = Card {
+    name: "first token p50",
+    class: "",
+    value: |r| words::maybe_time(percentile(&r.totals.first_token, 50.0)),
+    note: |r| format!("p99 {}", words::maybe_time(percentile(&r.totals.first_token, 99.0))),
+};
+
+const NO_STREAMS: Card = Card {
+    name: "latency max",
+    class: "",
+    value: |r| words::maybe_time(percentile(&r.totals.latency, 100.0)),
+    note: |r| format!("service {}", words::maybe_time(percentile(&r.totals.service, 100.0))),
+};
+
 fn cards(report: &Report, baseline: Option<&Report>) -> String {
-    let streams = report.totals.first_token.count > 0;
-    let cards = CARDS.iter().filter(|card| streams || !card.name.starts_with("first token")).map(|card| {
+    let last = if report.totals.first_token.count > 0 { &STREAMS } else { &NO_STREAMS };
+    let cards = CARDS.iter().chain([last]).map(|card| {
         let was = baseline.map(|old| format!("<p class=\"was\">baseline {}</p>", escaped(&(card.value)(old))));
         format!(
             "<div class=\"card {}\"><p class=\"name\">{}</p><p class=\"value\">{}</p><p class=\"quiet\">{}</p>{}</div>",

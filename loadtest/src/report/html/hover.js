@@ -20,7 +20,7 @@ function follow(figure) {
 
   // The box of the axes, without the room around it for labels.
   function area() {
-    return drawing.querySelector("svg").getBoundingClientRect();
+    return drawing.querySelector(".field").getBoundingClientRect();
   }
 
   function hide() {

@@ -17,7 +17,7 @@ pub fn panel(verdict: Option<&Verdict>) -> String {
     // One scale for all bars, so that they can be compared; the bound is at its end unless something exceeds it.
     let used = verdict.checks.iter().filter_map(|check| check.tightest).filter(|share| share.is_finite());
     let full = used.fold(1.0, f64::max);
-    let claims: String = verdict.checks.iter().map(|check| claim(check, full)).collect();
+    let claims: String = figures::broken_first(verdict).into_iter().map(|check| claim(check, full)).collect();
     format!(
         "<p>{}. A bar shows the greatest share of the bound that was used.</p><ul class=\"claims\">{claims}</ul>",
         escaped(&figures::verdict_line(verdict))

@@ -62,7 +62,7 @@ struct Curve<'a> {
     of: &'a Distribution,
 }
 
-/// A curve, with the one of the baseline behind it.
+/// A curve, and the one of the baseline.
 fn curves<'a>(
     name: &str,
     tone: &'static str,
@@ -77,7 +77,7 @@ fn curves<'a>(
         of: of(report),
     });
     let now = Curve { name: name.to_owned(), tone, look: Look::Line, of: now };
-    before.into_iter().chain([now]).collect()
+    [now].into_iter().chain(before).collect()
 }
 
 /// `None` if nothing was recorded.
@@ -92,7 +92,11 @@ fn plot(name: &'static str, title: &'static str, about: String, curves: Vec<Curv
         title,
         about,
         x: Axis { scale: Scale::percentiles(count_max), label: words::percent, title: "percentile" },
-        y: Axis { scale: Scale::fitting(least as f64, greatest as f64), label: time_mark, title: "time" },
+        y: Axis {
+            scale: Scale::fitting(least as f64, greatest as f64),
+            label: words::time_mark,
+            title: "time",
+        },
         rows: rows.into_iter().filter(|row| row.cells.iter().any(|(y, _)| y.is_some())).collect(),
         series: curves.into_iter().map(series).collect(),
     })
@@ -117,8 +121,4 @@ fn series(curve: Curve) -> Series {
     let ends = ((0.0, Some(curve.of.min_us as f64)), (100.0, Some(curve.of.max_us as f64)));
     let points = [ends.0].into_iter().chain(listed).chain([ends.1]).collect();
     Series { name: curve.name, tone: curve.tone, look: curve.look, points }
-}
-
-fn time_mark(us: f64) -> String {
-    if us == 0.0 { "0".to_owned() } else { words::time_us(us) }
 }

@@ -27,7 +27,7 @@ pub struct Plot {
     pub x: Axis,
     /// Upwards.
     pub y: Axis,
-    /// Lines and areas, the first at the back.
+    /// Lines and areas in the order of the legend; the first lies in front.
     pub series: Vec<Series>,
     /// The table, in the order of `x`; one cell for each of the series.
     pub rows: Vec<Row>,
@@ -102,11 +102,12 @@ impl Plot {
 
     fn drawing(&self) -> String {
         let name = self.name;
-        let series: String = self.series.iter().map(|series| self.series_html(series)).collect();
+        let series: String = self.series.iter().rev().map(|series| self.series_html(series)).collect();
         format!(
             "<svg class=\"drawing\" role=\"img\" tabindex=\"0\" aria-labelledby=\"{name}-title {name}-desc\">\
              <title id=\"{name}-title\">{title}</title>\
              <desc id=\"{name}-desc\">{about} The arrow keys read the numbers, which are also in the table below.</desc>\
+             <rect class=\"field\" width=\"100%\" height=\"{HEIGHT}\"/>\
              <g class=\"axes\" aria-hidden=\"true\">{y}{x}</g>\
              <svg width=\"100%\" height=\"{HEIGHT}\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" preserveAspectRatio=\"none\" \
              overflow=\"visible\" aria-hidden=\"true\">{series}</svg></svg>",
@@ -127,7 +128,11 @@ impl Plot {
             )
         });
         let title = escaped(self.y.title);
-        format!("<text class=\"unit\" x=\"-8\" y=\"-18\">{title}</text>{}", marks.collect::<String>())
+        format!(
+            "<text class=\"unit\" x=\"-8\" y=\"-18\">{title}</text>{}\
+             <line class=\"base\" x1=\"0\" x2=\"100%\" y1=\"{HEIGHT}\" y2=\"{HEIGHT}\"/>",
+            marks.collect::<String>()
+        )
     }
 
     fn x_marks(&self) -> String {

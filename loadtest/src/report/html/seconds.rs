@@ -15,14 +15,17 @@ pub fn outcomes(report: &Report) -> Option<Plot> {
     let total = |of: fn(&Second) -> &Vec<u64>| {
         stretches(report, |seconds| seconds.iter().map(|second| of(second).iter().sum::<u64>()).sum())
     };
+    let sent = total(|second| &second.sent);
+    let line_of_sent = line(report, &sent);
+    let mut series =
+        vec![Series { name: "sent".to_owned(), tone: "ink", look: Look::Line, points: line_of_sent }];
     let areas = [
         ("ok", "ok", total(|second| &second.ok)),
         ("refused (429)", "refused", total(|second| &second.refused)),
         ("failed or rejected", "failed", total(|second| &second.failed)),
     ];
-    let mut floor = vec![0.0; areas[0].2.len()];
-    let mut series = Vec::new();
-    let mut columns = Vec::new();
+    let mut floor = vec![0.0; sent.len()];
+    let mut columns = vec![(sent.clone(), sent)];
     for (name, tone, rates) in areas {
         let top: Vec<f64> = floor.iter().zip(&rates).map(|(floor, rate)| floor + rate).collect();
         columns.push((top.clone(), rates));
@@ -30,14 +33,6 @@ pub fn outcomes(report: &Report) -> Option<Plot> {
         series.push(Series { name: name.to_owned(), tone, look, points: line(report, &top) });
         floor = top;
     }
-    let sent = total(|second| &second.sent);
-    series.push(Series {
-        name: "sent".to_owned(),
-        tone: "ink",
-        look: Look::Line,
-        points: line(report, &sent),
-    });
-    columns.push((sent.clone(), sent));
     let about = "Requests that were due in each second, and the answers that came in it.";
     plot(report, "outcomes", "Requests over time", about, series, &columns)
 }
@@ -76,11 +71,7 @@ pub fn p99(report: &Report) -> Option<Plot> {
         about: "Latency of the answers that came in each second; the worst second of a longer stretch."
             .to_owned(),
         x: time_axis(report),
-        y: Axis {
-            scale: Scale::fitting(least, greatest),
-            label: |us| if us == 0.0 { "0".to_owned() } else { words::time_us(us) },
-            title: "time",
-        },
+        y: Axis { scale: Scale::fitting(least, greatest), label: words::time_mark, title: "time" },
         rows: rows.collect(),
         series: vec![Series { name: "p99".to_owned(), tone: "c1", look: Look::Line, points }],
     })
