@@ -18,7 +18,7 @@ pub fn about(scenario: &Scenario, target: &str) -> About {
         }
         .to_owned(),
         target: target.to_owned(),
-        started: started(),
+        started: String::new(),
         lasted_s: 0.0,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         commit: commit(),
