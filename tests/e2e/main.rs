@@ -12,6 +12,7 @@ mod paths;
 mod auth;
 mod caps;
 mod limits;
+mod oracle;
 mod refusals;
 
 mod headers;

@@ -80,7 +80,15 @@ struct Found {
 struct Refusal {
     sent_us: u64,
     answered_us: u64,
-    wait_ms: u64,
+    wait: Wait,
+}
+
+/// What a refusal says of when to try again.
+#[derive(Debug, Clone, Copy)]
+struct Wait {
+    ms: u64,
+    /// What it is rounded up to.
+    step_ms: u64,
 }
 
 impl Found {
@@ -109,12 +117,12 @@ impl Found {
     where
         F: Fn() -> Vec<(HeaderName, HeaderValue)>,
     {
-        sleep_until(refusal.answered_us + refusal.wait_ms * 1_000).await;
+        sleep_until(refusal.answered_us + refusal.wait.ms * 1_000).await;
         let answer = line.send().await?;
         self.waited += 1;
         if answer.status == 429 {
             let after_ms = (answer.sent_us - refusal.answered_us) as f64 / 1e3;
-            let wait_ms = refusal.wait_ms;
+            let wait_ms = refusal.wait.ms;
             self.too_short.push(format!("told to wait {wait_ms} ms, and refused after {after_ms:.3} ms"));
         }
         Ok(())
@@ -124,8 +132,9 @@ impl Found {
     where
         F: Fn() -> Vec<(HeaderName, HeaderValue)>,
     {
-        // wait <= true wait * 1.1, then rounded up to a millisecond.
-        let least_us = refusal.wait_ms.saturating_sub(1) * 10_000 / 11;
+        // What is said is at most the true wait and a tenth, rounded up.
+        let Wait { ms, step_ms } = refusal.wait;
+        let least_us = ms.saturating_sub(step_ms) * 10_000 / 11;
         let opens_us = refusal.sent_us + least_us;
         let earlier_us = EARLIER_US.max(3 * (refusal.answered_us - refusal.sent_us)).min(least_us / 2);
         sleep_until(opens_us - earlier_us).await;
@@ -136,7 +145,7 @@ impl Found {
         self.knocked += 1;
         if answer.status != 429 {
             let after_ms = (answer.answered_us - refusal.sent_us) as f64 / 1e3;
-            let wait_ms = refusal.wait_ms;
+            let wait_ms = refusal.wait.ms;
             self.too_long.push(format!("told to wait {wait_ms} ms, and admitted after {after_ms:.3} ms"));
         }
         Ok(())
@@ -161,7 +170,7 @@ struct Answer {
     status: u16,
     sent_us: u64,
     answered_us: u64,
-    wait_ms: Option<u64>,
+    wait: Option<Wait>,
 }
 
 impl<'a, F> Line<'a, F>
@@ -179,11 +188,11 @@ where
             if answer.status != 429 {
                 continue;
             }
-            let wait_ms = answer.wait_ms.ok_or("a refusal did not say when to try again")?;
-            if u128::from(wait_ms) > self.ask.wait_max.as_millis() {
-                return Err(format!("a wait of {wait_ms} ms is longer than the probe waits"));
+            let wait = answer.wait.ok_or("a refusal did not say when to try again")?;
+            if u128::from(wait.ms) > self.ask.wait_max.as_millis() {
+                return Err(format!("a wait of {} ms is longer than the probe waits", wait.ms));
             }
-            return Ok(Refusal { sent_us: answer.sent_us, answered_us: answer.answered_us, wait_ms });
+            return Ok(Refusal { sent_us: answer.sent_us, answered_us: answer.answered_us, wait });
         }
         Err(format!("none of {} requests was refused", self.ask.requests_max))
     }
@@ -205,11 +214,12 @@ where
         let answer = open.send_request(self.request()?).await.map_err(|e| e.to_string())?;
         let answered_us = mono_us();
         let number = |name: &str| answer.headers().get(name)?.to_str().ok()?.parse::<u64>().ok();
-        let wait_ms = number("retry-after-ms").or_else(|| Some(number("retry-after")? * 1_000));
+        let exact = number("retry-after-ms").map(|ms| Wait { ms, step_ms: 1 });
+        let wait = exact.or_else(|| Some(Wait { ms: number("retry-after")? * 1_000, step_ms: 1_000 }));
         let status = answer.status().as_u16();
         answer.into_body().collect().await.map_err(|e| e.to_string())?;
         self.open = Some(open);
-        Ok(Answer { status, sent_us, answered_us, wait_ms })
+        Ok(Answer { status, sent_us, answered_us, wait })
     }
 
     fn request(&self) -> Result<Request<Full<Bytes>>, String> {
