@@ -233,7 +233,8 @@ fn a_percentile_needs_a_value_above_it() {
 #[test]
 fn runs_that_differ_in_more_than_the_program_are_not_comparable() {
     let old = before();
-    let differing: [(&str, fn(&mut Report)); 6] = [
+    type Change = fn(&mut Report);
+    let differing: [(&str, Change); 6] = [
         ("the scenario differs: noisy_neighbour in the baseline, steady in this run", |r| {
             r.about.scenario = "steady".into()
         }),
