@@ -12,6 +12,8 @@ pub mod rig;
 
 pub mod measure;
 
+pub mod generate;
+
 pub mod report;
 
 pub mod mock;

@@ -157,7 +157,7 @@ pub struct Second {
     pub refused: Vec<u64>,
     /// Anything else that is not good.
     pub failed: Vec<u64>,
-    /// 99th percentile of the latency of answers in this second, us; 0 if there were none.
+    /// 99th percentile of the latency of good answers that ended in this second, us; 0 if there were none.
     pub p99_us: u64,
 }
 
