@@ -29,7 +29,11 @@ fn ramp() {
 fn burst() {
     let report = play("burst", 1.0);
     assert!(report.count("refused") > 0, "a burst beyond the limits");
-    assert_eq!(report.upstream("requests"), report.count("ok"), "what is refused does not reach the upstream");
+    assert_eq!(
+        report.upstream("requests"),
+        report.count("ok"),
+        "what is refused does not reach the upstream"
+    );
 }
 
 #[test]

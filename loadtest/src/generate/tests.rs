@@ -151,7 +151,7 @@ fn an_open_load_sends_what_the_schedule_says_with_any_number_of_threads() {
         assert!(totals.connections <= 8, "{}", totals.connections);
         assert_eq!(outcome.report.lateness.as_ref().unwrap().count, 100);
         let numbers: Vec<_> = outcome.samples.iter().map(|sample| sample.number).collect();
-        assert_eq!(numbers, (0..100).collect::<Vec<_>>());
+        assert_eq!(numbers, (1..=100).collect::<Vec<_>>());
         let groups = &outcome.report.groups;
         assert_eq!(groups.iter().map(|group| group.totals.sent).sum::<u64>(), 100);
         assert!(groups[1].totals.sent > groups[0].totals.sent);
