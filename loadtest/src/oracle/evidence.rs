@@ -81,6 +81,11 @@ impl Evidence {
         Ok(evidence)
     }
 
+    /// Whether everything that used the limits is known.
+    pub fn is_all(&self) -> bool {
+        self.complete && self.strangers == 0
+    }
+
     /// A moment as seconds since the start of the run.
     pub fn seconds(&self, at_us: u64) -> f64 {
         at_us.saturating_sub(self.start_us) as f64 / 1e6

@@ -17,8 +17,11 @@ const GUARD_US: u64 = 2_000_000;
 
 /// Looks at every refusal. It was right if at some moment while it was decided some level may have been full.
 pub fn check(policy: &Policy, levels: &Levels<'_>, evidence: &Evidence) -> Check {
-    if !evidence.complete {
-        return not_judged(CLAIM, "not every request was sampled, so nobody knows what else was admitted");
+    if !evidence.is_all() {
+        return not_judged(
+            CLAIM,
+            "not every request that came has a sample, so nobody knows what else was admitted",
+        );
     }
     let mut right = levels.excused.clone();
     for level in &levels.levels {

@@ -29,7 +29,7 @@ fn check<'a>(limit: &LimitAt<'_>, levels: impl Iterator<Item = &'a Level>, evide
     for level in levels {
         let traces = || level.traces.iter().map(|&at| &evidence.traces[at as usize]);
         seen += traces().filter(|trace| trace.arrival.is_some()).count() as u64;
-        for worst in worst(&limit.limit.amount, traces) {
+        for worst in worst(&limit.limit.amount, evidence.is_all(), traces) {
             let share = worst.spent as f64 / worst.bound;
             tightest = Some(tightest.map_or(share, |most| most.max(share)));
             if worst.broken {
@@ -45,8 +45,13 @@ fn check<'a>(limit: &LimitAt<'_>, levels: impl Iterator<Item = &'a Level>, evide
     }
 }
 
-/// The worst windows of a level, one for each of the bounds that its way of counting promises.
-fn worst<'a, T: Iterator<Item = &'a Trace>>(amount: &Amount, traces: impl Fn() -> T) -> Vec<Worst> {
+/// The worst windows of a level, one for each of the bounds that its way of counting promises. Which windows have opened
+/// can be said only if `all` is known that may have opened one.
+fn worst<'a, T: Iterator<Item = &'a Trace>>(
+    amount: &Amount,
+    all: bool,
+    traces: impl Fn() -> T,
+) -> Vec<Worst> {
     let admitted = || -> Vec<Spent> {
         let admitted = traces().filter_map(Trace::admitted);
         admitted.map(|(from_us, to_us)| Spent::between(from_us, to_us, 1)).collect()
@@ -56,7 +61,7 @@ fn worst<'a, T: Iterator<Item = &'a Trace>>(amount: &Amount, traces: impl Fn() -
         Amount::Requests(rate, Counting::Fixed) => {
             let (spent, twice) = (admitted(), Rate { burst: 2 * rate.count, ..rate });
             vec![
-                window::of_opened(&spent, rate.period_us, rate.count),
+                window::of_opened(&openers(traces()), rate.period_us, rate.count).filter(|_| all),
                 window::of_span(&spent, rate.period_us, twice.burst),
                 window::of_rate(&spent, twice, 0),
             ]
@@ -74,6 +79,15 @@ fn worst<'a, T: Iterator<Item = &'a Trace>>(amount: &Amount, traces: impl Fn() -
         Amount::NotUnderstood(_) => vec![],
     };
     found.into_iter().flatten().collect()
+}
+
+/// Everything that may have opened a window, though only what arrived surely took room in one.
+fn openers<'a>(traces: impl Iterator<Item = &'a Trace>) -> Vec<Spent> {
+    let opener = |trace: &'a Trace| {
+        let (from_us, to_us) = trace.perhaps_admitted()?;
+        Some(Spent::between(from_us, to_us, u64::from(trace.arrival.is_some())))
+    };
+    traces.filter_map(opener).collect()
 }
 
 /// Tokens: `burst + rate * t + U`.

@@ -92,6 +92,8 @@ struct Moments {
     released_us: u64,
     ended_us: u64,
     left: bool,
+    /// Admitted, if it is, and given up before it reaches the mock.
+    lost: bool,
 }
 
 impl World {
@@ -125,7 +127,7 @@ impl World {
             let admitted = limiter.admit(one, at);
             let refused_yet_sent = !admitted && self.is_chosen(Defect::SendsRefused, at);
             let invented = admitted && self.is_chosen(Defect::InventsAnswers, at);
-            if (admitted && !invented) || refused_yet_sent {
+            if (admitted && !invented && !one.lost) || refused_yet_sent {
                 let swapped = usize::from(self.is_chosen(Defect::SwapsTenants, at));
                 let arrival = one.arrival(number, (one.tenant + swapped) % 2);
                 journal.arrivals.push(arrival);
@@ -148,6 +150,7 @@ impl World {
         let arrived_us = decided_us + dice.up_to(self.delay_us);
         let mut mock_ended_us = arrived_us + dice.up_to(self.service_us);
         let left = dice.share() < self.leaves;
+        let lost = left && dice.share() < 0.5;
         let (released_us, ended_us);
         if left {
             // The caller goes at any time, the gateway sees it, and then the mock, which may just have begun.
@@ -158,7 +161,7 @@ impl World {
             released_us = mock_ended_us + dice.up_to(self.delay_us);
             ended_us = released_us + dice.up_to(self.delay_us);
         }
-        Moments { tenant, sent_us, decided_us, arrived_us, mock_ended_us, released_us, ended_us, left }
+        Moments { tenant, sent_us, decided_us, arrived_us, mock_ended_us, released_us, ended_us, left, lost }
     }
 }
 
@@ -263,7 +266,7 @@ impl Limiter {
         if has_room {
             self.admitted.push(now_us);
             self.places.push(Reverse(one.released_us));
-            self.leaked += u64::from(has(Defect::LeaksPlaces) && at % 500 == 0);
+            self.leaked += u64::from(has(Defect::LeaksPlaces) && at.is_multiple_of(500));
         }
         has_room
     }
