@@ -16,8 +16,9 @@ use crate::scenario::{BodyKind, Scenario};
 use super::choose::Choice;
 use super::connect::Reason;
 use super::queue::Job;
-use super::record::{End, Facts, Record};
+use super::record::Record;
 use super::sse::Events;
+use super::tally::{End, Facts};
 
 /// Reason of requests that the end of the run finds under way.
 const CUT_SHORT: Reason = Reason::Borrowed("no answer before the run ended");

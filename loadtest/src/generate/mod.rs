@@ -48,6 +48,8 @@ mod sse;
 
 mod record;
 
+mod tally;
+
 mod summary;
 
 mod void;
