@@ -61,7 +61,8 @@ fn signed() {
 #[test]
 fn streaming() {
     let report = play("streaming", 0.4);
-    let (first, gaps) = (report.number("/totals/first_token/count"), report.number("/totals/token_gap/count"));
+    let (first, gaps) =
+        (report.number("/totals/first_token/count"), report.number("/totals/token_gap/count"));
     assert!(first > 0 && gaps > first, "{first} first tokens, {gaps} gaps");
 }
 
@@ -152,14 +153,14 @@ struct Report {
 
 /// Plays a built-in scenario for two seconds at a part of its rate, and asserts what every scenario must.
 fn play(scenario: &str, rate_factor: f64) -> Report {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = tempfile::tempdir().expect("a temporary directory");
     let file = dir.path().join("report.json");
     let (factor, json) = (rate_factor.to_string(), file.to_str().expect("a path of ours"));
     let args = ["run", scenario, "--for", "2s", "--rate-factor", &factor, "--json", json];
     let (code, said) = run("pangu-loadtest", &args, dir.path());
     assert!(matches!(code, 0 | 3), "exit code {code}:\n{said}");
-    let text = fs::read_to_string(&file).unwrap();
-    let report = Report { json: serde_json::from_str(&text).unwrap() };
+    let text = fs::read_to_string(&file).expect("a report");
+    let report = Report { json: serde_json::from_str(&text).expect("JSON") };
 
     let parts = ["ok", "refused", "rejected", "failed", "left"].map(|part| report.count(part));
     assert!(report.count("sent") > 0, "{said}");

@@ -26,7 +26,7 @@ use std::sync::Arc;
 use crate::generate::progress::{self, Progress};
 use crate::generate::{self, Outcome};
 use crate::measure::{About, Report};
-use crate::oracle;
+use crate::oracle::{self, policy::Policy};
 use crate::scenario::{Scenario, Setup};
 use gateway::Slot;
 pub use problem::Problem;
@@ -84,9 +84,10 @@ pub fn run(setup: &Setup, options: &Options) -> Result<Report, Problem> {
     report.reloads = reloads;
     if let (Some(policy), Some((stats, journal))) = (&scene.policy, scene.testimony()?) {
         let complete = outcome.samples_dropped == 0;
-        let mut verdict = oracle::judge(policy, &setup.scenario, &outcome.samples, complete, &journal)
+        let policy = Policy::read(policy).map_err(Problem::Oracle)?;
+        let mut verdict = oracle::judge_by(&policy, &setup.scenario, &outcome.samples, complete, &journal)
             .map_err(Problem::Oracle)?;
-        verdict.checks.extend(probe::retry_after(policy, &setup.scenario, scene.plain)?);
+        verdict.checks.extend(probe::retry_after(&policy, &setup.scenario, scene.plain)?);
         verdict.checks.extend(reloads.as_ref().map(reload::judge));
         report.upstream = Some(scene::upstream(&stats, &journal));
         report.oracle = Some(verdict);

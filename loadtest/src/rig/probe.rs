@@ -2,7 +2,6 @@
 
 use std::cell::Cell;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Request};
@@ -24,15 +23,14 @@ const WAIT_MAX: Duration = Duration::from_secs(1);
 /// Checks that `Retry-After` is true, as the caller whose limit is soonest used up; once the load is over.
 ///
 /// # Errors
-/// The policy cannot be read. That nobody could be asked is in the checks.
+/// The scenario is not HTTP, or no runtime can be had. That nobody could be asked is in the checks.
 pub fn retry_after(
-    policy: &Path,
+    policy: &Policy,
     scenario: &Scenario,
     gateway: Option<SocketAddr>,
 ) -> Result<Vec<Check>, Problem> {
-    let policy = Policy::read(policy).map_err(Problem::Oracle)?;
     let Some(gateway) = gateway else { return Ok(probe::unasked("the target has no listener without TLS")) };
-    let choice = match probe::choose(&policy, scenario, WAIT_MAX) {
+    let choice = match probe::choose(policy, scenario, WAIT_MAX) {
         Ok(choice) => choice,
         Err(why) => return Ok(probe::unasked(&why)),
     };
