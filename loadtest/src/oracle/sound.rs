@@ -187,4 +187,23 @@ mod tests {
         let daily = Rate { period_us: 86_400_000_000, ..rate };
         assert!(!of_tokens(daily, || one_by_one.iter()).unwrap().broken, "midnight may lie between");
     }
+
+    #[test]
+    fn a_window_may_have_been_opened_by_a_request_that_never_arrived() {
+        let rate = Rate { count: 2, period_us: 100, burst: 2 };
+        let lost = |answered_us, status| {
+            let sample = Sample { answered_us, ended_us: answered_us, status, ..Sample::default() };
+            Trace { sample, arrival: None }
+        };
+        let arrived = [spends(90, 0), spends(105, 0), spends(106, 0)];
+        let broken = |first: Trace, all| {
+            let traces = [&[first], &arrived[..]].concat();
+            worst(&Amount::Requests(rate, Counting::Fixed), all, || traces.iter())
+                .iter()
+                .any(|worst| worst.broken)
+        };
+        assert!(!broken(lost(5, 502), true), "its window has closed before the second arrival");
+        assert!(broken(lost(5, 429), true), "a refusal opens nothing");
+        assert!(!broken(lost(5, 429), false), "something else may have opened it");
+    }
 }
