@@ -89,7 +89,7 @@ pub fn run(setup: &Setup, options: &Options) -> Result<Report, Problem> {
             .map_err(Problem::Oracle)?;
         verdict.checks.extend(probe::retry_after(&policy, &setup.scenario, scene.plain)?);
         verdict.checks.extend(reloads.as_ref().map(reload::judge));
-        report.upstream = Some(scene::upstream(&stats, &journal));
+        report.upstream = scene.upstream(&stats, &journal);
         report.oracle = Some(verdict);
     }
     Ok(report)

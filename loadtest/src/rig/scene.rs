@@ -127,6 +127,18 @@ impl Scene {
         }
     }
 
+    /// What the report shows of the upstream: of the rig's own only, since another's has counted before.
+    pub fn upstream(&self, stats: &Stats, journal: &Journal) -> Option<Upstream> {
+        matches!(self.mock, Witness::Own(_)).then(|| Upstream {
+            requests: stats.requests,
+            completed: stats.completed,
+            cancelled: stats.cancelled,
+            faulted: stats.faulted,
+            connections: stats.connections,
+            tenants: journal.tenants.len() as u64,
+        })
+    }
+
     fn stats(&self) -> Result<Option<Stats>, Problem> {
         match &self.mock {
             Witness::Own(mock) => Ok(Some(mock.stats())),
@@ -150,18 +162,6 @@ impl Scene {
             }
             Witness::Nobody => Ok(None),
         }
-    }
-}
-
-/// What the report shows of the upstream.
-pub fn upstream(stats: &Stats, journal: &Journal) -> Upstream {
-    Upstream {
-        requests: stats.requests,
-        completed: stats.completed,
-        cancelled: stats.cancelled,
-        faulted: stats.faulted,
-        connections: stats.connections,
-        tenants: journal.tenants.len() as u64,
     }
 }
 
