@@ -8,7 +8,13 @@ pub mod clock;
 
 pub mod scenario;
 
+pub mod rig;
+
 pub mod measure;
+
+pub mod generate;
+
+pub mod report;
 
 pub mod mock;
 

@@ -1,6 +1,11 @@
-//! The program: arguments in, one of the tools out, exit code 0 or 1.
+//! The program: arguments in, one of the tools out.
+//!
+//! Exit codes: 0 done and good, 1 bad arguments or nothing could be started, 2 a run that the oracle found a violation
+//! in, 3 a run whose figures must not be used, 130 ended by a signal during a run.
 
 mod cli;
+mod run;
+mod show;
 
 use std::error::Error;
 use std::io::{Write, stdout};
@@ -18,20 +23,37 @@ use pangu_loadtest::sign::{self, Scheme, Signer, Unsigned};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let done = match Cli::parse().command {
-        Command::Mock(args) => serve_mock(&args),
-        Command::Hash { string } => {
-            writeln!(stdout(), "{}", sign::sha256_hex(string.as_bytes())).map_err(Into::into)
-        }
-        Command::Sign(args) => print_signed(&args),
+    let command = match Cli::try_parse() {
+        Ok(cli) => cli.command,
+        Err(other) => return say_usage(&other),
+    };
+    let done = match command {
+        Command::Run(args) => run::run(&args),
+        Command::Scenarios => run::list().map(|()| ExitCode::SUCCESS),
+        Command::Policy(args) => run::write_policy(&args).map(|()| ExitCode::SUCCESS),
+        Command::Report(args) => show::kept(&args).map(|()| ExitCode::SUCCESS),
+        Command::Mock(args) => serve_mock(&args).map(|()| ExitCode::SUCCESS),
+        Command::Hash { string } => print_hash(&string).map(|()| ExitCode::SUCCESS),
+        Command::Sign(args) => print_signed(&args).map(|()| ExitCode::SUCCESS),
     };
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(problem) => {
             eprintln!("error: {problem}");
             ExitCode::FAILURE
         }
     }
+}
+
+/// Help is no failure; and clap's exit code for bad arguments would be taken for a violation.
+fn say_usage(other: &clap::Error) -> ExitCode {
+    let _ = other.print(); // a closed pipe is nobody to tell
+    if other.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+fn print_hash(string: &str) -> Result<(), Box<dyn Error>> {
+    writeln!(stdout(), "{}", sign::sha256_hex(string.as_bytes()))?;
+    Ok(())
 }
 
 /// Serves until SIGTERM or SIGINT. The two lines it prints mean: ready.

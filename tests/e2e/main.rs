@@ -25,3 +25,5 @@ mod shutdown;
 
 mod admin;
 mod logs;
+
+mod load;

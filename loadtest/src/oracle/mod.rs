@@ -57,15 +57,28 @@ pub fn judge(
     samples_complete: bool,
     journal: &Journal,
 ) -> Result<Verdict, Unreadable> {
-    let policy = Policy::read(policy_dir)?;
+    judge_by(&Policy::read(policy_dir)?, scenario, samples, samples_complete, journal)
+}
+
+/// The same by a policy that was read already, as for the probe: ten thousand tenants take a while.
+///
+/// # Errors
+/// As of [`judge`].
+pub fn judge_by(
+    policy: &Policy,
+    scenario: &Scenario,
+    samples: &[Sample],
+    samples_complete: bool,
+    journal: &Journal,
+) -> Result<Verdict, Unreadable> {
     let evidence = Evidence::gather(scenario, samples, samples_complete, journal)?;
-    let levels = Levels::of(&policy, scenario, &evidence);
+    let levels = Levels::of(policy, scenario, &evidence);
     let mut checks = sound::checks(&levels, &evidence);
     if let Some(per_address) = policy.per_address {
         let claim = format!("guard: admits at most {per_address}/s per address");
         checks.push(not_judged(&claim, "it asks before the limits do; only its refusals are allowed for"));
     }
-    checks.push(refused::check(&policy, &levels, &evidence));
+    checks.push(refused::check(policy, &levels, &evidence));
     checks.extend(once::checks(scenario, &evidence, journal));
     Ok(Verdict { checks })
 }
