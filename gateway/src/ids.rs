@@ -1,5 +1,7 @@
 //! Small, `Copy` names for what a snapshot holds, so that the walk never compares strings.
 
+use http::HeaderValue;
+
 /// Index of a route in its snapshot, in the order of the files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RouteId(pub u16);
@@ -7,3 +9,54 @@ pub struct RouteId(pub u16);
 /// Index of a caller (a tenant's user) in its snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CallerId(pub u32);
+
+/// An `X-Request-Id`: 32 hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RequestId([u8; 32]);
+
+impl RequestId {
+    /// A half that stays and one that counts; the latter is mixed, so that neighbours look unalike.
+    pub fn new(seed: u64, count: u64) -> RequestId {
+        let mut text = [0; 32];
+        write_hex(&mut text[..16], seed);
+        write_hex(&mut text[16..], mix(seed ^ count));
+        RequestId(text)
+    }
+
+    /// Its digits.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("hexadecimal digits are ASCII")
+    }
+
+    /// For an answer. Allocates.
+    pub fn to_header(self) -> HeaderValue {
+        HeaderValue::from_bytes(&self.0).expect("hexadecimal digits are a header value")
+    }
+}
+
+/// A bijection on 64 bits (the finalizer of SplitMix64, Steele et al. 2014): distinct counts stay distinct.
+fn mix(x: u64) -> u64 {
+    let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}
+
+fn write_hex(out: &mut [u8], value: u64) {
+    for (i, digit) in out.iter_mut().enumerate() {
+        *digit = b"0123456789abcdef"[(value >> (60 - 4 * i)) as usize & 15];
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbouring_request_ids_look_unalike() {
+        assert_ne!(mix(1) >> 32, mix(2) >> 32);
+        let id = RequestId::new(0x0123_4567_89ab_cdef, 1);
+        assert!(id.as_str().starts_with("0123456789abcdef"), "{}", id.as_str());
+        assert_ne!(id, RequestId::new(0x0123_4567_89ab_cdef, 2));
+        assert_eq!(id.to_header(), id.as_str());
+    }
+}

@@ -6,6 +6,7 @@
 //! (and where no route is known) that plus OpenAI's `error`, since its clients show nothing else.
 
 use crate::auth::{Denied, Kind};
+use crate::ids::RequestId;
 use crate::limit::Limited;
 use crate::limit::headers::{self as rate, RetryAfter};
 use crate::policy::Api;
@@ -230,13 +231,13 @@ impl Reject {
 
     /// The whole answer. `spread` moves `Retry-After` so that those refused together do not return
     /// together; any number that differs from request to request will do.
-    pub fn render(&self, api: Option<Api>, request_id: &HeaderValue, spread: u16) -> Response<Bytes> {
-        let body = self.body(api, request_id.to_str().unwrap_or_default());
+    pub fn render(&self, api: Option<Api>, request_id: RequestId, spread: u16) -> Response<Bytes> {
+        let body = self.body(api, request_id.as_str());
         let mut answer = Response::new(Bytes::from(body));
         *answer.status_mut() = self.status();
         let headers = answer.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(HeaderName::from_static("x-request-id"), request_id.clone());
+        headers.insert(HeaderName::from_static("x-request-id"), request_id.to_header());
         match self {
             Reject::Limited(limited) => rate::refused(limited, spread, headers),
             Reject::Flood { wait } => RetryAfter::new(*wait, spread).put(headers),

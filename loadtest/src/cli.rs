@@ -4,6 +4,7 @@ mod compare;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -11,6 +12,7 @@ pub use compare::CompareArgs;
 use pangu_loadtest::mock::Options;
 use pangu_loadtest::mock::behaviour::{Behaviour, Span};
 use pangu_loadtest::mock::fault::{self, UnknownFault};
+use pangu_loadtest::scenario::{self, Adjust};
 
 /// Load and test tools for pangu-gateway.
 #[derive(Debug, Parser)]
@@ -24,6 +26,12 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Play a scenario against a gateway, and say how fast and how exact it was
+    Run(RunArgs),
+    /// List the scenarios that are built in
+    Scenarios,
+    /// Write the policy that lets the callers of a scenario in, to load into a gateway of your own
+    Policy(PolicyArgs),
     /// Serve mock model endpoints: Pangu V1 and V2, MaaS (OpenAI), ModelArts real-time services
     Mock(MockArgs),
     /// Print the SHA-256 of a string, the form in which policies store AppCodes and API keys
@@ -35,6 +43,90 @@ pub enum Command {
     Sign(SignArgs),
     /// Compare the gateway with nginx, haproxy, envoy and a proxy on pingora
     Compare(CompareArgs),
+    /// Show a run that was kept as JSON: as a table, as an HTML page, and against an earlier run
+    Report(ReportArgs),
+}
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// A built-in scenario (see `pangu-loadtest scenarios`), or a file
+    #[arg(value_name = "NAME|FILE")]
+    pub scenario: String,
+    #[command(flatten)]
+    pub adjust: AdjustArgs,
+    /// Drive this instead of a gateway started for the run
+    #[arg(long, value_name = "URL")]
+    pub target: Option<String>,
+    /// PEM file of the authority to trust, for https targets
+    #[arg(long, value_name = "FILE", requires = "target")]
+    pub ca: Option<PathBuf>,
+    /// Directory of the target's policy, for the oracle
+    #[arg(long, value_name = "DIR", requires = "mock_control")]
+    pub policy: Option<PathBuf>,
+    /// Control address of the mock behind the target, for the oracle; it must keep a journal
+    #[arg(long, value_name = "ADDRESS", requires = "policy", requires = "target", value_parser = control)]
+    pub mock_control: Option<SocketAddr>,
+    /// Gateway to start [default: pangu-gateway beside this program]
+    #[arg(long, value_name = "PROGRAM", conflicts_with = "target")]
+    pub gateway: Option<PathBuf>,
+    /// Its worker threads
+    #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "target",
+          value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub workers: u16,
+    /// Directory for its settings, policy and logs, kept afterwards [default: a temporary one]
+    #[arg(long, value_name = "DIR", conflicts_with = "target")]
+    pub keep: Option<PathBuf>,
+    /// Threads that send
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub threads: u16,
+    /// Write the report as JSON
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Write the report as one HTML page
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Report of an earlier run (JSON) to compare with
+    #[arg(long, value_name = "OLD.json")]
+    pub baseline: Option<PathBuf>,
+}
+
+/// Arguments of `policy`.
+#[derive(Debug, Args)]
+pub struct PolicyArgs {
+    /// A built-in scenario, or a file
+    #[arg(value_name = "NAME|FILE")]
+    pub scenario: String,
+    /// Where the gateway sends requests, such as a mock's http://127.0.0.1:18080
+    #[arg(long, value_name = "URL")]
+    pub pool: String,
+    /// Directory to write; must be empty or not there
+    #[arg(value_name = "DIR")]
+    pub directory: PathBuf,
+    /// Another seed than the scenario's: other credentials
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+}
+
+/// What a run changes about its scenario.
+#[derive(Debug, Args)]
+pub struct AdjustArgs {
+    /// Another seed than the scenario's
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Last so long, phases in proportion: 3s, 500ms, 2m
+    #[arg(long = "for", value_name = "TIME", value_parser = scenario::duration)]
+    lasts: Option<Duration>,
+    /// Multiply rates, or the requests under way of a closed load
+    #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = factor)]
+    rate_factor: f64,
+}
+
+impl AdjustArgs {
+    /// As the scenario takes it.
+    pub fn adjust(&self) -> Adjust {
+        Adjust { seed: self.seed, lasts: self.lasts, rate_factor: self.rate_factor }
+    }
 }
 
 /// Arguments of `mock`.
@@ -55,6 +147,9 @@ pub struct MockArgs {
     /// Requests recorded at most; the oldest make room
     #[arg(long, value_name = "N", default_value_t = 4096)]
     record_max: usize,
+    /// Keep a journal of at most N requests for /mock/journal; 0 keeps none
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    journal_max: u64,
     /// Header whose values are counted as tenants
     #[arg(long, value_name = "NAME", default_value = "x-tenant")]
     tenant_header: String,
@@ -119,6 +214,20 @@ pub struct SignArgs {
     pub curl: bool,
 }
 
+/// Arguments of `report`.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// The run, as `run --json` wrote it
+    #[arg(value_name = "RUN.json")]
+    pub run: PathBuf,
+    /// Write it as one self-contained HTML page
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// An earlier run to say what changed since
+    #[arg(long, value_name = "OLD.json")]
+    pub baseline: Option<PathBuf>,
+}
+
 impl MockArgs {
     /// Turns the arguments into options.
     ///
@@ -141,10 +250,22 @@ impl MockArgs {
             control: self.control,
             workers: self.workers.into(),
             record: (!self.no_record).then_some(self.record_max),
+            journal: (self.journal_max > 0).then_some(self.journal_max),
             tenant_header: self.tenant_header.clone(),
             behaviour,
         })
     }
+}
+
+fn factor(text: &str) -> Result<f64, String> {
+    let factor = text.parse().ok().filter(|factor: &f64| (0.001..=1000.0).contains(factor));
+    factor.ok_or_else(|| "write a number from 0.001 to 1000, such as 0.2".to_owned())
+}
+
+/// The mock prints a URL; an address is enough.
+fn control(text: &str) -> Result<SocketAddr, String> {
+    let address = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/').parse();
+    address.map_err(|_| "write ADDRESS:PORT, as the mock prints it".to_owned())
 }
 
 fn rate(text: &str) -> Result<f64, String> {

@@ -8,11 +8,17 @@ pub mod clock;
 
 pub mod scenario;
 
+pub mod rig;
+
 pub mod measure;
 
 pub mod generate;
 
+pub mod report;
+
 pub mod mock;
+
+pub mod oracle;
 
 pub mod compare;
 

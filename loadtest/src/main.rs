@@ -1,19 +1,21 @@
-//! The program: arguments in, one of the tools out, exit code 0 or 1.
+//! The program: arguments in, one of the tools out.
+//!
+//! Exit codes: 0 done and good, 1 bad arguments or nothing could be started, 2 a run that the oracle found a violation
+//! in, 3 a run whose figures must not be used, 130 ended by a signal during a run.
 
 mod cli;
+mod peers;
+mod run;
+mod show;
 
 use std::error::Error;
 use std::io::{Write, stdout};
-use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 
-use cli::{Cli, Command, CompareArgs, MockArgs, SignArgs};
-use pangu_loadtest::compare;
+use cli::{Cli, Command, MockArgs, SignArgs};
 use pangu_loadtest::mock::Mock;
 use pangu_loadtest::sign::{self, Scheme, Signer, Unsigned};
 
@@ -22,21 +24,38 @@ use pangu_loadtest::sign::{self, Scheme, Signer, Unsigned};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let done = match Cli::parse().command {
-        Command::Mock(args) => serve_mock(&args),
-        Command::Hash { string } => {
-            writeln!(stdout(), "{}", sign::sha256_hex(string.as_bytes())).map_err(Into::into)
-        }
-        Command::Sign(args) => print_signed(&args),
-        Command::Compare(args) => compare_peers(&args),
+    let command = match Cli::try_parse() {
+        Ok(cli) => cli.command,
+        Err(other) => return say_usage(&other),
+    };
+    let done = match command {
+        Command::Run(args) => run::run(&args),
+        Command::Scenarios => run::list().map(|()| ExitCode::SUCCESS),
+        Command::Policy(args) => run::write_policy(&args).map(|()| ExitCode::SUCCESS),
+        Command::Report(args) => show::kept(&args).map(|()| ExitCode::SUCCESS),
+        Command::Mock(args) => serve_mock(&args).map(|()| ExitCode::SUCCESS),
+        Command::Hash { string } => print_hash(&string).map(|()| ExitCode::SUCCESS),
+        Command::Sign(args) => print_signed(&args).map(|()| ExitCode::SUCCESS),
+        Command::Compare(args) => peers::compare(&args),
     };
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(problem) => {
             eprintln!("error: {problem}");
             ExitCode::FAILURE
         }
     }
+}
+
+/// Help is no failure; and clap's exit code for bad arguments would be taken for a violation.
+fn say_usage(other: &clap::Error) -> ExitCode {
+    let _ = other.print(); // a closed pipe is nobody to tell
+    if other.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+fn print_hash(string: &str) -> Result<(), Box<dyn Error>> {
+    writeln!(stdout(), "{}", sign::sha256_hex(string.as_bytes()))?;
+    Ok(())
 }
 
 /// Serves until SIGTERM or SIGINT. The two lines it prints mean: ready.
@@ -58,40 +77,6 @@ fn serve_mock(args: &MockArgs) -> Result<(), Box<dyn Error>> {
         }
         Ok(())
     })
-}
-
-/// Prints the tables. SIGTERM and SIGINT end it after the run that is under way, so that what it started ends too.
-fn compare_peers(args: &CompareArgs) -> Result<(), Box<dyn Error>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    stop_on_signal(Arc::clone(&stop))?;
-    let outcome = compare::run(&args.options(), &stop)?;
-    writeln!(stdout(), "{}", compare::text(&outcome))?;
-    if let Some(file) = &args.json {
-        compare::write_json(&outcome, file)?;
-    }
-    if args.write {
-        compare::write(&outcome, Path::new("."))?;
-    }
-    Ok(())
-}
-
-/// Raises the flag when a signal comes, on a thread of its own.
-fn stop_on_signal(stop: Arc<AtomicBool>) -> Result<(), Box<dyn Error>> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (mut terminate, mut interrupt) = {
-        let _in_runtime = runtime.enter();
-        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?)
-    };
-    std::thread::spawn(move || {
-        runtime.block_on(async {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-        });
-        stop.store(true, Ordering::Relaxed);
-    });
-    Ok(())
 }
 
 fn print_signed(args: &SignArgs) -> Result<(), Box<dyn Error>> {

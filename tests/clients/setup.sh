@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the end-to-end tests need: a Python venv with the pinned SDKs in .venv, and the npm SDK in
-# tests/clients/node_modules. Does nothing when both are there already and their pins have not changed.
+# Installs what the end-to-end tests need: a Python venv with the pinned SDKs in .venv, the npm SDK in
+# tests/clients/node_modules, and Debian's Chromium. Does nothing when all are there and no pin has changed.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 clients=tests/clients
@@ -43,5 +43,12 @@ node_modules() {
     echo "$want" >"$stamp"
 }
 
+# Chromium and its driver must be of one version: both are Debian's. The font is for a machine that has none.
+browser() {
+    command -v chromium >/dev/null && command -v chromedriver >/dev/null ||
+        debian chromium chromium-driver fonts-dejavu-core
+}
+
 python_modules
 node_modules
+browser

@@ -12,14 +12,18 @@ mod paths;
 mod auth;
 mod caps;
 mod limits;
+mod oracle;
 mod refusals;
 
 mod headers;
 mod stream;
 mod upstream;
+mod upstream_http1;
 
 mod reload;
 mod shutdown;
 
 mod admin;
 mod logs;
+
+mod load;

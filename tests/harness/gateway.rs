@@ -35,10 +35,15 @@ pub struct Setup {
 impl Setup {
     /// In front of `mock`, with [`BASE`] as policy, HTTP only, access log to a file.
     pub fn new(mock: &Mock) -> Setup {
+        Setup::in_front_of(mock.address)
+    }
+
+    /// The same in front of a mock that the test runs itself.
+    pub fn in_front_of(mock: SocketAddr) -> Setup {
         let dir = tempfile::tempdir().expect("a temporary directory");
         fs::create_dir(dir.path().join("policies")).expect("directory is ours");
         fs::create_dir(dir.path().join("certs")).expect("directory is ours");
-        let setup = Setup { dir, mock: mock.address, settings: Vec::new(), env: Vec::new() };
+        let setup = Setup { dir, mock, settings: Vec::new(), env: Vec::new() };
         setup
             .set("listeners", r#"[{name: http, address: "127.0.0.1:0"}]"#)
             .set("admin", r#"{address: "127.0.0.1:0"}"#)

@@ -13,9 +13,11 @@ pub mod http1;
 pub mod http2;
 pub mod mock;
 pub mod process;
+pub mod script;
 pub mod sign;
 
 pub use clock::{eventually, now};
 pub use gateway::{Gateway, Setup};
 pub use http1::{Conn, Request, Response};
 pub use mock::Mock;
+pub use script::{Reply, Script};

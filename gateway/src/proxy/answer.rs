@@ -1,18 +1,17 @@
 //! Back to the caller: an upstream's answer, unbuffered, or a refusal.
 
-use super::body::Progress;
+use super::body::Upload;
 use super::deadline::{Deadline, Waiting};
 use super::finish::Exchange;
 use super::forward::Received;
 use crate::limit::{Permit, headers as rate};
 use crate::policy::Timeouts;
 use crate::reject::Reject;
-use crate::upstream::Sender;
+use crate::upstream::Call;
 use bytes::Bytes;
-use http::header::{self, HeaderName};
-use http::{HeaderMap, Response};
+use http::Response;
+use http::header::HeaderName;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -20,11 +19,59 @@ use std::task::{Context, Poll};
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The body of every answer. Holds the exchange, which ends with it.
-pub struct Answer {
-    exchange: Box<Exchange>,
+///
+/// In one box from the beginning of the request, because an answer is moved a dozen times on its way through hyper.
+pub struct Answer(Box<Answering>);
+
+struct Answering {
+    exchange: Exchange,
     source: Source,
 }
 
+impl Answer {
+    /// An answer of which nothing is known yet.
+    pub fn to(exchange: Exchange) -> Answer {
+        Answer(Box::new(Answering { exchange, source: Source::Ended }))
+    }
+
+    /// The exchange it belongs to.
+    pub fn exchange(&mut self) -> &mut Exchange {
+        &mut self.0.exchange
+    }
+
+    /// Makes it an upstream's.
+    pub fn pass_on(mut self, received: Received) -> Response<Answer> {
+        let Answering { exchange, source } = &mut *self.0;
+        let timeouts = exchange.route().expect("only a routed request is forwarded").timeouts;
+        let Received { mut response, call } = received;
+        let headers = response.headers_mut();
+        headers.insert(X_REQUEST_ID, exchange.id.to_header());
+        // Worked out only where the route says so (`rate_headers`).
+        if let Some(standing) = exchange.permit.as_ref().and_then(Permit::standing) {
+            rate::admitted(standing, headers);
+        }
+        let upload = (!call.upload().complete).then(|| exchange.separate_deadline(timeouts.total));
+        *source = Source::Upstream(Upstream { call, timeouts, upload });
+        if source.is_at_its_end() {
+            source.end(exchange);
+        } else {
+            exchange.deadline.rest();
+        }
+        response.map(|()| self)
+    }
+
+    /// Makes it one that says no.
+    pub fn refuse(mut self, reject: &Reject) -> Response<Answer> {
+        let Answering { exchange, source } = &mut *self.0;
+        exchange.refused(reject);
+        let api = exchange.route().map(|route| route.api);
+        let (head, body) = reject.render(api, exchange.id, exchange.began.mono_us as u16).into_parts();
+        *source = Source::Refusal((!body.is_empty()).then_some(body));
+        Response::from_parts(head, self)
+    }
+}
+
+#[expect(clippy::large_enum_variant, reason = "it lives in the box of its answer, and refusals are rare")]
 enum Source {
     Refusal(Option<Bytes>),
     Upstream(Upstream),
@@ -32,65 +79,17 @@ enum Source {
 }
 
 struct Upstream {
-    body: Incoming,
+    call: Call<Upload>,
     timeouts: Timeouts,
-    sender: Option<Sender>,
-    progress: Rc<Progress>,
     /// The wait for the rest of the request's body, if the answer began before it was complete.
     upload: Option<Rc<Deadline>>,
-}
-
-/// Makes an answer of an upstream's.
-pub fn pass_on(mut exchange: Box<Exchange>, received: Received) -> Response<Answer> {
-    let timeouts = exchange.route().expect("only a routed request is forwarded").timeouts;
-    let (mut head, body) = received.response.into_parts();
-    strip_hop_by_hop(&mut head.headers);
-    head.headers.insert(X_REQUEST_ID, exchange.id.clone());
-    // Worked out only where the route says so (`rate_headers`).
-    if let Some(standing) = exchange.permit.as_ref().and_then(Permit::standing) {
-        rate::admitted(standing, &mut head.headers);
-    }
-    let (progress, sender) = (received.progress, Some(received.sender));
-    let upload = (!progress.complete.get()).then(|| exchange.separate_deadline(timeouts.total));
-    let mut source = Source::Upstream(Upstream { body, timeouts, sender, progress, upload });
-    if source.is_at_its_end() {
-        source.end(&mut exchange);
-    } else {
-        exchange.deadline.rest();
-    }
-    head.version = http::Version::HTTP_11;
-    Response::from_parts(head, Answer { exchange, source })
-}
-
-/// Makes an answer that says no.
-pub fn refuse(mut exchange: Box<Exchange>, reject: &Reject) -> Response<Answer> {
-    exchange.refused(reject);
-    let api = exchange.route().map(|route| route.api);
-    let (head, body) = reject.render(api, &exchange.id, exchange.began.mono_us as u16).into_parts();
-    let source = Source::Refusal((!body.is_empty()).then_some(body));
-    Response::from_parts(head, Answer { exchange, source })
-}
-
-/// RFC 9110 section 7.6.1, downstream.
-fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    if let Some(named) = headers.remove(header::CONNECTION) {
-        for name in named.to_str().unwrap_or_default().split(',') {
-            headers.remove(name.trim());
-        }
-    }
-    for name in [header::TRANSFER_ENCODING, header::UPGRADE, header::TRAILER] {
-        headers.remove(name);
-    }
-    for name in ["keep-alive", "proxy-connection"] {
-        headers.remove(name);
-    }
 }
 
 impl Source {
     fn is_at_its_end(&self) -> bool {
         match self {
             Source::Refusal(body) => body.is_none(),
-            Source::Upstream(upstream) => upstream.body.is_end_stream(),
+            Source::Upstream(upstream) => upstream.call.has_ended(),
             Source::Ended => true,
         }
     }
@@ -100,11 +99,10 @@ impl Source {
     fn end(&mut self, exchange: &mut Exchange) {
         exchange.completed();
         let Source::Upstream(upstream) = std::mem::replace(self, Source::Ended) else { return };
-        exchange.bytes_in = upstream.progress.bytes.get();
-        let sender = upstream.sender.filter(|_| upstream.progress.complete.get());
-        if let (Some(sender), Some(backend)) = (sender, &exchange.backend) {
+        exchange.bytes_in = upstream.call.upload().bytes;
+        if let (Some(link), Some(backend)) = (upstream.call.into_link(), &exchange.backend) {
             let worker = &exchange.connection.worker;
-            worker.idle.put(backend.id, sender, worker.deadlines.now_ms());
+            worker.idle.put(backend.id, link, worker.deadlines.now_ms());
         }
     }
 }
@@ -122,14 +120,14 @@ impl Upstream {
     }
 }
 
-impl Answer {
+impl Answering {
     /// The next part of the upstream's answer, at once. Between two parts it is the upstream that takes
     /// its time; from a part given until the next one is asked for, the caller.
     fn poll_upstream(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
-        let Answer { exchange, source } = self;
+        let Answering { exchange, source } = self;
         let Source::Upstream(upstream) = source else { return Poll::Ready(None) };
         let timeouts = upstream.timeouts;
-        match Pin::new(&mut upstream.body).poll_frame(cx) {
+        match upstream.call.poll_body(cx) {
             Poll::Pending => {
                 if let Some(why) = upstream.late(exchange) {
                     exchange.cut(why);
@@ -171,7 +169,7 @@ impl Body for Answer {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let this = self.get_mut();
+        let this = &mut *self.get_mut().0;
         match &mut this.source {
             Source::Refusal(body) => {
                 let frame = body.take().map(|body| {
@@ -186,13 +184,13 @@ impl Body for Answer {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.source.is_at_its_end()
+        self.0.source.is_at_its_end()
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.source {
+        match &self.0.source {
             Source::Refusal(body) => SizeHint::with_exact(body.as_ref().map_or(0, |b| b.len() as u64)),
-            Source::Upstream(upstream) => upstream.body.size_hint(),
+            Source::Upstream(upstream) => upstream.call.size_hint(),
             Source::Ended => SizeHint::with_exact(0),
         }
     }

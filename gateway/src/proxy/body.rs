@@ -12,7 +12,6 @@ use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use std::cell::Cell;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -98,33 +97,31 @@ impl Drop for Room {
     }
 }
 
-/// The body of the request that goes upstream.
-pub enum Upload {
-    /// Verified, or empty.
-    Held(Option<Held>),
-    /// Passing through.
+/// The body of the request that goes upstream, and what has become of it.
+pub struct Upload {
+    source: Source,
+    /// Bytes so far.
+    pub bytes: u64,
+    /// All of it has passed.
+    pub complete: bool,
+    /// Why it was stopped, if it was.
+    pub stopped: Option<Stop>,
+}
+
+enum Source {
+    Nothing,
+    /// Verified.
+    Held(Held),
     Passing(Passing),
 }
 
-/// A body on its way through, counted.
-pub struct Passing {
+/// A body on its way through.
+struct Passing {
     body: Incoming,
     pace: Pace,
     cap: u64,
     deadline: Rc<Deadline>,
     first_byte: Duration,
-    progress: Rc<Progress>,
-}
-
-/// What the walk learns of a body that passes through.
-#[derive(Default)]
-pub struct Progress {
-    /// Bytes so far.
-    pub bytes: Cell<u64>,
-    /// All of it has passed.
-    pub complete: Cell<bool>,
-    /// Why it was stopped.
-    pub stopped: Cell<Option<Stop>>,
 }
 
 /// Why a passing body was stopped.
@@ -138,32 +135,32 @@ pub enum Stop {
 
 impl Upload {
     /// Lets `body` pass, up to `cap` bytes; afterwards the wait for the answer begins.
-    pub fn passing(
-        exchange: &Exchange,
-        body: Incoming,
-        cap: u64,
-        first_byte: Duration,
-    ) -> (Upload, Rc<Progress>) {
-        let progress = Rc::new(Progress::default());
+    pub fn passing(exchange: &Exchange, body: Incoming, cap: u64, first_byte: Duration) -> Upload {
         if body.is_end_stream() {
-            progress.complete.set(true);
             exchange.deadline.wait_for(Waiting::FirstByte, first_byte);
-            return (Upload::Held(None), progress);
+            return Upload { source: Source::Nothing, bytes: 0, complete: true, stopped: None };
         }
         let mut pace = Pace::new(&exchange.connection.worker.shared.settings.timeouts);
         pace.wait(&exchange.deadline);
-        let deadline = exchange.deadline.clone();
-        let passing = Passing { body, pace, cap, deadline, first_byte, progress: progress.clone() };
-        (Upload::Passing(passing), progress)
+        let passing = Passing { body, pace, cap, deadline: exchange.deadline.clone(), first_byte };
+        Upload { source: Source::Passing(passing), bytes: 0, complete: false, stopped: None }
     }
 
     /// A body that is all there.
-    pub fn held(exchange: &Exchange, held: Held, first_byte: Duration) -> (Upload, Rc<Progress>) {
-        let progress = Rc::new(Progress::default());
-        progress.complete.set(true);
-        progress.bytes.set(held.bytes.len() as u64);
+    pub fn held(exchange: &Exchange, held: Held, first_byte: Duration) -> Upload {
         exchange.deadline.wait_for(Waiting::FirstByte, first_byte);
-        (Upload::Held((!held.bytes.is_empty()).then_some(held)), progress)
+        let bytes = held.bytes.len() as u64;
+        let source = if bytes == 0 { Source::Nothing } else { Source::Held(held) };
+        Upload { source, bytes, complete: true, stopped: None }
+    }
+
+    /// The error makes the HTTP client close the upstream connection: what was sent stays incomplete.
+    fn stop(&mut self, why: Stop) -> std::io::Error {
+        self.stopped = Some(why);
+        std::io::Error::other(match why {
+            Stop::TooLarge => "it is too large",
+            Stop::Broken => "its sender broke off",
+        })
     }
 }
 
@@ -175,62 +172,60 @@ impl Body for Upload {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        match self.get_mut() {
-            // Taken out of the budget only when it has left for the socket's buffer.
-            Upload::Held(held) => Poll::Ready(held.take().map(|held| Ok(Frame::data(held.bytes)))),
-            Upload::Passing(passing) => passing.poll_frame(cx),
+        let this = self.get_mut();
+        let Source::Passing(passing) = &mut this.source else {
+            let Source::Held(held) = std::mem::replace(&mut this.source, Source::Nothing) else {
+                return Poll::Ready(None);
+            };
+            return Poll::Ready(Some(Ok(Frame::data(held.bytes))));
+        };
+        passing.pace.wait(&passing.deadline);
+        let Some(frame) = ready!(Pin::new(&mut passing.body).poll_frame(cx)) else {
+            passing.finish(&mut this.complete);
+            return Poll::Ready(None);
+        };
+        let Ok(frame) = frame else { return Poll::Ready(Some(Err(this.stop(Stop::Broken)))) };
+        if let Some(data) = frame.data_ref() {
+            this.bytes += data.len() as u64;
+            if this.bytes > passing.cap {
+                return Poll::Ready(Some(Err(this.stop(Stop::TooLarge))));
+            }
+            passing.came(data.len() as u64);
         }
+        if passing.body.is_end_stream() {
+            passing.finish(&mut this.complete);
+        }
+        Poll::Ready(Some(Ok(frame)))
     }
 
     fn is_end_stream(&self) -> bool {
-        match self {
-            Upload::Held(held) => held.is_none(),
-            Upload::Passing(passing) => passing.body.is_end_stream(),
+        match &self.source {
+            Source::Nothing => true,
+            Source::Held(_) => false,
+            Source::Passing(passing) => passing.body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self {
-            Upload::Held(held) => SizeHint::with_exact(held.as_ref().map_or(0, |h| h.bytes.len() as u64)),
-            Upload::Passing(passing) => passing.body.size_hint(),
+        match &self.source {
+            Source::Nothing => SizeHint::with_exact(0),
+            Source::Held(held) => SizeHint::with_exact(held.bytes.len() as u64),
+            Source::Passing(passing) => passing.body.size_hint(),
         }
     }
 }
 
 impl Passing {
-    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
-        self.pace.wait(&self.deadline);
-        let Some(frame) = ready!(Pin::new(&mut self.body).poll_frame(cx)) else {
-            self.finish();
-            return Poll::Ready(None);
-        };
-        let Ok(frame) = frame else { return self.stop(Stop::Broken) };
-        if let Some(data) = frame.data_ref() {
-            let bytes = self.progress.bytes.get() + data.len() as u64;
-            self.progress.bytes.set(bytes);
-            if bytes > self.cap {
-                return self.stop(Stop::TooLarge);
-            }
-            self.pace.came(data.len() as u64, &self.deadline);
-            // Until it comes back for more, it is the upstream that takes its time.
-            self.deadline.wait_for(Waiting::FirstByte, self.first_byte);
-        }
-        if self.body.is_end_stream() {
-            self.finish();
-        }
-        Poll::Ready(Some(Ok(frame)))
+    fn came(&mut self, bytes: u64) {
+        self.pace.came(bytes, &self.deadline);
+        // Until it comes back for more, it is the upstream that takes its time.
+        self.deadline.wait_for(Waiting::FirstByte, self.first_byte);
     }
 
-    fn finish(&self) {
-        if !self.progress.complete.replace(true) {
+    fn finish(&self, complete: &mut bool) {
+        if !std::mem::replace(complete, true) {
             self.deadline.wait_for(Waiting::FirstByte, self.first_byte);
         }
-    }
-
-    /// The error makes the HTTP client close the upstream connection: what was sent stays incomplete.
-    fn stop(&self, why: Stop) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
-        self.progress.stopped.set(Some(why));
-        Poll::Ready(Some(Err(std::io::Error::other("the request body was stopped"))))
     }
 }
 

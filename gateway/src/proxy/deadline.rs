@@ -188,6 +188,13 @@ impl Deadline {
         self.entry.due_ms.set(u64::MAX);
     }
 
+    /// As if it were new.
+    pub fn clear(&self) {
+        self.rest();
+        self.entry.end_ms.set(u64::MAX);
+        self.entry.expired.set(None);
+    }
+
     /// Everything ends `at_most` so long from now.
     pub fn end_in(&self, at_most: Duration) {
         self.entry.end_ms.set(self.all.due(at_most));

@@ -1,17 +1,19 @@
 //! One exchange, from the head of a request to the last byte of its answer; finishing it is its `Drop`,
 //! so that a refused, a cancelled and a panicking one leave the same traces as a served one.
 
+use super::address;
 use super::deadline::{Deadline, Waiting};
 use super::worker::{Connection, InForce};
 use crate::clock::{self, Now};
-use crate::ids::{CallerId, RouteId};
+use crate::ids::{CallerId, RequestId, RouteId};
 use crate::limit::Permit;
 use crate::observe::access_log::Line;
 use crate::observe::metrics::RouteMetrics;
 use crate::policy::{Caller, Route};
 use crate::reject::Reject;
 use crate::upstream::Backend;
-use http::{HeaderValue, Method, StatusCode, Uri};
+use http::{Method, Request, StatusCode};
+use hyper::body::Incoming;
 use std::borrow::Cow;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -35,7 +37,7 @@ pub struct Exchange {
     /// When its head was complete.
     pub began: Now,
     /// Its `X-Request-Id`.
-    pub id: HeaderValue,
+    pub id: RequestId,
     /// Who waits until when.
     pub deadline: Rc<Deadline>,
     /// The caller's address: the peer's, or what a trusted proxy says.
@@ -53,7 +55,8 @@ pub struct Exchange {
     /// Body bytes written.
     pub bytes_out: u64,
     method: Method,
-    uri: Uri,
+    /// The path, as the log shows it. A copy: sharing hyper's buffer would keep it from being used again.
+    path: Box<str>,
     status: u16,
     outcome: &'static str,
     detail: Option<Cow<'static, str>>,
@@ -62,23 +65,24 @@ pub struct Exchange {
 
 impl Exchange {
     /// Takes the policy in force and the time; everything after reads these.
-    pub fn begin(connection: &Rc<Connection>, method: &Method, uri: &Uri) -> Exchange {
+    pub fn begin(connection: &Rc<Connection>, request: &Request<Incoming>) -> Exchange {
         let worker = &connection.worker;
+        let path = request.uri().path();
         connection.request_began();
         Exchange {
             policy: worker.policy(),
             began: Now::read(),
             id: worker.request_id(),
-            deadline: Rc::new(worker.deadlines.enter(connection.task.clone())),
-            address: connection.peer.ip(),
+            deadline: connection.deadline(),
+            address: address::of_caller(connection, request.headers()),
             route: None,
             caller: None,
             permit: None,
             backend: None,
             bytes_in: 0,
             bytes_out: 0,
-            method: method.clone(),
-            uri: uri.clone(),
+            method: request.method().clone(),
+            path: path[..path.floor_char_boundary(LOGGED_PATH_MAX)].into(),
             status: CALLER_LEFT,
             outcome: "cancelled",
             detail: None,
@@ -113,8 +117,7 @@ impl Exchange {
 
     /// Gives the answer a deadline of its own and returns the one that the request's body still waits by.
     pub fn separate_deadline(&mut self, total: Duration) -> Rc<Deadline> {
-        let connection = &self.connection;
-        let fresh = Rc::new(connection.worker.deadlines.enter(connection.task.clone()));
+        let fresh = self.connection.deadline();
         fresh.end_in(total.saturating_sub(self.age()));
         std::mem::replace(&mut self.deadline, fresh)
     }
@@ -184,15 +187,14 @@ impl Exchange {
 
     fn log(&self, duration_us: u64) {
         let worker = &self.connection.worker;
-        let path = self.uri.path();
         worker.log.borrow_mut().write(&Line {
             time: worker.stamp.borrow_mut().of(self.began.wall_ms),
-            request_id: self.id.to_str().unwrap_or_default(),
+            request_id: self.id.as_str(),
             listener: &self.connection.listener.name,
             peer: self.address,
             protocol: if self.connection.http2 { "h2" } else { "h1" },
             method: self.method.as_str(),
-            path: &path[..path.floor_char_boundary(LOGGED_PATH_MAX)],
+            path: &self.path,
             route: self.route().map(|route| &*route.name),
             tenant: self.caller().map(|caller| &*caller.tenant_name),
             user: self.caller().map(|caller| &*caller.user_name),
@@ -217,6 +219,6 @@ impl Drop for Exchange {
         let duration_us = clock::mono_us().saturating_sub(self.began.mono_us);
         self.count(duration_us);
         self.log(duration_us);
-        self.connection.request_ended();
+        self.connection.request_ended(&self.deadline);
     }
 }

@@ -1,27 +1,24 @@
 //! To the upstream: which headers go, which connection takes them, what a failure means.
 
 use super::admit::Admitted;
-use super::body::{Progress, Stop, Upload};
+use super::body::{Stop, Upload};
+use super::deadline::Waiting;
 use super::finish::Exchange;
 use crate::observe::metrics::UpstreamError;
 use crate::policy::Route;
 use crate::reject::Reject;
-use crate::upstream::{self, Backend, Sender};
+use crate::upstream::{self, Backend, Call, Link, http1};
 use http::header::{self, HeaderName};
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Request, Response, Uri, Version};
-use hyper::body::Incoming;
-use std::rc::Rc;
+use http::{HeaderMap, Response};
 
 /// An upstream's answer, its body still to come.
 pub struct Received {
-    /// As the upstream sent it.
-    pub response: Response<Incoming>,
-    /// Reusable once the answer's body has ended.
-    pub sender: Sender,
-    /// How much of the request's body has gone.
-    pub progress: Rc<Progress>,
+    /// Its head, without hop-by-hop headers.
+    pub response: Response<()>,
+    /// The rest.
+    pub call: Call<Upload>,
 }
 
 /// Sends an admitted request upstream and waits for the head of its answer.
@@ -38,97 +35,104 @@ pub async fn forward(
     let backend = route.pool.pick(exchange.connection.worker.turn()).ok_or(Reject::NoBackend)?;
     exchange.backend = Some(backend.clone());
 
-    let body_bytes = match &admitted {
-        Admitted::Held(held) => Some(held.bytes.len() as u64),
-        Admitted::Passing(..) => None,
-    };
-    dress(exchange, route, backend, &mut head, body_bytes);
     let first_byte = route.timeouts.first_byte;
-    let (upload, progress) = match admitted {
+    let upload = match admitted {
         Admitted::Held(held) => Upload::held(exchange, held, first_byte),
         Admitted::Passing(body, cap) => Upload::passing(exchange, body, cap, first_byte),
     };
-
-    let sent = send(exchange, route, backend, Request::from_parts(head, upload)).await;
-    exchange.bytes_in = progress.bytes.get();
-    let (response, sender) = sent.map_err(|failure| explain(route, &progress, exchange, failure))?;
+    let (link, warm) =
+        connect(exchange, route, backend).await.map_err(|failure| explain(route, exchange, failure, None))?;
+    let mut call = dress(exchange, route, backend, &head, link, upload);
+    // The answer's headers go into the map that the request's have left: its table is warm and large enough.
+    head.headers.clear();
+    let answer = send(exchange, route, backend, &mut call, head.headers, warm).await;
+    exchange.bytes_in = call.upload().bytes;
+    let response = answer.map_err(|failure| explain(route, exchange, failure, call.upload().stopped))?;
     exchange.answered(response.status());
-    Ok(Received { response, sender, progress })
+    Ok(Received { response, call })
 }
 
-/// Makes the caller's head the upstream's: hop-by-hop and reserved headers out, ours in.
-fn dress(exchange: &Exchange, route: &Route, backend: &Backend, head: &mut Parts, body_bytes: Option<u64>) {
-    strip(&mut head.headers, route);
-    let headers = &mut head.headers;
-    headers.insert(header::HOST, backend.host_header.clone());
-    headers.insert(X_REQUEST_ID, exchange.id.clone());
-    add_forwarded(exchange, headers);
+/// Writes the head that the upstream gets: the caller's without hop-by-hop and reserved headers, and ours.
+fn dress(
+    exchange: &Exchange,
+    route: &Route,
+    backend: &Backend,
+    head: &Parts,
+    link: Link,
+    upload: Upload,
+) -> Call<Upload> {
+    let target = head.uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    let mut call = Call::begin(link, &head.method, &backend.spec.base_path, target, upload);
+    call.header("host", backend.host_header.as_bytes());
+    let forwarded = Forwarded::of(exchange, &head.headers);
+    let named = named_by_connection(&head.headers);
+    for (name, value) in &head.headers {
+        if !ends_here(name, route) && !forwarded.replaces(name) && !named.contains(name) {
+            call.header(name.as_str(), value.as_bytes());
+        }
+    }
+    forwarded.write(&mut call);
+    call.header(X_REQUEST_ID.as_str(), exchange.id.as_str().as_bytes());
     if let (Some(name), Some(caller)) = (&route.tenant_header, exchange.caller()) {
-        headers.insert(name, caller.tenant_value.clone());
+        call.header(name.as_str(), caller.tenant_value.as_bytes());
     }
-    if let Some(bytes) = body_bytes {
-        // A verified body goes in one piece, however it came.
-        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes));
-    }
-    head.version = Version::HTTP_11;
-    head.uri = target(&head.uri, backend);
-}
-
-/// The same target bytes, below the backend's base path.
-fn target(uri: &Uri, backend: &Backend) -> Uri {
-    let target = uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
-    if backend.spec.base_path.is_empty() {
-        return Uri::from(target);
-    }
-    let below = format!("{}{target}", backend.spec.base_path);
-    Uri::try_from(below).expect("a checked base path and a parsed target make a target")
+    call.end_of_head();
+    call
 }
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// Tells the upstream whom it serves. What the caller claims about itself is believed only from a
+/// What tells the upstream whom it serves. What the caller claims about itself is believed only from a
 /// trusted proxy, whose list is then continued.
-fn add_forwarded(exchange: &Exchange, headers: &mut HeaderMap) {
-    let connection = &exchange.connection;
-    let scheme = HeaderValue::from_static(if connection.listener.tls { "https" } else { "http" });
-    let through_proxy = exchange.address != connection.peer.ip().to_canonical();
-    match headers.get(X_FORWARDED_FOR).filter(|_| through_proxy) {
-        None => {
-            headers.insert(X_FORWARDED_FOR, connection.forwarded_for.clone());
-            headers.insert(X_FORWARDED_PROTO, scheme);
+struct Forwarded<'a> {
+    peer: &'a [u8],
+    scheme: &'static [u8],
+    /// The trusted proxy's list, and whether it tells the scheme as well.
+    continued: Option<(&'a [u8], bool)>,
+}
+
+impl<'a> Forwarded<'a> {
+    fn of(exchange: &'a Exchange, headers: &'a HeaderMap) -> Forwarded<'a> {
+        let connection = &exchange.connection;
+        let through_proxy = exchange.address != connection.peer.ip().to_canonical();
+        let list = if through_proxy { headers.get(X_FORWARDED_FOR) } else { None };
+        Forwarded {
+            peer: connection.forwarded_for.as_bytes(),
+            scheme: if connection.listener.tls { b"https" } else { b"http" },
+            continued: list.map(|list| (list.as_bytes(), headers.contains_key(X_FORWARDED_PROTO))),
         }
-        Some(list) => {
-            let list = [list.as_bytes(), b", ", connection.forwarded_for.as_bytes()].concat();
-            let list = HeaderValue::from_bytes(&list).expect("a header value continued by an address is one");
-            headers.insert(X_FORWARDED_FOR, list);
-            headers.entry(X_FORWARDED_PROTO).or_insert(scheme);
+    }
+
+    fn replaces(&self, name: &HeaderName) -> bool {
+        *name == X_FORWARDED_FOR || (*name == X_FORWARDED_PROTO && self.continued.is_none())
+    }
+
+    fn write(&self, call: &mut Call<Upload>) {
+        match self.continued {
+            None => call.header(X_FORWARDED_FOR.as_str(), self.peer),
+            Some((list, _)) => call.header(X_FORWARDED_FOR.as_str(), &[list, b", ", self.peer].concat()),
+        }
+        if !self.continued.is_some_and(|(_, tells_scheme)| tells_scheme) {
+            call.header(X_FORWARDED_PROTO.as_str(), self.scheme);
         }
     }
 }
 
-/// Takes out what ends here: hop-by-hop headers (RFC 9110 section 7.6.1), the credentials this gateway
-/// has checked, and every spelling of the headers by which it vouches for a caller.
-fn strip(headers: &mut HeaderMap, route: &Route) {
-    let named: Vec<HeaderName> = headers
-        .get_all(header::CONNECTION)
-        .into_iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|list| list.split(','))
-        .filter_map(|name| name.trim().parse().ok())
-        .collect();
-    let ends_here = |name: &HeaderName| {
-        is_hop_by_hop(name)
-            || (route.auth.is_some() && is_credential(name))
-            || is_reserved(name, route.tenant_header.as_ref())
-            || named.contains(name)
-    };
-    // Collected first: a map cannot be changed while it is read. As a rule only a few names.
-    let out: Vec<HeaderName> = headers.keys().filter(|name| ends_here(name)).cloned().collect();
-    for name in out {
-        headers.remove(name);
-    }
+/// Further hop-by-hop headers, as the caller's `Connection` names them (RFC 9110 section 7.6.1).
+fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
+    let lists = headers.get_all(header::CONNECTION).into_iter().filter_map(|value| value.to_str().ok());
+    lists.flat_map(|list| list.split(',')).filter_map(|name| name.trim().parse().ok()).collect()
+}
+
+/// Whether a header of the caller ends here: hop-by-hop ones, what is written anew, the credentials this gateway has
+/// checked, and every spelling of the headers by which it vouches for a caller.
+fn ends_here(name: &HeaderName, route: &Route) -> bool {
+    is_hop_by_hop(name)
+        || matches!(*name, header::HOST | header::CONTENT_LENGTH)
+        || (route.auth.is_some() && is_credential(name))
+        || is_reserved(name, route.tenant_header.as_ref())
 }
 
 fn is_hop_by_hop(name: &HeaderName) -> bool {
@@ -170,42 +174,46 @@ fn is_reserved(name: &HeaderName, tenant_header: Option<&HeaderName>) -> bool {
 /// Why there is no answer.
 enum Failure {
     Connect(upstream::ConnectError),
-    Http(hyper::Error),
-    Late(super::deadline::Waiting),
+    Http(http1::Error),
+    Late(Waiting),
 }
 
-/// Sends on the warmest connection, or on a new one. A request that a dying connection gives back
-/// untouched is sent again on a new one; one that may have been read never is.
+/// The warmest connection, or a new one; and whether it has served before.
+async fn connect(exchange: &Exchange, route: &Route, backend: &Backend) -> Result<(Link, bool), Failure> {
+    let worker = &exchange.connection.worker;
+    if let Some(link) = worker.idle.take(backend.id, worker.deadlines.now_ms()) {
+        return Ok((link, true));
+    }
+    route.pool.connects.increment(1);
+    let dialled = exchange.deadline.bound(upstream::dial(backend, route.pool.connect_timeout)).await;
+    Ok((dialled.map_err(Failure::Late)?.map_err(Failure::Connect)?, false))
+}
+
+/// Waits for the answer's head. A request of which a dying connection took nothing goes on another; one that may have
+/// been read is never sent twice.
 async fn send(
     exchange: &Exchange,
     route: &Route,
     backend: &Backend,
-    mut request: Request<Upload>,
-) -> Result<(Response<Incoming>, Sender), Failure> {
-    let worker = &exchange.connection.worker;
-    let deadline = &exchange.deadline;
-    while let Some(mut sender) = worker.idle.take(backend.id, worker.deadlines.now_ms()) {
-        if deadline.bound(sender.ready()).await.map_err(Failure::Late)?.is_err() {
-            continue;
+    call: &mut Call<Upload>,
+    mut headers: HeaderMap,
+    mut warm: bool,
+) -> Result<Response<()>, Failure> {
+    loop {
+        match exchange.deadline.bound(call.answer(headers)).await.map_err(Failure::Late)? {
+            Ok(response) => return Ok(response),
+            Err((http1::Error::Untouched(_), emptied)) if warm => headers = emptied,
+            Err((error, _)) => return Err(Failure::Http(error)),
         }
-        match deadline.bound(sender.try_send_request(request)).await.map_err(Failure::Late)? {
-            Ok(response) => return Ok((response, sender)),
-            Err(mut failed) => match failed.take_message() {
-                Some(untouched) => request = untouched,
-                None => return Err(Failure::Http(failed.into_error())),
-            },
-        }
+        let link;
+        (link, warm) = connect(exchange, route, backend).await?;
+        call.move_to(link);
     }
-    route.pool.connects.increment(1);
-    let dialled = deadline.bound(upstream::dial(backend, route.pool.connect_timeout)).await;
-    let mut sender = dialled.map_err(Failure::Late)?.map_err(Failure::Connect)?;
-    let answer = deadline.bound(sender.send_request(request)).await.map_err(Failure::Late)?;
-    Ok((answer.map_err(Failure::Http)?, sender))
 }
 
-/// Whose fault was it? A body that was stopped looks like an upstream failure to the HTTP client.
-fn explain(route: &Route, progress: &Progress, exchange: &Exchange, failure: Failure) -> Reject {
-    match progress.stopped.get() {
+/// Whose fault was it? A body that was stopped is an upstream failure to the HTTP client.
+fn explain(route: &Route, exchange: &Exchange, failure: Failure, stopped: Option<Stop>) -> Reject {
+    match stopped {
         Some(Stop::TooLarge) => {
             return Reject::BodyTooLarge { cap: exchange.body_max(route) };
         }
@@ -214,7 +222,8 @@ fn explain(route: &Route, progress: &Progress, exchange: &Exchange, failure: Fai
     }
     let (kind, reject) = match failure {
         Failure::Connect(error) => (error.kind(), Reject::Unreachable { detail: error.to_string() }),
-        Failure::Http(error) => (UpstreamError::Reset, Reject::UpstreamReset { detail: describe(&error) }),
+        Failure::Http(http1::Error::Upload(_)) => return Reject::BodyBroken,
+        Failure::Http(error) => (UpstreamError::Reset, Reject::UpstreamReset { detail: error.to_string() }),
         Failure::Late(waiting) => {
             let reject = Reject::late(waiting);
             if !reject.blames_upstream() {
@@ -225,14 +234,6 @@ fn explain(route: &Route, progress: &Progress, exchange: &Exchange, failure: Fai
     };
     route.metrics.upstream_failed(kind);
     reject
-}
-
-/// An HTTP error with its cause, for the log.
-fn describe(error: &hyper::Error) -> String {
-    match std::error::Error::source(error) {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
-    }
 }
 
 #[cfg(test)]
@@ -250,20 +251,5 @@ mod tests {
         for name in ["x-accounts", "account", "x-modelarts-user"] {
             assert!(!is_reserved(&name.parse().unwrap(), Some(&ours)), "{name}");
         }
-    }
-
-    #[test]
-    fn a_target_keeps_its_bytes_below_the_base_path() {
-        let spec = |base: &str| upstream::BackendSpec {
-            host: "a".into(),
-            port: 80,
-            base_path: base.into(),
-            tls: None,
-        };
-        let uri: Uri = "/v1/x%20y?b=2&a=%E4".parse().unwrap();
-        let plain = Backend::new(spec("")).unwrap();
-        assert_eq!(target(&uri, &plain), "/v1/x%20y?b=2&a=%E4");
-        let below = Backend::new(spec("/infer")).unwrap();
-        assert_eq!(target(&uri, &below), "/infer/v1/x%20y?b=2&a=%E4");
     }
 }

@@ -30,11 +30,10 @@ use std::rc::Rc;
 
 /// Serves one request: an upstream's answer, or a refusal that says why.
 pub async fn serve(connection: Rc<Connection>, request: Request<Incoming>) -> Response<Answer> {
-    let mut exchange = Box::new(Exchange::begin(&connection, request.method(), request.uri()));
-    exchange.address = address::of_caller(&connection, request.headers());
-    match walk(&mut exchange, request).await {
-        Ok(received) => answer::pass_on(exchange, received),
-        Err(reject) => answer::refuse(exchange, &reject),
+    let mut answer = Answer::to(Exchange::begin(&connection, &request));
+    match walk(answer.exchange(), request).await {
+        Ok(received) => answer.pass_on(received),
+        Err(reject) => answer.refuse(&reject),
     }
 }
 

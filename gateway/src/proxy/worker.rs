@@ -1,8 +1,9 @@
 //! What the requests of one worker share, and what those of one connection share. Both belong to one
 //! thread: cells and `Rc`, no locks.
 
-use super::deadline::{Deadlines, Task};
+use super::deadline::{Deadline, Deadlines, Task};
 use crate::clock;
+use crate::ids::RequestId;
 use crate::limit::Guard;
 use crate::observe::access_log::{Buffer, Line, Stamp};
 use crate::observe::metrics::{ListenerMetrics, ServerMetrics};
@@ -91,28 +92,11 @@ impl Worker {
         turn
     }
 
-    /// A new `X-Request-Id`: 32 hexadecimal digits, a random half for the worker and a counted one that
-    /// is mixed so that neighbours look unalike.
-    pub fn request_id(&self) -> HeaderValue {
+    /// A new `X-Request-Id`: a random half for the worker, and a counted one.
+    pub fn request_id(&self) -> RequestId {
         let (seed, count) = self.ids.get();
         self.ids.set((seed, count + 1));
-        let mut text = [0; 32];
-        write_hex(&mut text[..16], seed);
-        write_hex(&mut text[16..], mix(seed ^ count));
-        HeaderValue::from_bytes(&text).expect("hexadecimal digits are a header value")
-    }
-}
-
-/// A bijection on 64 bits (the finalizer of SplitMix64, Steele et al. 2014): distinct counts stay distinct.
-fn mix(x: u64) -> u64 {
-    let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
-}
-
-fn write_hex(out: &mut [u8], value: u64) {
-    for (i, digit) in out.iter_mut().enumerate() {
-        *digit = b"0123456789abcdef"[(value >> (60 - 4 * i)) as usize & 15];
+        RequestId::new(seed, count)
     }
 }
 
@@ -141,6 +125,8 @@ pub struct Connection {
     /// `X-Forwarded-For` of a request that came straight from the peer.
     pub forwarded_for: HeaderValue,
     in_flight: Cell<u32>,
+    /// The deadline of the request before, for the next one: over HTTP/1 there is one at a time.
+    spare: RefCell<Option<Rc<Deadline>>>,
 }
 
 impl Connection {
@@ -148,8 +134,14 @@ impl Connection {
     pub fn new(worker: Rc<Worker>, listener: Rc<Listener>, peer: SocketAddr, http2: bool) -> Connection {
         let forwarded_for = HeaderValue::from_str(&peer.ip().to_canonical().to_string())
             .expect("an address is visible ASCII");
-        let (task, in_flight) = (Rc::default(), Cell::new(0));
-        Connection { worker, listener, peer, http2, task, forwarded_for, in_flight }
+        let (task, in_flight, spare) = (Rc::default(), Cell::new(0), RefCell::default());
+        Connection { worker, listener, peer, http2, task, forwarded_for, in_flight, spare }
+    }
+
+    /// A deadline for one request, waiting for nothing.
+    pub(super) fn deadline(&self) -> Rc<Deadline> {
+        let spare = self.spare.take();
+        spare.unwrap_or_else(|| Rc::new(self.worker.deadlines.enter(self.task.clone())))
     }
 
     /// Requests between head and last byte.
@@ -158,11 +150,11 @@ impl Connection {
     }
 
     /// The access-log line of a request that was refused before it was parsed.
-    pub fn log_unparsed(&self, id: &HeaderValue, status: u16, code: &'static str) {
+    pub fn log_unparsed(&self, id: RequestId, status: u16, code: &'static str) {
         let worker = &self.worker;
         worker.log.borrow_mut().write(&Line {
             time: worker.stamp.borrow_mut().of(clock::wall_ms()),
-            request_id: id.to_str().unwrap_or_default(),
+            request_id: id.as_str(),
             listener: &self.listener.name,
             peer: self.peer.ip().to_canonical(),
             protocol: "h1",
@@ -187,8 +179,13 @@ impl Connection {
         self.in_flight.set(self.in_flight.get() + 1);
     }
 
-    pub(super) fn request_ended(&self) {
+    pub(super) fn request_ended(&self, deadline: &Rc<Deadline>) {
         self.in_flight.set(self.in_flight.get() - 1);
+        // A request whose body is still on its way keeps its deadline.
+        if Rc::strong_count(deadline) == 1 {
+            deadline.clear();
+            self.spare.replace(Some(deadline.clone()));
+        }
         // Over HTTP/1 answers end inside the connection's own task; over HTTP/2 each has one of its own.
         if self.http2 {
             self.task.wake();
@@ -239,13 +236,5 @@ mod tests {
         assert!(budget.take(40));
         budget.give_back(60);
         assert!(budget.take(60) && !budget.take(1));
-    }
-
-    #[test]
-    fn neighbouring_request_ids_look_unalike() {
-        assert_ne!(mix(1) >> 32, mix(2) >> 32);
-        let mut text = [0; 16];
-        write_hex(&mut text, 0x0123_4567_89ab_cdef);
-        assert_eq!(&text, b"0123456789abcdef");
     }
 }

@@ -288,8 +288,8 @@ impl Refused {
         let (status, code, message) = self.row();
         metrics::framing_violation(code);
         let id = connection.worker.request_id();
-        connection.log_unparsed(&id, status, code);
-        let id = id.to_str().unwrap_or_default();
+        connection.log_unparsed(id, status, code);
+        let id = id.as_str();
         let body = serde_json::json!({
             "error": {"message": message, "type": "invalid_request_error", "code": code, "param": null},
             "error_code": "APIG.0201", "error_msg": message, "request_id": id,

@@ -1,20 +1,16 @@
-//! Opens a connection to a backend: TCP, TLS where asked, the HTTP/1 handshake.
+//! Opens a connection to a backend: TCP, and TLS where asked.
 
-use super::{Backend, Sender};
+use super::Backend;
+use super::http1::Link;
 use crate::observe::metrics::UpstreamError;
-use hyper_util::rt::TokioIo;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use std::io;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-
-/// Headers an answer may have; hyper's own default is 100.
-const ANSWER_HEADERS_MAX: usize = 256;
 
 /// Why there is no connection. Nothing was sent.
 #[derive(Debug, thiserror::Error)]
@@ -28,9 +24,6 @@ pub enum ConnectError {
     /// Longer than the pool's `connect_timeout`.
     #[error("connect: no connection within {0:?}")]
     Slow(Duration),
-    /// The HTTP client gave up before a byte was sent.
-    #[error("http: {0}")]
-    Http(hyper::Error),
 }
 
 impl ConnectError {
@@ -38,42 +31,31 @@ impl ConnectError {
     pub fn kind(&self) -> UpstreamError {
         match self {
             ConnectError::Tls(_) => UpstreamError::Tls,
-            ConnectError::Tcp(_) | ConnectError::Slow(_) | ConnectError::Http(_) => UpstreamError::Connect,
+            ConnectError::Tcp(_) | ConnectError::Slow(_) => UpstreamError::Connect,
         }
     }
 }
 
-/// Opens a connection to `backend` and drives it on this thread.
+/// Opens a connection to `backend`.
 ///
 /// # Errors
 /// [`ConnectError`]; nothing was sent.
-pub async fn dial(backend: &Backend, within: Duration) -> Result<Sender, ConnectError> {
+pub async fn dial(backend: &Backend, within: Duration) -> Result<Link, ConnectError> {
     tokio::time::timeout(within, open(backend)).await.map_err(|_| ConnectError::Slow(within))?
 }
 
-async fn open(backend: &Backend) -> Result<Sender, ConnectError> {
+async fn open(backend: &Backend) -> Result<Link, ConnectError> {
     let tcp =
         TcpStream::connect((&*backend.spec.host, backend.spec.port)).await.map_err(ConnectError::Tcp)?;
     tcp.set_nodelay(true).map_err(ConnectError::Tcp)?;
     match &backend.tls {
-        None => drive(tcp).await,
+        None => Ok(tcp.into()),
         Some((trust, name)) => {
             let connector = TlsConnector::from(trust.0.clone());
-            drive(connector.connect(name.clone(), tcp).await.map_err(ConnectError::Tls)?).await
+            let stream = connector.connect(name.clone(), tcp).await.map_err(ConnectError::Tls)?;
+            Ok(stream.into())
         }
     }
-}
-
-async fn drive<IO>(io: IO) -> Result<Sender, ConnectError>
-where
-    IO: AsyncRead + AsyncWrite + Unpin + 'static,
-{
-    let mut http = hyper::client::conn::http1::Builder::new();
-    http.max_headers(ANSWER_HEADERS_MAX);
-    let (sender, connection) = http.handshake(TokioIo::new(io)).await.map_err(ConnectError::Http)?;
-    // An error here reaches the request in progress through `sender`, and there is none without one.
-    tokio::task::spawn_local(async move { drop(connection.await) });
-    Ok(sender)
 }
 
 /// Whose certificates a backend may show.

@@ -1,11 +1,8 @@
 //! The connections a worker keeps between requests. Owned by one thread: no lock, no atomic.
 
-use crate::proxy::Upload;
+use super::http1::Link;
 use std::cell::RefCell;
 use std::collections::HashMap;
-
-/// One HTTP/1 connection to a backend.
-pub type Sender = hyper::client::conn::http1::SendRequest<Upload>;
 
 /// Kept per backend and worker; what comes back beyond is closed.
 const KEPT_MAX: usize = 256;
@@ -21,40 +18,40 @@ pub struct Idle {
 }
 
 struct Kept {
-    sender: Sender,
+    link: Link,
     since_ms: u64,
 }
 
 impl Idle {
     /// The connection used last, if one is still open: the warmest, so that the others can go.
-    pub fn take(&self, backend: u64, now_ms: u64) -> Option<Sender> {
+    pub fn take(&self, backend: u64, now_ms: u64) -> Option<Link> {
         let mut by_backend = self.by_backend.borrow_mut();
         let kept = by_backend.get_mut(&backend)?;
-        while let Some(Kept { sender, since_ms }) = kept.pop() {
+        while let Some(Kept { mut link, since_ms }) = kept.pop() {
             if now_ms.saturating_sub(since_ms) > IDLE_MS_MAX {
                 kept.clear(); // the ones below have lain longer
                 return None;
             }
-            if !sender.is_closed() {
-                return Some(sender);
+            if link.is_open() {
+                return Some(link);
             }
         }
         None
     }
 
     /// Keeps a connection whose answer has been read to its end.
-    pub fn put(&self, backend: u64, sender: Sender, now_ms: u64) {
+    pub fn put(&self, backend: u64, link: Link, now_ms: u64) {
         let mut by_backend = self.by_backend.borrow_mut();
         let kept = by_backend.entry(backend).or_default();
-        if kept.len() < KEPT_MAX && !sender.is_closed() {
-            kept.push(Kept { sender, since_ms: now_ms });
+        if kept.len() < KEPT_MAX {
+            kept.push(Kept { link, since_ms: now_ms });
         }
     }
 
     /// Closes what has lain too long. Once a second is plenty.
     pub fn sweep(&self, now_ms: u64) {
         self.by_backend.borrow_mut().retain(|_, kept| {
-            kept.retain(|k| now_ms.saturating_sub(k.since_ms) <= IDLE_MS_MAX && !k.sender.is_closed());
+            kept.retain_mut(|k| now_ms.saturating_sub(k.since_ms) <= IDLE_MS_MAX && k.link.is_open());
             !kept.is_empty()
         });
     }

@@ -1,17 +1,19 @@
 //! 4. Where to? Pools of backends, and the connections each worker keeps to them.
 //!
 //! Asked by [`proxy::forward`](crate::proxy) once the request is admitted. A [`Backend`] is shared by
-//! all snapshots that name it, so that a reload keeps its connections; [`connect`] opens new ones and
-//! [`idle`] keeps them, one set per worker, so that nothing on the walk takes a lock.
+//! all snapshots that name it, so that a reload keeps its connections; [`connect`] opens new ones, [`http1`]
+//! speaks on them and [`idle`] keeps them, one set per worker, so that nothing on the walk takes a lock.
 //!
 //! *Not here.* Which headers go upstream and what a failure means for the caller (`proxy`, `reject`).
 
 mod connect;
+pub mod http1;
 mod idle;
 mod select;
 
 pub use connect::{ConnectError, Trust, dial};
-pub use idle::{Idle, Sender};
+pub use http1::{Call, Link};
+pub use idle::Idle;
 pub use select::{Pool, PoolSpec};
 
 use http::{HeaderValue, uri::Authority};

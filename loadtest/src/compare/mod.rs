@@ -39,6 +39,8 @@ pub use peer::{Peer, Programs};
 pub use problem::Problem;
 use process::Cores;
 
+use crate::rig::about;
+
 /// What to compare, and for how long.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
@@ -64,7 +66,7 @@ pub struct Options {
 /// See [`Problem`].
 pub fn run(options: &Options, stop: &AtomicBool) -> Result<Outcome, Problem> {
     let cores = Cores::split()?;
-    let machine = surroundings::machine();
+    let machine = about::machine();
     if machine.load_average > 1.0 {
         eprintln!("compare: the load average is {:.1}; other work disturbs all peers", machine.load_average);
     }
@@ -83,7 +85,7 @@ pub fn run(options: &Options, stop: &AtomicBool) -> Result<Outcome, Problem> {
     }
     Ok(Outcome {
         date: surroundings::today(),
-        commit: surroundings::commit(),
+        commit: about::commit(),
         command: options.command.clone(),
         machine,
         versions,
@@ -116,10 +118,9 @@ fn rounds(
     stop: &AtomicBool,
 ) -> Result<Vec<Entry>, Problem> {
     let mut entries = Vec::new();
-    let measure = |peer, seconds| match stop.load(Ordering::Relaxed) {
-        true => Err(Problem::Ended),
-        false => bench.measure(case, peer, seconds),
-    };
+    // Ctrl-C reaches the programs too: whatever a run says then, it was ended.
+    let ended = |run| if stop.load(Ordering::Relaxed) { Err(Problem::Ended) } else { run };
+    let measure = |peer, seconds| ended(bench.measure(case, peer, seconds));
     eprintln!("{}: warm-up", case.title());
     for peer in peers {
         measure(*peer, 1)?;

@@ -1,6 +1,5 @@
-//! Surroundings: the machine, the versions and the commit that a result belongs to.
+//! Surroundings: the versions and the day that a result belongs to.
 
-use std::fs;
 use std::process::Command;
 
 use super::Options;
@@ -8,21 +7,6 @@ use super::case::Case;
 use super::peer::{self, Peer};
 use super::problem::Problem;
 use crate::clock;
-use crate::measure::Machine;
-
-/// This machine, now.
-pub fn machine() -> Machine {
-    let read = |file: &str| fs::read_to_string(file).unwrap_or_default();
-    let cpuinfo = read("/proc/cpuinfo");
-    let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
-    let load_average = read("/proc/loadavg").split(' ').next().and_then(|first| first.parse().ok());
-    Machine {
-        processor: model.map_or(std::env::consts::ARCH, |(_, name)| name.trim()).to_owned(),
-        cores: std::thread::available_parallelism().map_or(0, |cores| cores.get() as u32),
-        kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
-        load_average: load_average.unwrap_or(0.0),
-    }
-}
 
 /// Programs that take part, with their versions.
 ///
@@ -54,13 +38,6 @@ pub fn versions(options: &Options) -> Result<Vec<(String, String)>, Problem> {
         }
     }
     Ok(versions)
-}
-
-/// Commit of the tree in the current directory, with `-dirty` if changed; empty if there is none.
-pub fn commit() -> String {
-    let said = Command::new("git").args(["describe", "--always", "--dirty", "--exclude=*"]).output();
-    let said = said.ok().filter(|said| said.status.success());
-    said.map(|said| String::from_utf8_lossy(&said.stdout).trim().to_owned()).unwrap_or_default()
 }
 
 /// The day, UTC.

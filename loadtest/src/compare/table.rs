@@ -121,11 +121,20 @@ fn about(outcome: &Outcome) -> String {
         machine.cores,
         machine.kernel,
         machine.load_average,
-        if outcome.commit.is_empty() { "unknown" } else { &outcome.commit },
+        short(&outcome.commit),
         versions.join(", "),
         outcome.date,
         outcome.command,
     )
+}
+
+/// A commit as people name it.
+fn short(commit: &str) -> String {
+    match commit.split_once('-') {
+        _ if commit.is_empty() => "unknown".to_owned(),
+        Some((commit, changed)) => format!("{commit:.10}-{changed}"),
+        None => format!("{commit:.10}"),
+    }
 }
 
 fn counted(outcome: &Outcome) -> impl Iterator<Item = Case> {
@@ -187,6 +196,14 @@ mod tests {
         let text = headline(&example());
         assert!(text.contains("| GET, one key | 1.00 | 0.50 | 0.33 | 0.25 |\n"), "{text}");
         assert!(text.contains(" of 21 bars are met"), "{text}");
+    }
+
+    #[test]
+    fn commits_are_short() {
+        let commit = "0123456789abcdef";
+        assert_eq!(short(commit), "0123456789");
+        assert_eq!(short(&format!("{commit}-dirty")), "0123456789-dirty");
+        assert_eq!(short(""), "unknown");
     }
 
     #[test]

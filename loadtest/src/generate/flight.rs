@@ -16,8 +16,9 @@ use crate::scenario::{BodyKind, Scenario};
 use super::choose::Choice;
 use super::connect::Reason;
 use super::queue::Job;
-use super::record::{End, Facts, Record};
+use super::record::Record;
 use super::sse::Events;
+use super::tally::{End, Facts};
 
 /// Reason of requests that the end of the run finds under way.
 const CUT_SHORT: Reason = Reason::Borrowed("no answer before the run ended");
@@ -50,6 +51,7 @@ impl Flight {
             answered_us: 0,
             ended_us: 0,
             retry_after_ms: 0,
+            whole: false,
         };
         Flight {
             record,
@@ -126,6 +128,7 @@ impl Flight {
         }
         let sample = &mut self.facts.sample;
         sample.ended_us = clock::mono_us();
+        sample.whole = end == End::Whole;
         if sample.answered_us == 0 {
             sample.answered_us = sample.ended_us;
         }

@@ -19,7 +19,8 @@ use super::connect::{Reason, hyper_reason};
 use super::flight::Flight;
 use super::plan::Plan;
 use super::queue::{Job, Source};
-use super::record::{End, Record};
+use super::record::Record;
+use super::tally::End;
 use super::wire::{Age, Shared, Wire};
 
 /// A request that has no whole answer after this time has failed; slow readers included.

@@ -1,9 +1,9 @@
 //! Generate: drives a scenario and measures what comes back.
 //!
-//! *A request's way.* [`schedule`] says when it is due (open load) or [`queue`] that it is its turn (closed load);
-//! [`open`] and [`closed`] give it to a [`lane`], which has [`choose`] name its caller and kind, [`ask`] make it, a
-//! [`wire`] to send it on, and a [`flight`] to write down what happens. [`record`] counts, [`summary`] makes the report,
-//! [`void`] says whether that may be used.
+//! *A request's way.* `schedule` says when it is due (open load) or `queue` that it is its turn (closed load);
+//! `open` and `closed` give it to a `lane`, which has `choose` name its caller and kind, `ask` make it, a
+//! `wire` to send it on, and a `flight` to write down what happens. `record` counts, `summary` makes the report,
+//! `void` says whether that may be used.
 //!
 //! *Honest latency.* In an open load a request is due at a time fixed beforehand, and its latency counts from then: if
 //! every connection is busy it waits, and the wait is the target's. What the generator itself is late is recorded apart,
@@ -32,9 +32,9 @@ mod lanes;
 
 mod lane;
 
-mod choose;
+pub mod choose;
 
-mod ask;
+pub mod ask;
 
 mod wire;
 
@@ -47,6 +47,8 @@ mod flight;
 mod sse;
 
 mod record;
+
+mod tally;
 
 mod summary;
 

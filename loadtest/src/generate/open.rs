@@ -70,7 +70,7 @@ fn jobs(
     let (start_us, lasts_us, threads) = (plan.start_us, plan.lasts_us(), plan.threads as u64);
     Schedule::new(arrivals, phases, scenario.seed)
         .take_while(move |due_us| *due_us < lasts_us)
-        .zip(0..scenario.requests_max)
+        .zip(1..=scenario.requests_max)
         .filter(move |(_, number)| number % threads == thread as u64)
         .map(move |(due_us, number)| Job { number, due_us: start_us + due_us })
 }

@@ -94,7 +94,7 @@ impl Plan {
             samples_max: options.keep_samples,
             progress: options.progress.clone(),
             stop: AtomicBool::new(false),
-            turn: Arc::default(),
+            turn: Arc::new(AtomicU64::new(1)),
             start_us: clock::mono_us() + LEAD.as_micros() as u64,
         })
     }

@@ -15,7 +15,7 @@ use crate::clock;
 /// A request that is to be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Job {
-    /// Its number.
+    /// Its number, from 1.
     pub number: u64,
     /// When it is due, of [`clock::mono_us`]; latency counts from here.
     pub due_us: u64,
@@ -91,7 +91,7 @@ impl Queue {
 /// The turns of a closed load. All threads count on one number.
 #[derive(Debug)]
 pub struct Turns {
-    /// The next number to be given.
+    /// The next number to be given, from 1: to the mock's journal, 0 is a request without a number.
     pub next: Arc<AtomicU64>,
     /// Requests given at most.
     pub requests_max: u64,
@@ -106,6 +106,6 @@ impl Turns {
             return None;
         }
         let number = self.next.fetch_add(1, Relaxed);
-        (number < self.requests_max).then_some(Job { number, due_us })
+        (number <= self.requests_max).then_some(Job { number, due_us })
     }
 }

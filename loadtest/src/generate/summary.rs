@@ -9,7 +9,8 @@ use crate::measure::{About, Distribution, GroupReport, Report, Second, Totals};
 use crate::scenario::{Load, Scenario};
 
 use super::plan::Plan;
-use super::record::{Moment, Record, Tally, Times};
+use super::record::{Moment, Record};
+use super::tally::{Tally, Times};
 
 /// Reasons shown for requests that failed.
 const FAILURES_SHOWN: usize = 10;
@@ -35,6 +36,8 @@ pub fn report(plan: &Plan, started: String, record: &Record, void: Vec<String>) 
         seconds: record.seconds.iter().map(|moment| second(moment, scenario.groups.len())).collect(),
         lateness: is_open.then(|| distribution(&record.lateness)),
         oracle: None,
+        upstream: None,
+        reloads: None,
     }
 }
 
@@ -146,4 +149,39 @@ fn hdr(times: &Times) -> String {
     let written = V2DeflateSerializer::new().serialize(&times.0, &mut bytes);
     written.expect("a Vec takes everything, and no count comes near 2^63");
     BASE64.encode(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use hdrhistogram::Histogram;
+    use hdrhistogram::serialization::Deserializer;
+
+    use super::*;
+
+    #[test]
+    fn a_distribution_goes_from_least_to_greatest_and_its_histogram_reads_back() {
+        let mut times = Times::default();
+        assert_eq!(distribution(&times), Distribution::default());
+        (1..=1000).for_each(|us| times.add(us));
+        let seen = distribution(&times);
+        assert_eq!((seen.count, seen.min_us, seen.max_us, seen.mean_us), (1000, 1, 1000, 500.5));
+        assert_eq!(seen.percentiles.first(), Some(&(0.0, 1)));
+        assert_eq!(seen.percentiles.last(), Some(&(100.0, 1000)));
+        assert!(seen.percentiles.is_sorted_by(|a, b| a.0 < b.0 && a.1 <= b.1), "{:?}", seen.percentiles);
+        for (percentile, us) in &seen.percentiles {
+            assert!((*us as f64 - percentile * 10.0).abs() <= 1.0, "{us} us at {percentile}");
+        }
+        let bytes = BASE64.decode(&seen.hdr).unwrap();
+        let back: Histogram<u64> = Deserializer::new().deserialize(&mut bytes.as_slice()).unwrap();
+        assert_eq!(back, times.0);
+        assert!(seen.hdr.starts_with("HISTF"), "as HdrHistogram tools write it: {}", seen.hdr);
+    }
+
+    #[test]
+    fn the_percentile_of_a_second_is_that_of_all_threads_together() {
+        assert_eq!(p99(&[]), 0);
+        assert_eq!(p99(&[(7, 1)]), 7);
+        assert_eq!(p99(&[(500, 1), (10, 99)]), 10);
+        assert_eq!(p99(&[(500, 2), (10, 50), (20, 48)]), 500);
+    }
 }

@@ -54,3 +54,38 @@ fn lateness(record: &Record) -> Option<String> {
         format!("the generator stood still: a request left {} ms after it was due; {REMEDY}", worst_us / 1000)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Options;
+    use super::super::tests::scenario;
+    use super::*;
+
+    /// Reasons after so many requests in time and one that was so late.
+    fn reasons_after(in_time: u64, late_us: u64) -> Vec<String> {
+        let address = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
+        let plan = Plan::new(&scenario(), &Options::to(address)).unwrap();
+        let mut record = plan.record();
+        record.groups[0].sent = in_time + 1;
+        (0..in_time).for_each(|_| record.lateness.add(50));
+        record.lateness.add(late_us);
+        reasons(&plan, &record, 0)
+    }
+
+    #[test]
+    fn one_late_request_in_a_hundred_is_noise_and_more_is_not() {
+        assert_eq!(reasons_after(99, 20_000), Vec::<String>::new());
+        assert_eq!(reasons_after(98, 9_000), Vec::<String>::new());
+        let late = reasons_after(98, 20_000);
+        assert!(
+            late[0].starts_with("the generator was late: 1.0 % of requests left more than 10 ms"),
+            "{late:?}"
+        );
+    }
+
+    #[test]
+    fn a_second_of_standing_still_is_never_noise() {
+        let late = reasons_after(100_000, 1_500_000);
+        assert!(late[0].starts_with("the generator stood still: a request left 150"), "{late:?}");
+    }
+}

@@ -22,6 +22,42 @@ pub struct Report {
     pub lateness: Option<Distribution>,
     /// What the oracle says, if it was asked.
     pub oracle: Option<Verdict>,
+    /// What the mock counted, if the run started it.
+    #[serde(default)]
+    pub upstream: Option<Upstream>,
+    /// Policies that were written while the load ran, if any.
+    #[serde(default)]
+    pub reloads: Option<Reloads>,
+}
+
+/// What the mock counted during a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct Upstream {
+    /// Requests that arrived.
+    pub requests: u64,
+    /// Answers that ended as meant.
+    pub completed: u64,
+    /// Requests whose caller left first.
+    pub cancelled: u64,
+    /// Answers broken on purpose.
+    pub faulted: u64,
+    /// Connections accepted.
+    pub connections: u64,
+    /// Tenants that were seen, by the tenant header.
+    pub tenants: u64,
+}
+
+/// What became of the policies written during a run, as the gateway counts them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct Reloads {
+    /// Good ones written.
+    pub good: u64,
+    /// Bad ones written, on purpose.
+    pub bad: u64,
+    /// Took effect. Fewer than `good` if two were written so close together that they were read as one.
+    pub taken: u64,
+    /// Refused.
+    pub refused: u64,
 }
 
 /// What was run, where, of which commit.
@@ -163,7 +199,7 @@ pub struct Check {
 }
 
 /// One request as the oracle needs it. All times are of [`crate::clock::mono_us`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Sample {
     /// Its number; sent upstream in the header `x-loadtest-request`.
     pub number: u64,
@@ -181,4 +217,6 @@ pub struct Sample {
     pub ended_us: u64,
     /// `retry-after-ms` of a refusal (or `Retry-After`), milliseconds; 0 if there was none.
     pub retry_after_ms: u32,
+    /// The answer came to its proper end: neither broken off nor left.
+    pub whole: bool,
 }

@@ -146,7 +146,11 @@ impl Answer {
                 *left -= now;
                 Poll::Ready(Some(Ok(Bytes::from_static(&FILLER[..now as usize]))))
             }
-            Source::Events(events) => events.poll_next(cx).map(|event| event.map(Ok)),
+            Source::Events(events) => {
+                let event = ready!(events.poll_next(cx));
+                self.flight.sent_tokens(events.tokens_given());
+                Poll::Ready(event.map(Ok))
+            }
             Source::Echo { body, ended } => loop {
                 match ready!(Pin::new(&mut *body).poll_frame(cx)) {
                     None => {

@@ -33,7 +33,7 @@ struct StreamOptions {
 }
 
 /// What an answer spends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Usage {
     /// Tokens of the prompt.
     pub prompt: u64,

@@ -4,7 +4,8 @@
 //! | --- | --- |
 //! | `GET /mock/stats` | the counters |
 //! | `GET /mock/requests?last=N` | records of the last N ended requests (all that are kept) |
-//! | `POST /mock/reset` | clears counters and records; numbers start again at 0 |
+//! | `GET /mock/journal` | every request that arrived, a line each, if a journal is kept |
+//! | `POST /mock/reset` | clears counters, records and journal; numbers start again at 0 |
 //! | `GET /mock/behaviour` | the knobs in force |
 //! | `POST /mock/behaviour` | sets the knobs given in a JSON object, leaves the others |
 //! | `DELETE /mock/behaviour` | back to the knobs of the start |
@@ -30,6 +31,7 @@ use tokio::sync::watch;
 
 use super::behaviour::Behaviour;
 use super::count::Stats;
+use super::journal::Books;
 use super::record::Record;
 use super::server::Shared;
 
@@ -51,11 +53,14 @@ impl Shared {
         self.recorder.as_ref().map(|recorder| recorder.last(count)).unwrap_or_default()
     }
 
-    /// Clears counters and records.
+    /// Clears counters, records and journal.
     pub fn reset(&self) {
         self.counters.reset();
         if let Some(recorder) = &self.recorder {
             recorder.reset();
+        }
+        if let Some(journal) = &self.journal {
+            journal.reset();
         }
     }
 
@@ -110,6 +115,9 @@ async fn answer(
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let (head, body) = request.into_parts();
+    if (&head.method, head.uri.path()) == (&Method::GET, "/mock/journal") {
+        return Ok(journal(&shared));
+    }
     let (status, value) = match (&head.method, head.uri.path()) {
         (&Method::GET, "/health") => (StatusCode::OK, json!({"status": "ok"})),
         (&Method::GET, "/mock/stats") => (StatusCode::OK, json!(shared.stats())),
@@ -132,10 +140,24 @@ async fn answer(
         }
         _ => (StatusCode::NOT_FOUND, json!({"error": "no such control endpoint"})),
     };
-    let mut response = Response::new(Full::from(value.to_string()));
+    Ok(response(status, "application/json", value.to_string().into()))
+}
+
+fn journal(shared: &Shared) -> Response<Full<Bytes>> {
+    let Some(journal) = shared.journal.as_ref().map(Books::read) else {
+        let what = json!({"error": "no journal is kept; start the mock with --journal-max N"});
+        return response(StatusCode::NOT_FOUND, "application/json", what.to_string().into());
+    };
+    let mut lines = Vec::new();
+    journal.write(&mut lines).expect("a vector takes every byte");
+    response(StatusCode::OK, "application/x-ndjson", lines.into())
+}
+
+fn response(status: StatusCode, content_type: &'static str, body: Bytes) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from(body));
     *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    Ok(response)
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
 }
 
 fn problem(what: &str) -> (StatusCode, Value) {

@@ -12,8 +12,10 @@ use http::request::Parts;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 
+use super::ask::Usage;
 use super::count::Outcome;
 use super::endpoint::Kind;
+use super::journal::{Arrival, Line, NUMBER_HEADER};
 use super::record::{Draft, Record};
 use super::server::Worker;
 use super::wire::Conn;
@@ -27,6 +29,9 @@ pub struct Flight {
     worker: Rc<Worker>,
     number: u64,
     draft: Option<Box<Draft>>,
+    line: Option<Line>,
+    status: u16,
+    spent: Usage,
     body_ended: bool,
     over: bool,
 }
@@ -49,7 +54,17 @@ impl Flight {
             recorder.arrive(&record);
             Box::new(Draft::new(record))
         });
-        Flight { worker, number, draft, body_ended: false, over: false }
+        let line = open_line(&worker, head);
+        Flight {
+            worker,
+            number,
+            draft,
+            line,
+            status: 0,
+            spent: Usage::default(),
+            body_ended: false,
+            over: false,
+        }
     }
 
     /// Number of the request within its worker.
@@ -99,10 +114,21 @@ impl Flight {
 
     /// Notes the head of the answer.
     pub fn answered(&mut self, status: u16) {
+        self.status = status;
         if let Some(draft) = &mut self.draft {
             draft.record.status = Some(status);
             draft.record.answered_us = Some(clock::mono_us());
         }
+    }
+
+    /// Notes the tokens of the question, and of the answer as far as it is sent.
+    pub fn spent(&mut self, tokens: Usage) {
+        self.spent = tokens;
+    }
+
+    /// Notes how much of a stream's answer has been sent.
+    pub fn sent_tokens(&mut self, completion: u32) {
+        self.spent.completion = completion;
     }
 
     /// Counts the request out. The first call decides; [`Drop`] makes the last, as a cancellation.
@@ -119,6 +145,15 @@ impl Flight {
             draft.record.ended_us = Some(clock::mono_us());
             recorder.keep(*draft);
         }
+        if let (Some(line), Some(journal)) = (self.line, &self.worker.shared.journal) {
+            journal.close(self.worker.index, line, |arrival| {
+                arrival.ended_us = clock::mono_us();
+                arrival.prompt_tokens = self.spent.prompt;
+                arrival.completion_tokens = self.spent.completion;
+                arrival.status = self.status;
+                arrival.outcome = Some(outcome);
+            });
+        }
         // Last: who sees no request in flight may read the records.
         self.worker.shared.counters.leave(self.worker.index, outcome);
     }
@@ -132,6 +167,14 @@ impl Drop for Flight {
     fn drop(&mut self) {
         self.finish(Outcome::Cancelled);
     }
+}
+
+fn open_line(worker: &Worker, head: &Parts) -> Option<Line> {
+    let journal = worker.shared.journal.as_ref()?;
+    let text = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
+    let number = text(NUMBER_HEADER).and_then(|number| number.parse().ok()).unwrap_or(0);
+    let arrival = Arrival { number, arrived_us: clock::mono_us(), ..Arrival::default() };
+    journal.open(worker.index, text(&worker.shared.tenant_header), arrival)
 }
 
 fn record_of(worker: &Worker, conn: &Conn, head: &Parts, number: u64) -> Record {

@@ -39,6 +39,7 @@ pub mod sse;
 
 pub mod count;
 pub mod heads;
+pub mod journal;
 pub mod record;
 pub mod wire;
 
@@ -54,6 +55,7 @@ use tokio::sync::watch;
 
 use behaviour::Behaviour;
 use count::{Counters, Stats};
+use journal::{Books, Journal};
 use record::{Record, Recorder};
 use server::Shared;
 
@@ -68,7 +70,9 @@ pub struct Options {
     pub workers: usize,
     /// Requests recorded at most; None: no recording, counters only. Default: 4096.
     pub record: Option<usize>,
-    /// Header whose values `by_tenant` counts. Default: `x-tenant`.
+    /// Requests kept in the journal at most; None: no journal. Default: none.
+    pub journal: Option<u64>,
+    /// Header whose values `by_tenant` counts and the journal keeps. Default: `x-tenant`.
     pub tenant_header: String,
     /// The knobs at the start. Default: answer at once.
     pub behaviour: Behaviour,
@@ -82,6 +86,7 @@ impl Default for Options {
             control: free_port,
             workers: 1,
             record: Some(4096),
+            journal: None,
             tenant_header: "x-tenant".to_owned(),
             behaviour: Behaviour::default(),
         }
@@ -112,6 +117,8 @@ impl Mock {
             initial: options.behaviour.clone(),
             counters: Counters::new(workers),
             recorder: options.record.map(|kept| Recorder::new(kept, &options.tenant_header)),
+            journal: options.journal.map(|max| Books::new(workers, max)),
+            tenant_header: options.tenant_header.clone(),
         });
         let (stop, stopped) = watch::channel(false);
         let mut mock = Mock {
@@ -157,12 +164,17 @@ impl Mock {
         self.shared.requests(count)
     }
 
+    /// What the journal holds; None if the mock keeps none.
+    pub fn journal(&self) -> Option<Journal> {
+        self.shared.journal.as_ref().map(Books::read)
+    }
+
     /// Replaces all knobs.
     pub fn behave(&self, behaviour: Behaviour) {
         self.shared.behaviour.store(Arc::new(behaviour));
     }
 
-    /// Clears counters and records.
+    /// Clears counters, records and journal.
     pub fn reset(&self) {
         self.shared.reset();
     }

@@ -44,7 +44,8 @@ pub fn predict(call: &Call<'_>, service: &str, path: &str, body: &[u8]) -> Reply
         Bytes::from(format!("data: {event}\n\n"))
     };
     let tail = vec![Bytes::from_static(b"data: [DONE]\n\n")];
-    Reply::events(Script::new(Vec::new(), ask.usage(call.plan).completion, token, tail))
+    let usage = ask.usage(call.plan);
+    Reply::events(usage.prompt, Script::new(Vec::new(), usage.completion, token, tail))
 }
 
 fn hex(byte: &u8) -> String {

@@ -51,7 +51,7 @@ fn chat(call: &Call<'_>, body: &[u8], model_required: bool) -> Result<Reply, Str
     }
     let usage = ask.usage(call.plan);
     if ask.stream.unwrap_or(false) {
-        return Ok(Reply::events(chat_stream(call, &ask, usage)));
+        return Ok(Reply::events(usage.prompt, chat_stream(call, &ask, usage)));
     }
     let text = format!(
         r#"{{"id":"chatcmpl-{:016x}","object":"chat.completion","created":{},"model":{},"choices":[{{"index":0,"message":{{"role":"assistant","content":"{}"}},"logprobs":null,"finish_reason":"{}"}}],"usage":{}}}"#,
@@ -62,7 +62,7 @@ fn chat(call: &Call<'_>, body: &[u8], model_required: bool) -> Result<Reply, Str
         ask.finish_reason(usage),
         usage.json(),
     );
-    Ok(Reply::generated(call, usage.completion, text))
+    Ok(Reply::generated(call, usage, text))
 }
 
 fn chat_stream(call: &Call<'_>, ask: &Ask<'_>, usage: Usage) -> Script {
@@ -126,7 +126,7 @@ fn embeddings(body: &[u8]) -> Result<Reply, String> {
         "model": ask.model,
         "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
     });
-    Ok(Reply::value(StatusCode::OK, &answer))
+    Ok(Reply::value(StatusCode::OK, &answer).of_prompt(tokens))
 }
 
 /// One input or many: a text, a list of token numbers, or a list of either.
@@ -192,7 +192,7 @@ fn rerank(call: &Call<'_>, body: &[u8]) -> Result<Reply, String> {
         "usage": {"total_tokens": tokens},
         "results": results.collect::<Vec<_>>(),
     });
-    Ok(Reply::value(StatusCode::OK, &answer))
+    Ok(Reply::value(StatusCode::OK, &answer).of_prompt(tokens))
 }
 
 fn models(call: &Call<'_>) -> Reply {

@@ -29,7 +29,7 @@ fn complete(call: &Call<'_>, operation: Pangu, body: &[u8]) -> Result<Reply, Str
     input.ok_or_else(|| format!("{name} is missing"))?;
     let usage = ask.usage(call.plan);
     if ask.stream.unwrap_or(false) {
-        return Ok(Reply::events(stream(call, operation, &ask, usage)));
+        return Ok(Reply::events(usage.prompt, stream(call, operation, &ask, usage)));
     }
     let head = head(call, operation.object(), &ask);
     let said = operation.said(&text::words(usage.completion), true);
@@ -38,7 +38,7 @@ fn complete(call: &Call<'_>, operation: Pangu, body: &[u8]) -> Result<Reply, Str
         r#"{head}"choices":[{{"index":0,{said},"logprobs":null,"finish_reason":"{reason}","stop_reason":null}}],"usage":{},"prompt_logprobs":null}}"#,
         usage.json(),
     );
-    Ok(Reply::generated(call, usage.completion, text))
+    Ok(Reply::generated(call, usage, text))
 }
 
 fn stream(call: &Call<'_>, operation: Pangu, ask: &Ask<'_>, usage: Usage) -> Script {

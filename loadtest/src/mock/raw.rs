@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::StatusCode;
 
+use super::ask::Usage;
 use super::endpoint::{Dialect, Raw};
 use super::refuse;
 use super::reply::{Content, Reply};
@@ -28,12 +29,12 @@ pub fn reply(operation: Raw<'_>) -> (Reply, Option<Duration>) {
 
 fn bytes(body: Content) -> Reply {
     let content_type = Some("application/octet-stream");
-    Reply { status: StatusCode::OK, content_type, wait: Duration::ZERO, body }
+    Reply { status: StatusCode::OK, content_type, wait: Duration::ZERO, spent: Usage::default(), body }
 }
 
 fn status(code: u16) -> Reply {
     let status = StatusCode::from_u16(code).unwrap_or(StatusCode::BAD_REQUEST);
-    Reply { status, content_type: None, wait: Duration::ZERO, body: Content::Whole(Bytes::new()) }
+    Reply { status, content_type: None, ..bytes(Content::Whole(Bytes::new())) }
 }
 
 fn sse(query: &str) -> Result<(Reply, Duration), String> {
@@ -50,7 +51,7 @@ fn sse(query: &str) -> Result<(Reply, Duration), String> {
     }
     let token = |i: u32| Bytes::from(format!("data: {i}\n\n"));
     Ok((
-        Reply::events(Script::new(Vec::new(), chunks, token, Vec::new())),
+        Reply::events(0, Script::new(Vec::new(), chunks, token, Vec::new())),
         Duration::from_millis(every_ms.into()),
     ))
 }

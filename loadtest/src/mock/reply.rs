@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use serde::Serialize;
 
+use super::ask::Usage;
 use super::behaviour::Plan;
 use super::sse::Script;
 
@@ -29,6 +30,8 @@ pub struct Reply {
     pub content_type: Option<&'static str>,
     /// Wait before the head, on top of the latency: a whole answer exists once its last token does.
     pub wait: Duration,
+    /// Tokens of the question, and of the answer unless it is a stream, which counts as it goes.
+    pub spent: Usage,
     /// What is sent.
     pub body: Content,
 }
@@ -50,7 +53,13 @@ impl Reply {
     /// JSON that is complete already.
     pub fn json(status: StatusCode, text: impl Into<Bytes>) -> Reply {
         let body = Content::Whole(text.into());
-        Reply { status, content_type: Some("application/json"), wait: Duration::ZERO, body }
+        Reply {
+            status,
+            content_type: Some("application/json"),
+            wait: Duration::ZERO,
+            spent: Usage::default(),
+            body,
+        }
     }
 
     /// A value written as JSON.
@@ -58,18 +67,24 @@ impl Reply {
         Reply::json(status, serde_json::to_vec(value).unwrap_or_default())
     }
 
-    /// A generated answer of so many tokens, sent when the last of them is ready.
-    pub fn generated(call: &Call<'_>, tokens: u32, text: String) -> Reply {
-        let wait = call.plan.ttft + call.plan.token_every * tokens.saturating_sub(1);
-        Reply { wait, ..Reply::json(StatusCode::OK, text) }
+    /// A generated answer that spends so many tokens, sent when the last of them is ready.
+    pub fn generated(call: &Call<'_>, spent: Usage, text: String) -> Reply {
+        let wait = call.plan.ttft + call.plan.token_every * spent.completion.saturating_sub(1);
+        Reply { wait, spent, ..Reply::json(StatusCode::OK, text) }
     }
 
-    /// A stream of events.
-    pub fn events(script: Script) -> Reply {
+    /// The same in answer to a question of `prompt` tokens, which is all that it spends.
+    pub fn of_prompt(self, prompt: u64) -> Reply {
+        Reply { spent: Usage { prompt, completion: 0 }, ..self }
+    }
+
+    /// A stream of events in answer to a question of `prompt` tokens.
+    pub fn events(prompt: u64, script: Script) -> Reply {
         Reply {
             status: StatusCode::OK,
             content_type: Some("text/event-stream; charset=utf-8"),
             wait: Duration::ZERO,
+            spent: Usage { prompt, completion: 0 },
             body: Content::Events(script),
         }
     }

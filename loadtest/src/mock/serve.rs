@@ -79,6 +79,7 @@ pub async fn serve(
         tokio::time::sleep(reply.wait).await;
     }
     flight.answered(reply.status.as_u16());
+    flight.spent(reply.spent);
     let headers = headers(&reply, &flight, &plan, head.version);
     let status = reply.status;
     let mut answer = Answer::new(reply.body, body, &plan, head.version, conn, flight);

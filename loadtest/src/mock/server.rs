@@ -21,6 +21,7 @@ use tokio::sync::watch;
 
 use super::behaviour::Behaviour;
 use super::count::Counters;
+use super::journal::Books;
 use super::record::Recorder;
 use super::serve::serve;
 use super::wire::{Conn, Wire};
@@ -39,6 +40,10 @@ pub struct Shared {
     pub counters: Counters,
     /// The last requests; None: not recorded.
     pub recorder: Option<Recorder>,
+    /// Every request, in short; None: not kept.
+    pub journal: Option<Books>,
+    /// Header that names the tenant.
+    pub tenant_header: String,
 }
 
 /// One worker, as its requests see it.

@@ -92,6 +92,12 @@ impl Events {
         self.script.len() - self.next
     }
 
+    /// Tokens given out so far.
+    pub fn tokens_given(&self) -> u32 {
+        let given = self.next.saturating_sub(self.script.lead.len());
+        given.min(self.script.tokens as usize) as u32
+    }
+
     /// The next event when its time has come; None after the last.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         if self.left() == 0 {

@@ -3,8 +3,137 @@
 //! A scenario is a YAML file; a few come with the program. It is read once, checked as a whole, and turned into
 //! the plain values below, which the generator drives and the rig makes a policy of. Nothing here sends
 //! anything.
+//!
+//! [`spec`] is the file as written, [`check`] makes sense of it, [`callers`] unfolds groups, [`policy`] writes what a
+//! gateway must load for the callers to be let in.
 
+pub mod builtin;
+
+mod spec;
+
+mod problem;
+
+mod check;
+
+mod callers;
+
+pub mod policy;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
 use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use crate::mock::behaviour::Behaviour;
+pub use problem::Problems;
+use spec::{Api, CredentialSpec, Spec};
+
+/// Longest scenario file.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// A scenario with what it runs in: what the gateway lets through, and how the model behaves.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// What the generator drives.
+    pub scenario: Scenario,
+    /// What takes the requests.
+    pub routes: Vec<Route>,
+    /// One for each group that shows a credential, by its name.
+    pub plans: Vec<Plan>,
+    /// How the mock answers.
+    pub upstream: Behaviour,
+    /// How often the policy is written anew while the load runs; None: never.
+    pub reload_every: Option<Duration>,
+}
+
+/// A route of the policy.
+#[derive(Debug, Clone)]
+pub struct Route {
+    name: String,
+    path: String,
+    methods: Vec<String>,
+    api: Api,
+    /// Empty: everybody.
+    auth: Vec<CredentialSpec>,
+    limits: Vec<Map<String, Value>>,
+    unlimited: Option<String>,
+    body_bytes_max: u32,
+}
+
+/// A plan of the policy; limits are passed on as they were written.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    name: String,
+    limits: Vec<Map<String, Value>>,
+}
+
+/// What a run changes about a scenario.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Adjust {
+    /// Another seed.
+    pub seed: Option<u64>,
+    /// So long in all; phases keep their proportions.
+    pub lasts: Option<Duration>,
+    /// What rates, or the requests under way of a closed load, are multiplied with. Default: 1.
+    pub rate_factor: f64,
+}
+
+impl Default for Adjust {
+    fn default() -> Adjust {
+        Adjust { seed: None, lasts: None, rate_factor: 1.0 }
+    }
+}
+
+/// Loads a built-in scenario by its name, or else a file.
+///
+/// # Errors
+/// There is neither, or every problem found in it.
+pub fn load(name_or_file: &str, adjust: &Adjust) -> Result<Setup, Problems> {
+    if let Some(text) = builtin::find(name_or_file) {
+        return read(name_or_file, &format!("built-in {name_or_file}"), text, adjust);
+    }
+    let unopened = |what: String| {
+        let names: Vec<_> = builtin::BUILT_IN.iter().map(|(name, _)| *name).collect();
+        let mut problems = Problems::of(name_or_file);
+        let help = format!("name a file, or one of those that are built in: {}", names.join(", "));
+        problems.add(serde_saphyr::Location::UNKNOWN, "", what, help);
+        problems
+    };
+    let file = Path::new(name_or_file);
+    let length = std::fs::metadata(file).map_err(|e| unopened(e.to_string()))?.len();
+    if length > FILE_BYTES_MAX {
+        return Err(unopened(format!("{length} bytes are no scenario")));
+    }
+    let text = std::fs::read_to_string(file).map_err(|e| unopened(e.to_string()))?;
+    let name = file.file_stem().unwrap_or_default().to_string_lossy();
+    read(&name, name_or_file, &text, adjust)
+}
+
+/// Reads a duration as scenario files write it: `200ms`, `1.5s`, `2m`, `1h`.
+///
+/// # Errors
+/// One sentence that says how to write one.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    text.parse().map(|spec::Time(duration)| duration)
+}
+
+/// Reads a scenario from text; `file` is what problems call it.
+///
+/// # Errors
+/// Every problem found; of YAML that does not fit the form, the first.
+pub fn read(name: &str, file: &str, text: &str, adjust: &Adjust) -> Result<Setup, Problems> {
+    let mut problems = Problems::of(file);
+    match serde_saphyr::from_str::<Spec>(text) {
+        Ok(spec) => check::check(name, &spec, adjust, problems),
+        Err(error) => {
+            problems.add_unreadable(&error);
+            Err(problems)
+        }
+    }
+}
 
 /// A checked scenario.
 #[derive(Debug, Clone)]

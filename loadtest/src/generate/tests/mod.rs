@@ -1,5 +1,9 @@
 //! The generator against the mock, over real sockets.
 
+mod answers;
+
+mod tls;
+
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -151,7 +155,7 @@ fn an_open_load_sends_what_the_schedule_says_with_any_number_of_threads() {
         assert!(totals.connections <= 8, "{}", totals.connections);
         assert_eq!(outcome.report.lateness.as_ref().unwrap().count, 100);
         let numbers: Vec<_> = outcome.samples.iter().map(|sample| sample.number).collect();
-        assert_eq!(numbers, (0..100).collect::<Vec<_>>());
+        assert_eq!(numbers, (1..=100).collect::<Vec<_>>());
         let groups = &outcome.report.groups;
         assert_eq!(groups.iter().map(|group| group.totals.sent).sum::<u64>(), 100);
         assert!(groups[1].totals.sent > groups[0].totals.sent);
@@ -189,14 +193,14 @@ fn latency_counts_from_the_due_time_and_service_from_sending() {
 
 #[test]
 fn a_closed_load_keeps_exactly_so_many_under_way() {
-    for (http, open_max, streams_max) in [(Http::One, 6, 1), (Http::Two, 2, 3)] {
+    for (http, open_max, streams_max) in [(Http::One, 8, 1), (Http::Two, 2, 4)] {
         let mock = with_latency(20.0);
         let mut scenario = scenario();
         scenario.load = closed(6, 300);
         scenario.connections = Connections { http, open_max, streams_max, ..scenario.connections };
         let outcome = drive_with(&scenario, &mock, 2);
         assert_eq!(mock.stats().max_in_flight, 6, "{http:?}");
-        assert_eq!(mock.stats().connections, u64::from(open_max));
+        assert_eq!(mock.stats().connections, u64::from(open_max.min(6)));
         assert!(outcome.report.totals.ok >= 12, "each at least twice: {}", outcome.report.totals.ok);
         assert_eq!(outcome.report.lateness, None);
         assert_eq!(outcome.report.void, Vec::<String>::new());
@@ -225,67 +229,6 @@ fn an_open_load_ends_with_its_count_and_its_time() {
 }
 
 #[test]
-fn streams_show_first_token_gaps_and_whole() {
-    let mock = mock(Behaviour {
-        ttft_ms: Span::fixed(60.0),
-        token_every_ms: Span::fixed(25.0),
-        chunk_bytes: 7, // events come in pieces
-        ..Behaviour::default()
-    });
-    for http in [Http::One, Http::Two] {
-        let mut scenario = scenario();
-        scenario.requests = vec![chat()];
-        scenario.load = open(10.0, 300);
-        scenario.connections.http = http;
-        let totals = drive(&scenario, &mock).report.totals;
-        assert_eq!((totals.ok, totals.first_token.count, totals.token_gap.count), (3, 3, 12), "{http:?}");
-        assert!(totals.first_token.min_us >= 60_000, "{:?}", totals.first_token.min_us);
-        // Timers of the mock have a grain of 1 ms on either side of a gap.
-        assert!((23_000.0..60_000.0).contains(&totals.token_gap.mean_us), "{}", totals.token_gap.mean_us);
-        assert_eq!(totals.stream.count, 3);
-        assert!(totals.stream.min_us >= 160_000 && totals.stream == totals.latency);
-    }
-}
-
-#[test]
-fn a_stream_that_breaks_off_has_failed() {
-    let mock = with_fault("truncate");
-    for http in [Http::One, Http::Two] {
-        let mut scenario = scenario();
-        scenario.requests = vec![chat()];
-        scenario.load = open(10.0, 300);
-        scenario.connections.http = http;
-        let totals = drive(&scenario, &mock).report.totals;
-        assert_eq!((totals.failed, totals.stream.count), (3, 0), "{http:?}");
-        let reason = if http == Http::One { "middle of an answer" } else { "without [DONE]" };
-        assert!(totals.failures[0].0.contains(reason) && totals.failures[0].1 == 3, "{:?}", totals.failures);
-        assert_eq!(totals.statuses, [(200, 3)]);
-    }
-}
-
-#[test]
-fn callers_who_leave_are_seen_to_leave() {
-    for http in [Http::One, Http::Two] {
-        for slow in [
-            Behaviour { latency_ms: Span::fixed(10_000.0), ..Behaviour::default() },
-            Behaviour { token_every_ms: Span::fixed(2_000.0), ..Behaviour::default() },
-        ] {
-            let mock = mock(slow);
-            let mut scenario = scenario();
-            scenario.connections.http = http;
-            scenario.requests = vec![chat()];
-            scenario.requests[0].leave = Some(Leave { share: 1.0, after: Duration::from_millis(30) });
-            scenario.load = open(20.0, 200);
-            let totals = drive(&scenario, &mock).report.totals;
-            assert_eq!((totals.sent, totals.left, totals.failed), (4, 4, 0), "{http:?}");
-            let stats = eventually(&mock, |stats| stats.in_flight == 0);
-            assert_eq!((stats.cancelled, stats.completed), (4, 0), "{http:?}");
-            assert!(mock.requests(9).iter().all(|record| record.outcome == Some(Fate::Cancelled)));
-        }
-    }
-}
-
-#[test]
 fn http_2_with_prior_knowledge_shares_a_connection() {
     let mock = with_latency(100.0);
     let mut scenario = scenario();
@@ -309,73 +252,6 @@ fn a_connection_per_request_is_one() {
         let totals = drive(&scenario, &mock).report.totals;
         assert_eq!((totals.ok, totals.connections, mock.stats().connections), (100, 100, 100), "{http:?}");
         eventually(&mock, |stats| stats.open_connections == 0);
-    }
-}
-
-#[test]
-fn refusals_are_counted_apart_and_say_when() {
-    let mock = with_fault("status:429:2@0.5,status:500@0.5");
-    let outcome = drive(&scenario(), &mock);
-    let totals = &outcome.report.totals;
-    let arrived = mock.requests(100);
-    let with = |status| arrived.iter().filter(|record| record.status == Some(status)).count() as u64;
-    assert!(with(429) > 0 && with(500) > 0);
-    assert_eq!((totals.refused, totals.rejected), (with(429), with(500)));
-    assert_eq!(totals.latency.count, totals.ok, "refusals are quick, and would flatter");
-    for sample in &outcome.samples {
-        assert_eq!(sample.retry_after_ms, if sample.status == 429 { 2000 } else { 0 });
-        assert!(sample.sent_us <= sample.answered_us && sample.answered_us <= sample.ended_us);
-    }
-}
-
-#[test]
-fn a_request_that_meets_a_closing_connection_is_sent_again_once() {
-    let mock = with_fault("close-quiet@0.5");
-    let totals = drive(&scenario(), &mock).report.totals;
-    assert_eq!((totals.ok, totals.failed), (100, 0), "{:?}", totals.failures);
-    assert!(totals.connections > 8, "{}", totals.connections);
-}
-
-#[test]
-fn a_broken_answer_is_a_failure_with_its_reason() {
-    let mock = with_fault("reset-head");
-    let mut scenario = scenario();
-    scenario.requests[0].method = Method::POST; // nobody may send it again
-    scenario.requests[0].target = "/mock/echo".to_owned();
-    let totals = drive(&scenario, &mock).report.totals;
-    assert_eq!((totals.failed, mock.stats().requests), (100, 100));
-    assert_eq!(totals.failures, [("connection: connection reset".to_owned(), 100)]);
-    assert_eq!(totals.statuses, [(0, 100)]);
-}
-
-#[test]
-fn a_target_that_is_not_there_is_a_failure_too() {
-    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let totals = run(&scenario(), &Options::to(gone)).unwrap().report.totals;
-    assert_eq!((totals.sent, totals.failed, totals.connections), (100, 100, 0));
-    assert_eq!(totals.failures, [("connect: connection refused".to_owned(), 100)]);
-}
-
-#[test]
-fn a_slow_reader_keeps_the_target_waiting() {
-    for http in [Http::One, Http::Two] {
-        let mock = mock(Behaviour::default());
-        let mut scenario = scenario();
-        scenario.connections.http = http;
-        scenario.requests[0].target = "/mock/bytes/20000000".to_owned();
-        scenario.requests[0].read_bytes_per_s = Some(1_000_000);
-        scenario.requests[0].leave = Some(Leave { share: 1.0, after: Duration::from_millis(300) });
-        scenario.load = open(10.0, 100);
-        let outcome = drive(&scenario, &mock);
-        let totals = &outcome.report.totals;
-        assert_eq!(totals.left, 1);
-        assert!(totals.bytes_in > 0 && totals.bytes_in < 2_000_000, "{http:?}: {}", totals.bytes_in);
-        let stats = eventually(&mock, |stats| stats.in_flight == 0);
-        assert_eq!(
-            (stats.cancelled, stats.completed),
-            (1, 0),
-            "{http:?}: the answer did not fit into buffers"
-        );
     }
 }
 
@@ -418,64 +294,6 @@ fn a_scenario_that_cannot_be_driven_says_why() {
     assert!(problem(|s| s.connections.tls = true).contains("certificate authority"));
     assert!(problem(|s| s.connections.open_max = 0).contains("`open_max` must be at least 1"));
     assert!(problem(|s| s.load = closed(9, 1)).contains("9 requests cannot be under way on 8 connections"));
-}
-
-/// Speaks TLS on a free port, hands the bytes on to `mock`, and gives the address and whom to trust.
-fn tls_before(mock: &Mock, alpn: &[&str]) -> (SocketAddr, Arc<ClientConfig>) {
-    let key = rcgen::generate_simple_self_signed(["gateway.example".to_owned()]).unwrap();
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(key.cert.der().clone()).unwrap();
-    let trust = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-    let chain = vec![key.cert.der().clone()];
-    let secret = rustls::pki_types::PrivateKeyDer::Pkcs8(key.signing_key.serialize_der().into());
-    let mut served =
-        rustls::ServerConfig::builder().with_no_client_auth().with_single_cert(chain, secret).unwrap();
-    served.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
-    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(served));
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.set_nonblocking(true).unwrap();
-    let (address, target) = (listener.local_addr().unwrap(), mock.address());
-    std::thread::spawn(move || {
-        let runtime =
-            Builder::new_current_thread().enable_all().build_local(LocalOptions::default()).unwrap();
-        runtime.block_on(async {
-            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-            while let Ok((tcp, _)) = listener.accept().await {
-                let acceptor = acceptor.clone();
-                tokio::task::spawn_local(async move {
-                    let mut tls = acceptor.accept(tcp).await?;
-                    let mut onward = tokio::net::TcpStream::connect(target).await?;
-                    tokio::io::copy_bidirectional(&mut tls, &mut onward).await
-                });
-            }
-        });
-    });
-    (address, Arc::new(trust))
-}
-
-#[test]
-fn tls_is_verified_and_agrees_on_the_protocol() {
-    let mock = mock(Behaviour::default());
-    let (address, trust) = tls_before(&mock, &["h2", "http/1.1"]);
-    let (only_one, trust_one) = tls_before(&mock, &["http/1.1"]);
-    let totals = |http, host: &str, address, trust: &Arc<ClientConfig>| {
-        let mut scenario = scenario();
-        scenario.load = open(100.0, 100);
-        scenario.connections.tls = true;
-        scenario.connections.http = http;
-        let (host, tls) = (host.to_owned(), Some(Arc::clone(trust)));
-        run(&scenario, &Options { host, tls, ..Options::to(address) }).unwrap().report.totals
-    };
-    for (http, version) in [(Http::One, "HTTP/1.1"), (Http::Two, "HTTP/2.0")] {
-        let seen = totals(http, "gateway.example:8443", address, &trust);
-        assert_eq!(seen.ok, 10, "{:?}", seen.failures);
-        assert!(mock.requests(10).iter().all(|record| record.version == version));
-    }
-    let seen = totals(Http::One, "somebody.example", address, &trust);
-    assert!(seen.failed == 10 && seen.failures[0].0.starts_with("TLS handshake: invalid peer certificate"));
-    let seen = totals(Http::Two, "gateway.example", only_one, &trust_one);
-    assert_eq!((seen.ok, seen.failed), (0, 10));
-    assert!(seen.failures[0].0.starts_with("TLS handshake"), "{:?}", seen.failures);
 }
 
 /// Dispatches 100 jobs over half a second, with a task beside that keeps the thread busy for `busy` at a time.
