@@ -11,6 +11,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 
+use crate::clock;
+
 const PATIENCE: Duration = Duration::from_secs(10);
 const ANSWER_BYTES_MAX: u64 = 8 << 20;
 
@@ -44,6 +46,32 @@ pub fn get(address: SocketAddr, target: &str, headers: &[(&str, &str)]) -> io::R
     let mut stream = connect(address)?;
     stream.write_all(request(target, headers).as_bytes())?;
     read_answer(&mut stream)
+}
+
+/// GET of a stream: the time from its first event to its second, as they come.
+///
+/// # Errors
+/// The events do not come, or as [`get`].
+pub fn gap(address: SocketAddr, target: &str, headers: &[(&str, &str)]) -> io::Result<Duration> {
+    let mut stream = connect(address)?;
+    stream.write_all(request(target, headers).as_bytes())?;
+    let mut bytes = Vec::new();
+    let mut part = [0; 16 << 10];
+    let mut first_us = None;
+    loop {
+        let length = stream.read(&mut part)?;
+        let now_us = clock::mono_us();
+        bytes.extend_from_slice(&part[..length]);
+        let events = memchr::memmem::find_iter(&bytes, b"data:").count();
+        if events > 0 {
+            first_us.get_or_insert(now_us);
+        }
+        match first_us {
+            Some(first_us) if events > 1 => return Ok(Duration::from_micros(now_us - first_us)),
+            _ if length == 0 => return Err(io::Error::other("the stream ended before its second event")),
+            _ => {}
+        }
+    }
 }
 
 /// GET over TLS to `localhost`, under that authority.

@@ -166,7 +166,17 @@ mod tests {
             ..Totals::default()
         };
         let about = About { lasted_s: 2.5, ..About::default() };
-        Report { about, void: vec![], totals, groups: vec![], seconds: vec![], lateness: None, oracle: None }
+        Report {
+            about,
+            void: vec![],
+            totals,
+            groups: vec![],
+            seconds: vec![],
+            lateness: None,
+            oracle: None,
+            upstream: None,
+            reloads: None,
+        }
     }
 
     #[test]
