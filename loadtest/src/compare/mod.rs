@@ -75,7 +75,8 @@ pub fn run(options: &Options, stop: &AtomicBool) -> Result<Outcome, Problem> {
     let proxies: Vec<Peer> = [Peer::Gateway].into_iter().chain(options.others.iter().copied()).collect();
     let mut bench = Bench::start(&proxies, cores, &options.programs)?;
     let mut runs = Vec::new();
-    for case in &options.cases {
+    // The last ones ask most of the machine: if it is too busy for them, better to know at once.
+    for case in options.cases.iter().rev() {
         bench.prepare(*case)?;
         let mut peers = proxies.clone();
         if case.is_timed() {

@@ -108,7 +108,10 @@ impl Events {
             if alarm.deadline() != due {
                 alarm.as_mut().reset(due);
             }
-            ready!(alarm.as_mut().poll(cx));
+            // The timer rounds up to whole milliseconds; what is due now does not wait for its tick.
+            if due > Instant::now() {
+                ready!(alarm.as_mut().poll(cx));
+            }
         }
         let event = self.script.event(self.next);
         self.next += 1;
@@ -146,6 +149,17 @@ mod tests {
             [(b"role", 100), (b"0", 100), (b"1", 110), (b"2", 120), (b"end", 120)];
         let seen: Vec<_> = seen.iter().map(|(event, ms)| (&event[..], *ms)).collect();
         assert_eq!(seen, expected);
+    }
+
+    #[tokio::test]
+    async fn an_event_that_is_due_goes_out_at_once() {
+        let behaviour = Behaviour { token_every_ms: Span::fixed(1000.0), ..Behaviour::default() };
+        let plan = behaviour.plan(0, &http::HeaderMap::new()).unwrap();
+        let mut events = Events::new(script(), &plan);
+        let mut is_ready = async || poll_fn(|cx| Poll::Ready(events.poll_next(cx).is_ready())).await;
+        assert!(is_ready().await, "the leading event");
+        assert!(is_ready().await, "the first token");
+        assert!(!is_ready().await, "the second token");
     }
 
     #[test]

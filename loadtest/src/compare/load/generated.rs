@@ -88,7 +88,8 @@ fn at(times: &Distribution, percentile: f64) -> f64 {
 }
 
 fn scenario(case: Case, code: &str, seconds: u64) -> Scenario {
-    let lasts = Duration::from_secs(seconds);
+    // In the first second streams only gather.
+    let lasts = Duration::from_secs(if case == Case::Sse { seconds + 1 } else { seconds });
     let constant = |per_s| {
         let phase = Phase { lasts, from_per_s: per_s, to_per_s: per_s };
         Load::Open { arrivals: Arrivals::Constant, phases: vec![phase] }
@@ -213,6 +214,7 @@ mod tests {
     #[test]
     fn streams_overlap_as_many_as_they_should() {
         let Load::Open { phases, .. } = scenario(Case::Sse, "code", 3).load else { panic!("not open") };
-        assert_eq!((phases[0].from_per_s, phases[0].lasts), (256.0, Duration::from_secs(3)));
+        assert_eq!((phases[0].from_per_s, phases[0].lasts), (STREAMS.into(), Duration::from_secs(4)));
+        assert!(Case::Sse.title().contains(&format!(" {STREAMS} streams")));
     }
 }
