@@ -6,7 +6,7 @@ use super::worker::{Connection, InForce};
 use crate::clock::{self, Now};
 use crate::ids::{CallerId, RouteId};
 use crate::limit::Permit;
-use crate::observe::access_log::Line;
+use crate::observe::line::{Line, id_text};
 use crate::observe::metrics::RouteMetrics;
 use crate::policy::{Caller, Route};
 use crate::reject::Reject;
@@ -187,7 +187,7 @@ impl Exchange {
         let path = self.uri.path();
         worker.log.borrow_mut().write(&Line {
             time: worker.stamp.borrow_mut().of(self.began.wall_ms),
-            request_id: self.id.to_str().unwrap_or_default(),
+            request_id: id_text(&self.id),
             listener: &self.connection.listener.name,
             peer: self.address,
             protocol: if self.connection.http2 { "h2" } else { "h1" },

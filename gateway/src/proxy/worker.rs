@@ -4,7 +4,8 @@
 use super::deadline::{Deadlines, Task};
 use crate::clock;
 use crate::limit::Guard;
-use crate::observe::access_log::{Buffer, Line, Stamp};
+use crate::observe::access_log::{Buffer, Stamp};
+use crate::observe::line::{Line, id_text};
 use crate::observe::metrics::{ListenerMetrics, ServerMetrics};
 use crate::policy::{self, Snapshot};
 use crate::settings::Settings;
@@ -97,8 +98,8 @@ impl Worker {
         let (seed, count) = self.ids.get();
         self.ids.set((seed, count + 1));
         let mut text = [0; 32];
-        write_hex(&mut text[..16], seed);
-        write_hex(&mut text[16..], mix(seed ^ count));
+        text[..16].copy_from_slice(&hex(seed));
+        text[16..].copy_from_slice(&hex(mix(seed ^ count)));
         HeaderValue::from_bytes(&text).expect("hexadecimal digits are a header value")
     }
 }
@@ -110,11 +111,25 @@ fn mix(x: u64) -> u64 {
     x ^ (x >> 31)
 }
 
-fn write_hex(out: &mut [u8], value: u64) {
-    for (i, digit) in out.iter_mut().enumerate() {
-        *digit = b"0123456789abcdef"[(value >> (60 - 4 * i)) as usize & 15];
+fn hex(value: u64) -> [u8; 16] {
+    let mut text = [0; 16];
+    for (pair, byte) in text.as_chunks_mut::<2>().0.iter_mut().zip(value.to_be_bytes()) {
+        *pair = HEX[usize::from(byte)];
     }
+    text
 }
+
+/// The two digits of every byte.
+const HEX: [[u8; 2]; 256] = {
+    let digits = b"0123456789abcdef";
+    let mut pairs = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        pairs[byte] = [digits[byte >> 4], digits[byte & 15]];
+        byte += 1;
+    }
+    pairs
+};
 
 /// A listener, as its connections see it.
 pub struct Listener {
@@ -162,7 +177,7 @@ impl Connection {
         let worker = &self.worker;
         worker.log.borrow_mut().write(&Line {
             time: worker.stamp.borrow_mut().of(clock::wall_ms()),
-            request_id: id.to_str().unwrap_or_default(),
+            request_id: id_text(id),
             listener: &self.listener.name,
             peer: self.peer.ip().to_canonical(),
             protocol: "h1",
@@ -244,8 +259,6 @@ mod tests {
     #[test]
     fn neighbouring_request_ids_look_unalike() {
         assert_ne!(mix(1) >> 32, mix(2) >> 32);
-        let mut text = [0; 16];
-        write_hex(&mut text, 0x0123_4567_89ab_cdef);
-        assert_eq!(&text, b"0123456789abcdef");
+        assert_eq!(&hex(0x0123_4567_89ab_cdef), b"0123456789abcdef");
     }
 }
