@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the end-to-end tests need: a Python venv with the pinned SDKs in .venv, and the npm SDK in
-# tests/clients/node_modules. Does nothing when both are there already and their pins have not changed.
+# tests/clients/node_modules, and valgrind. Does nothing when they are there already and their pins have not changed.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 clients=tests/clients
@@ -43,5 +43,11 @@ node_modules() {
     echo "$want" >"$stamp"
 }
 
+# What `make instructions` counts with.
+counter() {
+    command -v valgrind >/dev/null && command -v vgdb >/dev/null || debian valgrind
+}
+
 python_modules
 node_modules
+counter
