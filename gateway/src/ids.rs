@@ -30,7 +30,11 @@ impl RequestId {
 
     /// For an answer. Allocates.
     pub fn to_header(self) -> HeaderValue {
-        HeaderValue::from_bytes(&self.0).expect("hexadecimal digits are a header value")
+        let mut value = HeaderValue::from_bytes(&self.0).expect("hexadecimal digits are a header value");
+        // It never comes again: "sensitive" keeps HTTP/2 from putting it into the table of repeated headers, where it
+        // would push out those that do, and be compared with all that came before it.
+        value.set_sensitive(true);
+        value
     }
 }
 
