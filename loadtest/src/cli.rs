@@ -1,11 +1,14 @@
 //! Arguments: what the program can be asked to do.
 
+mod compare;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use compare::CompareArgs;
 use pangu_loadtest::mock::Options;
 use pangu_loadtest::mock::behaviour::{Behaviour, Span};
 use pangu_loadtest::mock::fault::{self, UnknownFault};
@@ -38,6 +41,8 @@ pub enum Command {
     },
     /// Print the headers of a request signed with a Huawei AK/SK or an AppKey/AppSecret
     Sign(SignArgs),
+    /// Compare the gateway with nginx, haproxy, envoy and a proxy on pingora
+    Compare(CompareArgs),
     /// Show a run that was kept as JSON: as a table, as an HTML page, and against an earlier run
     Report(ReportArgs),
 }

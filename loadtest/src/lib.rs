@@ -20,4 +20,6 @@ pub mod mock;
 
 pub mod oracle;
 
+pub mod compare;
+
 pub mod sign;

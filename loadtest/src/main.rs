@@ -4,6 +4,7 @@
 //! in, 3 a run whose figures must not be used, 130 ended by a signal during a run.
 
 mod cli;
+mod peers;
 mod run;
 mod show;
 
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         Command::Mock(args) => serve_mock(&args).map(|()| ExitCode::SUCCESS),
         Command::Hash { string } => print_hash(&string).map(|()| ExitCode::SUCCESS),
         Command::Sign(args) => print_signed(&args).map(|()| ExitCode::SUCCESS),
+        Command::Compare(args) => peers::compare(&args),
     };
     match done {
         Ok(code) => code,

@@ -27,7 +27,8 @@ pub fn about(scenario: &Scenario, target: &str) -> About {
     }
 }
 
-fn machine() -> Machine {
+/// This machine, now.
+pub fn machine() -> Machine {
     let read = |file: &str| fs::read_to_string(file).unwrap_or_default();
     Machine {
         processor: processor(&read("/proc/cpuinfo")),
@@ -49,7 +50,7 @@ fn processor(cpuinfo: &str) -> String {
 }
 
 /// Commit of the tree around the current directory; empty if there is none, or no git.
-fn commit() -> String {
+pub fn commit() -> String {
     let Some(commit) = git(&["rev-parse", "HEAD"]) else { return String::new() };
     let changed = git(&["status", "--porcelain"]).is_some_and(|files| !files.is_empty());
     commit + if changed { "-dirty" } else { "" }

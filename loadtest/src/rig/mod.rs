@@ -13,7 +13,7 @@ pub mod target;
 
 pub mod reload;
 
-mod about;
+pub(crate) mod about;
 mod admin;
 mod interrupt;
 mod probe;

@@ -1,0 +1,106 @@
+//! Case: one kind of load, and what is measured under it.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A kind of load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Case {
+    /// GET on 64 connections, one AppCode.
+    Get,
+    /// GET on 64 connections, 10,000 AppCodes in turn.
+    Keys,
+    /// POST of 2 KB on 64 connections.
+    Post,
+    /// GET over TLS 1.3 on 64 connections.
+    Tls,
+    /// GET over TLS 1.3, a connection each.
+    Handshake,
+    /// GET over HTTP/2 and TLS 1.3, 8 connections with 10 streams.
+    H2,
+    /// GET on one connection, the next when the last is answered.
+    Latency1,
+    /// 2,000 GET per second, evenly spaced.
+    Latency2000,
+    /// 256 streams of events at once, an event each 10 ms.
+    Sse,
+}
+
+/// What is measured in a run; lower is better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Metric {
+    /// Processor time of the proxy per unit, us.
+    Cpu,
+    /// Median of the latency (of streams: of the time to the first event), us.
+    P50,
+    /// 99th percentile of the same, us.
+    P99,
+}
+
+impl Case {
+    /// All, in the order of tables.
+    pub const ALL: [Case; 9] = [
+        Case::Get,
+        Case::Keys,
+        Case::Post,
+        Case::Tls,
+        Case::Handshake,
+        Case::H2,
+        Case::Latency1,
+        Case::Latency2000,
+        Case::Sse,
+    ];
+
+    /// As arguments and files name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Case::Get => "get",
+            Case::Keys => "keys",
+            Case::Post => "post",
+            Case::Tls => "tls",
+            Case::Handshake => "handshake",
+            Case::H2 => "h2",
+            Case::Latency1 => "latency1",
+            Case::Latency2000 => "latency2000",
+            Case::Sse => "sse",
+        }
+    }
+
+    /// As tables name it.
+    pub fn title(self) -> &'static str {
+        match self {
+            Case::Get => "GET, one key",
+            Case::Keys => "GET, 10,000 keys in turn",
+            Case::Post => "POST 2 KB, one key",
+            Case::Tls => "GET over TLS 1.3, keep-alive",
+            Case::Handshake => "GET over TLS 1.3, a connection each",
+            Case::H2 => "GET over HTTP/2 and TLS, 10 streams a connection",
+            Case::Latency1 => "GET, one connection",
+            Case::Latency2000 => "GET, 2,000 per second",
+            Case::Sse => "SSE event, 256 streams, each 10 ms",
+        }
+    }
+
+    /// Whether callers come with TLS.
+    pub fn tls(self) -> bool {
+        matches!(self, Case::Tls | Case::Handshake | Case::H2)
+    }
+
+    /// Whether times are measured, and the origin itself too, to subtract its own.
+    pub fn is_timed(self) -> bool {
+        matches!(self, Case::Latency1 | Case::Latency2000 | Case::Sse)
+    }
+
+    /// Whether processor time per unit is a result. At a low rate it is not: most of it is waking up.
+    pub fn is_counted(self) -> bool {
+        !matches!(self, Case::Latency1 | Case::Latency2000)
+    }
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

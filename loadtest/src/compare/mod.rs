@@ -1,0 +1,166 @@
+//! Compare: what does the gateway cost, and what would people pay who took something else?
+//!
+//! All proxies run at once under one policy, each with one worker on a core that nothing else is given; the generator
+//! and the origin share the other. In every round each peer gets the same load for a few seconds while the others
+//! idle; who begins rotates. Results are ratios and differences within a round, so what drifts from round to round
+//! touches both sides. A comparison that would not be one ends with a [`Problem`]: peers that answer, forward or log
+//! differently, or a run of which generator, origin and access log do not say the same.
+//!
+//! *Not here*: the configurations (`loadtest/peers`, whose README says what each peer does and does not do), the
+//! generator ([`crate::generate`]).
+
+mod ask;
+mod bars;
+mod bench;
+mod callers;
+mod case;
+mod check;
+mod cpu;
+mod load;
+mod origin;
+mod outcome;
+mod peer;
+mod problem;
+mod process;
+mod proxy;
+mod ratio;
+mod surroundings;
+mod table;
+mod template;
+mod write;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bench::{Bench, Run};
+pub use case::Case;
+pub use outcome::{Entry, Outcome};
+pub use peer::{Peer, Programs};
+pub use problem::Problem;
+use process::Cores;
+
+use crate::rig::about;
+
+/// What to compare, and for how long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// Compared with the gateway.
+    pub others: Vec<Peer>,
+    /// Kinds of load.
+    pub cases: Vec<Case>,
+    /// Rounds of each.
+    pub rounds: u32,
+    /// Load on each peer in a round, seconds.
+    pub seconds: u64,
+    /// Where programs are.
+    pub programs: Programs,
+    /// The command line, for the result.
+    pub command: String,
+}
+
+/// Compares. Says on standard error how it goes; `stop` ends it after the run that is under way.
+///
+/// From then on the calling thread stays on the first core.
+///
+/// # Errors
+/// See [`Problem`].
+pub fn run(options: &Options, stop: &AtomicBool) -> Result<Outcome, Problem> {
+    let cores = Cores::split()?;
+    let machine = about::machine();
+    if machine.load_average > 1.0 {
+        eprintln!("compare: the load average is {:.1}; other work disturbs all peers", machine.load_average);
+    }
+    process::pin_this_thread(cores.load)?;
+    let versions = surroundings::versions(options)?;
+    let proxies: Vec<Peer> = [Peer::Gateway].into_iter().chain(options.others.iter().copied()).collect();
+    let mut bench = Bench::start(&proxies, cores, &options.programs)?;
+    let mut runs = Vec::new();
+    for case in &options.cases {
+        bench.prepare(*case)?;
+        let mut peers = proxies.clone();
+        if case.is_timed() {
+            peers.push(Peer::Direct);
+        }
+        runs.extend(rounds(&bench, *case, &peers, options, stop)?);
+    }
+    Ok(Outcome {
+        date: surroundings::today(),
+        commit: about::commit(),
+        command: options.command.clone(),
+        machine,
+        versions,
+        rounds: options.rounds,
+        seconds: options.seconds,
+        runs,
+    })
+}
+
+/// Writes the result into the documents of the tree in `root`.
+///
+/// # Errors
+/// A document is missing or has no place for it.
+pub fn write(outcome: &Outcome, root: &Path) -> Result<(), Problem> {
+    write::write(&root.join("ARCHITECTURE.md"), "bench", &table::whole(outcome))?;
+    write::write(&root.join("README.md"), "bench", &table::headline(outcome))
+}
+
+/// The result as people read it, in Markdown.
+pub fn text(outcome: &Outcome) -> String {
+    table::whole(outcome)
+}
+
+/// All rounds of one case, after a second of load on each peer that does not count.
+fn rounds(
+    bench: &Bench<'_>,
+    case: Case,
+    peers: &[Peer],
+    options: &Options,
+    stop: &AtomicBool,
+) -> Result<Vec<Entry>, Problem> {
+    let mut entries = Vec::new();
+    // Ctrl-C reaches the programs too: whatever a run says then, it was ended.
+    let ended = |run| if stop.load(Ordering::Relaxed) { Err(Problem::Ended) } else { run };
+    let measure = |peer, seconds| ended(bench.measure(case, peer, seconds));
+    eprintln!("{}: warm-up", case.title());
+    for peer in peers {
+        measure(*peer, 1)?;
+    }
+    for round in 0..options.rounds {
+        let mut order = peers.to_vec();
+        order.rotate_left(round as usize % peers.len());
+        for peer in order {
+            let run = measure(peer, options.seconds)?;
+            eprintln!(
+                "{}: round {} of {}: {} {}",
+                case.title(),
+                round + 1,
+                options.rounds,
+                peer.name(),
+                shown(&run)
+            );
+            entries.push(Entry { case, round, peer, run });
+        }
+    }
+    Ok(entries)
+}
+
+fn shown(run: &Run) -> String {
+    let mut text = format!("{:.0}/s", run.units as f64 / run.lasted_s);
+    if let (Some(cpu_us), Some(busy)) = (run.cpu_us, run.busy) {
+        text += &format!(", {cpu_us:.2} us at {:.0} % of the core", busy * 100.0);
+    }
+    if let (Some(p50_us), Some(p99_us)) = (run.p50_us, run.p99_us) {
+        text += &format!(", p50 {p50_us:.0} us, p99 {p99_us:.0} us");
+    }
+    text
+}
+
+/// Writes every run as JSON.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn write_json(outcome: &Outcome, file: &PathBuf) -> Result<(), Problem> {
+    use problem::Context;
+    let text = serde_json::to_vec_pretty(outcome).map_err(std::io::Error::other);
+    text.and_then(|text| std::fs::write(file, text)).while_doing(format!("write {}", file.display()))
+}

@@ -1,0 +1,71 @@
+//! Surroundings: the versions and the day that a result belongs to.
+
+use std::process::Command;
+
+use super::Options;
+use super::case::Case;
+use super::peer::{self, Peer};
+use super::problem::Problem;
+use crate::clock;
+
+/// Programs that take part, with their versions.
+///
+/// # Errors
+/// One is missing; better said before the first run than after it.
+pub fn versions(options: &Options) -> Result<Vec<(String, String)>, Problem> {
+    let mut versions = Vec::new();
+    for peer in [Peer::Gateway, Peer::Nginx].into_iter().chain(options.others.iter().copied()) {
+        let program = options.programs.find(peer)?;
+        let version = match peer {
+            Peer::Pingora => pingora_proxy(include_str!("../../peers/pingora/Cargo.lock")),
+            _ => peer::version(peer, &program),
+        };
+        let one = (peer.name().to_owned(), version);
+        if !versions.contains(&one) {
+            versions.push(one);
+        }
+    }
+    let tools = [
+        ("wrk", [Case::Get, Case::Keys, Case::Post, Case::Tls].as_slice(), "-v"),
+        ("h2load", &[Case::H2], "--version"),
+    ];
+    for (tool, cases, flag) in tools {
+        if options.cases.iter().any(|case| cases.contains(case)) {
+            let said = Command::new(peer::on_path(tool)?).arg(flag).output();
+            let version =
+                said.map(|said| peer::version_in(&[said.stdout, said.stderr].concat())).unwrap_or_default();
+            versions.push((tool.to_owned(), version));
+        }
+    }
+    Ok(versions)
+}
+
+/// The day, UTC.
+pub fn today() -> String {
+    let now =
+        jiff::Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_secs(clock::since_epoch().as_secs() as i64);
+    now.strftime("%Y-%m-%d").to_string()
+}
+
+/// The version in a lock file.
+fn pingora_proxy(lock: &str) -> String {
+    let (_, rest) = lock.split_once("name = \"pingora-proxy\"\nversion = \"").unwrap_or_default();
+    rest.split('"').next().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lock_file_knows_the_version() {
+        assert_eq!(pingora_proxy("name = \"pingora-proxy\"\nversion = \"1.2.3\"\nsource = \"x\"\n"), "1.2.3");
+        assert_ne!(pingora_proxy(include_str!("../../peers/pingora/Cargo.lock")), "");
+    }
+
+    #[test]
+    fn today_is_a_day() {
+        let today = today();
+        assert_eq!((today.len(), &today[4..5]), (10, "-"), "{today}");
+    }
+}
