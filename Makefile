@@ -8,15 +8,15 @@ SHELL := /bin/bash
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 PYTEST := .venv/bin/python -m pytest
 
-.PHONY: help run test setup fmt lint build rust clients bench
+.PHONY: help run test setup fmt lint build rust instructions clients bench
 
 help: ## Says what there is to type.
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 run: ## Gateway and mock model endpoints on loopback, until Ctrl-C.
 	@deploy/dev/run.sh
 
-test: setup fmt lint build rust clients ## Everything that must be green before a change lands.
+test: setup fmt lint build rust instructions clients ## Everything that must be green before a change lands.
 
 setup: ## Fetches what the tests need; does nothing when it is there.
 	@tests/clients/setup.sh
@@ -26,6 +26,7 @@ fmt: ## Is everything formatted?
 
 lint: ## Clippy, warnings as errors.
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy -p gateway-tests --test instructions --locked -- -D warnings
 
 build: ## The programs the end-to-end tests drive.
 	cargo build --locked -p pangu-gateway -p pangu-loadtest
@@ -35,6 +36,12 @@ rust: build ## Unit, property, golden and end-to-end tests in Rust.
 	@if cargo nextest --version >/dev/null 2>&1; \
 	then set -x; cargo nextest run --workspace --locked --no-fail-fast; \
 	else set -x; cargo test --workspace --locked --lib --bins --tests --no-fail-fast; fi
+
+# Instructions, not time: the same on a busy machine. UPDATE_GOLDEN=1 writes the new counts down.
+instructions: setup build ## What a request costs, in instructions under callgrind, against what it did.
+	cargo build --profile instructions --locked -p pangu-gateway
+	PANGU_INSTRUCTIONS_OF=$(abspath $(TARGET))/instructions/pangu-gateway \
+	    cargo test --locked -p gateway-tests --test instructions -- --nocapture
 
 clients: setup build ## End-to-end tests with the real SDKs.
 	PANGU_BIN_DIR=$(abspath $(TARGET))/debug $(PYTEST) -q tests/clients

@@ -18,8 +18,8 @@ impl RequestId {
     /// A half that stays and one that counts; the latter is mixed, so that neighbours look unalike.
     pub fn new(seed: u64, count: u64) -> RequestId {
         let mut text = [0; 32];
-        write_hex(&mut text[..16], seed);
-        write_hex(&mut text[16..], mix(seed ^ count));
+        text[..16].copy_from_slice(&hex(seed));
+        text[16..].copy_from_slice(&hex(mix(seed ^ count)));
         RequestId(text)
     }
 
@@ -30,7 +30,11 @@ impl RequestId {
 
     /// For an answer. Allocates.
     pub fn to_header(self) -> HeaderValue {
-        HeaderValue::from_bytes(&self.0).expect("hexadecimal digits are a header value")
+        let mut value = HeaderValue::from_bytes(&self.0).expect("hexadecimal digits are a header value");
+        // It never comes again: "sensitive" keeps HTTP/2 from putting it into the table of repeated headers, where it
+        // would push out those that do, and be compared with all that came before it.
+        value.set_sensitive(true);
+        value
     }
 }
 
@@ -41,11 +45,25 @@ fn mix(x: u64) -> u64 {
     x ^ (x >> 31)
 }
 
-fn write_hex(out: &mut [u8], value: u64) {
-    for (i, digit) in out.iter_mut().enumerate() {
-        *digit = b"0123456789abcdef"[(value >> (60 - 4 * i)) as usize & 15];
+fn hex(value: u64) -> [u8; 16] {
+    let mut text = [0; 16];
+    for (pair, byte) in text.as_chunks_mut::<2>().0.iter_mut().zip(value.to_be_bytes()) {
+        *pair = HEX[usize::from(byte)];
     }
+    text
 }
+
+/// The two digits of every byte.
+const HEX: [[u8; 2]; 256] = {
+    let digits = b"0123456789abcdef";
+    let mut pairs = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        pairs[byte] = [digits[byte >> 4], digits[byte & 15]];
+        byte += 1;
+    }
+    pairs
+};
 
 #[cfg(test)]
 mod tests {

@@ -31,3 +31,4 @@ pub mod admin;
 
 pub mod clock;
 pub mod ids;
+pub mod swar;

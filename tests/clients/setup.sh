@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the end-to-end tests need: a Python venv with the pinned SDKs in .venv, the npm SDK in
-# tests/clients/node_modules, and Debian's Chromium. Does nothing when all are there and no pin has changed.
+# tests/clients/node_modules, Debian's Chromium and valgrind. Does nothing when all are there and no pin has changed.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 clients=tests/clients
@@ -49,6 +49,12 @@ browser() {
         debian chromium chromium-driver fonts-dejavu-core
 }
 
+# What `make instructions` counts with.
+counter() {
+    command -v valgrind >/dev/null && command -v vgdb >/dev/null || debian valgrind
+}
+
 python_modules
 node_modules
 browser
+counter

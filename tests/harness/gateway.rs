@@ -6,10 +6,11 @@ use crate::http1::{Request, Response};
 use crate::mock::Mock;
 use crate::process::Process;
 use serde_json::Value;
+use std::ffi::OsString;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::ExitStatus;
+use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
 /// The policy of tests that do not bring one: routes of every kind, wide limits.
@@ -30,6 +31,8 @@ pub struct Setup {
     /// Sections of gateway.yaml, replaced by key.
     settings: Vec<(&'static str, String)>,
     env: Vec<(String, String)>,
+    /// Stands for the program, if not empty.
+    launcher: Vec<OsString>,
 }
 
 impl Setup {
@@ -43,7 +46,7 @@ impl Setup {
         let dir = tempfile::tempdir().expect("a temporary directory");
         fs::create_dir(dir.path().join("policies")).expect("directory is ours");
         fs::create_dir(dir.path().join("certs")).expect("directory is ours");
-        let setup = Setup { dir, mock, settings: Vec::new(), env: Vec::new() };
+        let setup = Setup { dir, mock, settings: Vec::new(), env: Vec::new(), launcher: Vec::new() };
         setup
             .set("listeners", r#"[{name: http, address: "127.0.0.1:0"}]"#)
             .set("admin", r#"{address: "127.0.0.1:0"}"#)
@@ -83,6 +86,12 @@ impl Setup {
         self
     }
 
+    /// Runs it by this command, such as `valgrind <path of the gateway>`; it may take its time to start.
+    pub fn launcher(mut self, command: Vec<OsString>) -> Setup {
+        self.launcher = command;
+        self
+    }
+
     pub fn policies(&self) -> PathBuf {
         self.dir.path().join("policies")
     }
@@ -94,8 +103,9 @@ impl Setup {
     /// Starts it and waits until it is ready.
     pub fn start(self) -> Gateway {
         let mut process = self.spawn();
+        let within = if self.launcher.is_empty() { START } else { 6 * START };
         let file = self.dir.path().join("addresses.json");
-        let addresses: Value = eventually("the gateway gets ready", START, || {
+        let addresses: Value = eventually("the gateway gets ready", within, || {
             assert!(process.exited().is_none(), "the gateway ended:\n{}", process.stderr());
             serde_json::from_str(&fs::read_to_string(&file).ok()?).ok()
         });
@@ -126,7 +136,15 @@ impl Setup {
         fs::write(dir.join("gateway.yaml"), settings).expect("directory is ours");
         let (settings, addresses) = (dir.join("gateway.yaml"), dir.join("addresses.json"));
         let args = ["run".as_ref(), "--settings".as_ref(), settings.as_os_str(), "--addresses".as_ref()];
-        Process::start("pangu-gateway", args.into_iter().chain([addresses.as_os_str()]), &self.env, dir)
+        let args = args.into_iter().chain([addresses.as_os_str()]);
+        match self.launcher.split_first() {
+            None => Process::start("pangu-gateway", args, &self.env, dir),
+            Some((tool, rest)) => {
+                let mut command = Command::new(tool);
+                command.args(rest);
+                Process::launch(command, "pangu-gateway", args, &self.env, dir)
+            }
+        }
     }
 }
 

@@ -22,8 +22,19 @@ impl Process {
         env: &[(String, String)],
         dir: &Path,
     ) -> Process {
+        Process::launch(Command::new(binary(program)), program, args, env, dir)
+    }
+
+    /// The same by a command of the test's own, such as one that runs the program under a tool.
+    pub fn launch<A: AsRef<OsStr>>(
+        mut command: Command,
+        program: &str,
+        args: impl IntoIterator<Item = A>,
+        env: &[(String, String)],
+        dir: &Path,
+    ) -> Process {
         let (stdout, stderr) = (dir.join(format!("{program}.out")), dir.join(format!("{program}.err")));
-        let child = Command::new(binary(program))
+        let child = command
             .args(args)
             .envs(env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())

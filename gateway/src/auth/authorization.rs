@@ -3,7 +3,8 @@
 use super::denied::Denied;
 use super::rules::{Kind, Kinds};
 use super::signature::Algorithm;
-use http::HeaderMap;
+use http::header::{AUTHORIZATION, AsHeaderName};
+use http::{HeaderMap, HeaderName};
 
 /// The one credential that counts. It must hold: after a failure no other one is tried.
 pub(super) enum Chosen<'a> {
@@ -21,8 +22,8 @@ pub(super) enum Chosen<'a> {
 /// # Errors
 /// none was sent, or none that the route accepts, or one of the two headers came twice
 pub(super) fn choose(headers: &HeaderMap, accepted: Kinds) -> Result<Chosen<'_>, Denied> {
-    let scheme = one(headers, "authorization")?.map(Scheme::of);
-    let app_code = one(headers, "x-apig-appcode")?;
+    let scheme = one(headers, &AUTHORIZATION)?.map(Scheme::of);
+    let app_code = one(headers, &X_APIG_APPCODE)?;
 
     match scheme {
         Some(Scheme::Signature(algorithm, fields)) if accepted.contains(Kind::AkSk) => {
@@ -38,6 +39,9 @@ pub(super) fn choose(headers: &HeaderMap, accepted: Kinds) -> Result<Chosen<'_>,
         _ => Err(Denied::KindNotAccepted { accepted }),
     }
 }
+
+/// Parsed here, once: a look-up by text parses the text each time, which costs more than the look-up.
+static X_APIG_APPCODE: HeaderName = HeaderName::from_static("x-apig-appcode");
 
 /// What an Authorization header starts with.
 #[derive(Clone, Copy)]
@@ -179,11 +183,14 @@ impl<'a> SignedHeaders<'a> {
 ///
 /// # Errors
 /// [`Denied::HeaderRepeated`]
-pub(super) fn one<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a [u8]>, Denied> {
+pub(super) fn one<N: AsHeaderName + AsRef<str> + Copy>(
+    headers: &HeaderMap,
+    name: N,
+) -> Result<Option<&[u8]>, Denied> {
     let mut values = headers.get_all(name).iter();
     let first = values.next();
     if values.next().is_some()
-        && let Ok(name) = name.parse()
+        && let Ok(name) = name.as_ref().parse()
     {
         return Err(Denied::HeaderRepeated(name));
     }

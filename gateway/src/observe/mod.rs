@@ -1,5 +1,7 @@
 //! What operators see: metrics, the access log, the gateway's own log.
 
 pub mod access_log;
+mod json;
+pub mod line;
 pub mod log;
 pub mod metrics;

@@ -7,7 +7,7 @@ use super::worker::{Connection, InForce};
 use crate::clock::{self, Now};
 use crate::ids::{CallerId, RequestId, RouteId};
 use crate::limit::Permit;
-use crate::observe::access_log::Line;
+use crate::observe::line::Line;
 use crate::observe::metrics::RouteMetrics;
 use crate::policy::{Caller, Route};
 use crate::reject::Reject;

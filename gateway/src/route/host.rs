@@ -22,6 +22,20 @@ impl<'a> Host<'a> {
     /// # Errors
     /// The reason, short, for the caller.
     pub fn parse(value: &'a str) -> Result<Host<'a>, &'static str> {
+        match plain(value.as_bytes()) {
+            Some(len) => Ok(Host(Cow::Borrowed(&value[..len]))),
+            None => Host::parse_any(value),
+        }
+    }
+
+    /// Is this a host as a request may name it, and not empty? Said of bytes, since a plain one is seen to be text
+    /// on the way.
+    pub fn is_one(value: &[u8]) -> bool {
+        let any = |value| Host::parse_any(value).is_ok_and(|host| !host.is_empty());
+        plain(value).is_some() || std::str::from_utf8(value).is_ok_and(any)
+    }
+
+    fn parse_any(value: &'a str) -> Result<Host<'a>, &'static str> {
         if value.starts_with('[') {
             return Host::parse_v6(value);
         }
@@ -77,14 +91,46 @@ impl<'a> Host<'a> {
     }
 }
 
-/// One to five digits that fit a port.
-fn check_port(port: &str) -> Result<(), &'static str> {
-    let add = |sum: u32, byte: u8| byte.is_ascii_digit().then(|| sum * 10 + u32::from(byte - b'0'));
-    let number = if matches!(port.len(), 1..=5) { port.bytes().try_fold(0, add) } else { None };
-    match number {
-        Some(0..=0xffff) => Ok(()),
-        _ => Err("host: not a port"),
+/// The length of the name in `value`, if that is what nearly all requests have: a name in lower case or an IPv4
+/// address, without a final dot, perhaps with a port. One look per byte; everything else goes the long way.
+#[inline]
+fn plain(value: &[u8]) -> Option<usize> {
+    let mut last = b'.'; // so that a leading dot is an empty label too
+    let odd = |&byte: &u8| {
+        let empty_label = byte == b'.' && last == b'.';
+        last = byte;
+        empty_label || !PLAIN[usize::from(byte)]
+    };
+    let len = value.iter().position(odd).unwrap_or(value.len());
+    let (name, port) = value.split_at(len);
+    let port_fits = match port {
+        [] => true,
+        [b':', port @ ..] => is_port(port),
+        _ => false,
+    };
+    (port_fits && len <= NAME_MAX && !matches!(name, [] | [.., b'.'])).then_some(len)
+}
+
+/// What names are made of, but for capitals.
+const PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        plain[byte] = matches!(byte as u8, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.');
+        byte += 1;
     }
+    plain
+};
+
+/// One to five digits that fit a port.
+fn is_port(port: &[u8]) -> bool {
+    let add = |sum: u32, byte: &u8| byte.is_ascii_digit().then(|| sum * 10 + u32::from(byte - b'0'));
+    let number = if matches!(port.len(), 1..=5) { port.iter().try_fold(0, add) } else { None };
+    matches!(number, Some(0..=0xffff))
+}
+
+fn check_port(port: &str) -> Result<(), &'static str> {
+    if is_port(port.as_bytes()) { Ok(()) } else { Err("host: not a port") }
 }
 
 /// Checks a host as a route writes it; `name` is `host` without `*.`.
@@ -109,6 +155,35 @@ pub(super) fn check_pattern(host: &str, name: &str) -> Result<(), Conflict> {
             let why = why.strip_prefix("host: ").unwrap_or(why);
             let help = "write a host name or address such as `api.example.com`, `*.example.com`, `[::1]`";
             Err(problem(why, help.to_owned()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_short_way_ends_where_the_long_way_does(
+            value in prop_oneof![
+                "[a-c0-9._-]{0,8}(:[0-9]{0,6})?",
+                "[a-zA-Z.:_\\[\\] -]{0,12}",
+                "\\PC{0,12}",
+                "[a-z]{250,256}(:80)?",
+            ],
+        ) {
+            let long = Host::parse_any(&value);
+            prop_assert_eq!(Host::parse(&value), long.clone());
+            prop_assert_eq!(Host::is_one(value.as_bytes()), long.is_ok_and(|host| !host.is_empty()));
+        }
+    }
+
+    #[test]
+    fn what_requests_have_goes_the_short_way() {
+        for value in ["a", "api.example.com", "api.example.com:8443", "127.0.0.1:80", "a_b-c.d"] {
+            assert!(plain(value.as_bytes()).is_some(), "{value}");
         }
     }
 }

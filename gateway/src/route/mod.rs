@@ -73,10 +73,13 @@ impl Table {
     /// [`Miss`]: no route, or a spelling nobody should have to interpret.
     pub fn find(&self, host: &str, method: &Method, path: &str) -> Result<RouteId, Miss> {
         let ambiguous = |what| Miss::Ambiguous { what };
-        spelling(path).map_err(ambiguous)?;
+        let plain = spelling::is_plain(path);
+        if !plain {
+            spelling(path).map_err(ambiguous)?;
+        }
         let host = Host::parse(host).map_err(ambiguous)?;
         let takers = self.takers(&host, path).ok_or(Miss::NotFound)?;
-        if memchr(b'%', path.as_bytes()).is_some() && !self.same_decoded(takers, &host, path) {
+        if !plain && memchr(b'%', path.as_bytes()).is_some() && !self.same_decoded(takers, &host, path) {
             return Err(ambiguous("path: an escape that changes which route is meant"));
         }
         takers.find(method).ok_or_else(|| Miss::Method { allow: takers.allow() })
@@ -86,6 +89,9 @@ impl Table {
     fn takers(&self, host: &Host<'_>, path: &str) -> Option<&Takers> {
         let exact = || self.exact.get(host.as_str()).and_then(|paths| paths.find(path));
         let suffix = || {
+            if self.suffix.is_empty() {
+                return None;
+            }
             let dot = memchr(b'.', host.as_str().as_bytes())?;
             self.suffix.get(&host.as_str()[dot + 1..])?.find(path)
         };

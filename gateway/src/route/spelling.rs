@@ -51,6 +51,19 @@ pub fn spelling(path: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
+/// Is a path without escapes and without any of what [`spelling`] refuses? Nearly all are; one look per byte.
+#[inline]
+pub(super) fn is_plain(path: &str) -> bool {
+    let mut after_slash = false;
+    let odd = |byte: u8| {
+        let class = CLASS[usize::from(byte)];
+        let odd = class >= Class::Escape || after_slash && matches!(byte, b'/' | b'.');
+        after_slash = class == Class::Slash;
+        odd
+    };
+    path.starts_with('/') && !path.bytes().any(odd)
+}
+
 /// The path with every escape decoded; for a path that [`spelling`] accepted.
 pub(super) fn decode(path: &str) -> Cow<'_, str> {
     let bytes = path.as_bytes();
@@ -131,7 +144,7 @@ fn refused(byte: u8) -> &'static str {
 }
 
 /// What a byte of a path is.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 enum Class {
     Plain,

@@ -150,7 +150,8 @@ where
         let connection = connection.clone();
         service_fn(move |request| {
             let connection = connection.clone();
-            async move { Ok::<_, Infallible>(serve_request(connection, request).await) }
+            // In a box: each stream becomes a task, and is moved seven times on the way there.
+            Box::pin(async move { Ok::<_, Infallible>(serve_request(connection, request).await) })
         })
     };
     let mut http = http2::Builder::new(OnThisThread);

@@ -11,6 +11,9 @@ const KEPT_MAX: usize = 256;
 /// images, closes its end: the fewer connections die under a request, the fewer need a second one.
 const IDLE_MS_MAX: u64 = 4_000;
 
+/// After this a connection gives its read buffer back.
+const COLD_MS: u64 = 1_000;
+
 /// A worker's idle connections, by [`Backend::id`](super::Backend::id).
 #[derive(Default)]
 pub struct Idle {
@@ -48,10 +51,17 @@ impl Idle {
         }
     }
 
-    /// Closes what has lain too long. Once a second is plenty.
+    /// Closes what has lain too long, and what the other end has closed; shrinks what nobody has needed lately.
+    /// Once a second is plenty.
     pub fn sweep(&self, now_ms: u64) {
         self.by_backend.borrow_mut().retain(|_, kept| {
-            kept.retain_mut(|k| now_ms.saturating_sub(k.since_ms) <= IDLE_MS_MAX && k.link.is_open());
+            kept.retain_mut(|Kept { link, since_ms }| {
+                let lain_ms = now_ms.saturating_sub(*since_ms);
+                if lain_ms >= COLD_MS {
+                    link.shrink();
+                }
+                lain_ms <= IDLE_MS_MAX && link.is_open()
+            });
             !kept.is_empty()
         });
     }

@@ -1,7 +1,7 @@
 //! A chunked body, judged byte by byte (RFC 9112 section 7.1, without chunk extensions).
 
 use super::Framing;
-use super::lines::{Lines, field, strip_cr};
+use super::lines::{Lines, field};
 
 /// Bytes of all trailer lines together.
 const TRAILERS_MAX: usize = 8 << 10;
@@ -119,8 +119,8 @@ fn trailer(lines: &mut Lines, passed: &mut usize, bytes: &[u8]) -> Result<Step, 
     }
     let Some(line) = line else { return Ok(Step::Wait) };
     let len = lines.complete();
-    let line = strip_cr(line)?;
-    if line.is_empty() {
+    let line = line.strip_cr()?;
+    if line.bytes.is_empty() {
         return Ok(Step::End(len));
     }
     let (name, _value) = field(line)?;

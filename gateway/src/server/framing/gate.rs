@@ -1,7 +1,7 @@
 //! The gate between a connection's bytes and hyper.
 
 use super::{Framing, FramingCaps, FramingScanner};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -11,7 +11,16 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 /// A buffer larger than this is given back once it is empty, so that idle connections are small.
 const IDLE_BUFFER_MAX: usize = 4 << 10;
 
-/// Lets only flawless heads and chunks through to hyper; writes pass as they are.
+/// What is no longer than this leaves as one piece: head and body of a small answer, or the line, data and end of a
+/// chunk. Copying it costs less than the kernel takes to gather it.
+const JOINED_MAX: usize = 4 << 10;
+
+thread_local! {
+    /// Where it is joined; empty between writes, so that idle connections need none.
+    static JOINED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Lets only flawless heads and chunks through to hyper; what is written passes unchanged.
 ///
 /// On a violation in a head, hyper gets all that stood before that head and then waits for ever: to
 /// it the caller has fallen silent, so it finishes what it has and keeps the connection. On a
@@ -139,7 +148,15 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for HeadGate<IO> {
     ) -> Poll<io::Result<usize>> {
         let gate = self.get_mut();
         gate.watch.write_pending.set(true);
-        Pin::new(&mut gate.io).poll_write_vectored(cx, slices)
+        let io = Pin::new(&mut gate.io);
+        if slices.iter().map(|slice| slice.len()).sum::<usize>() > JOINED_MAX {
+            return io.poll_write_vectored(cx, slices);
+        }
+        JOINED.with_borrow_mut(|joined| {
+            joined.clear();
+            slices.iter().for_each(|slice| joined.extend_from_slice(slice));
+            io.poll_write(cx, joined)
+        })
     }
 
     fn is_write_vectored(&self) -> bool {

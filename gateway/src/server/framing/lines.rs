@@ -1,6 +1,7 @@
 //! Lines out of bytes that come in pieces, and what header lines are made of.
 
 use super::Framing;
+use crate::swar::{self, below, every, has};
 use memchr::memchr;
 
 /// Finds the lines in bytes of which there may be more to come; looks at no byte twice.
@@ -14,13 +15,25 @@ pub(super) struct Lines {
 
 impl Lines {
     /// The next line with its CR but without its LF, if it has come to its end.
-    pub(super) fn next<'b>(&mut self, bytes: &'b [u8]) -> Option<&'b [u8]> {
-        let Some(offset) = memchr(b'\n', &bytes[self.searched..]) else {
+    #[inline]
+    pub(super) fn next<'b>(&mut self, bytes: &'b [u8]) -> Option<Line<'b>> {
+        let new = &bytes[self.searched..];
+        // The first control character of nearly every line is the CR before its LF: then one search has found
+        // the end, and that there is no other.
+        let control = swar::first(new, controls, |byte| byte.is_ascii_control());
+        let lf = match control {
+            Some(cr) if new[cr..].starts_with(b"\r\n") => Some(cr + 1),
+            Some(other) => memchr(b'\n', &new[other..]).map(|offset| other + offset),
+            None => None,
+        };
+        let Some(lf) = lf else {
             self.searched = bytes.len();
             return None;
         };
-        let end = self.searched + offset;
-        let line = &bytes[self.begin..end];
+        let printable =
+            self.searched == self.begin && control.is_some_and(|cr| cr + 1 == lf && new[cr] == b'\r');
+        let end = self.searched + lf;
+        let line = Line { bytes: &bytes[self.begin..end], printable };
         self.begin = end + 1;
         self.searched = self.begin;
         Some(line)
@@ -37,13 +50,24 @@ impl Lines {
     }
 }
 
-/// The line without its end.
-///
-/// # Errors
-/// [`Framing::BareLineEnd`]: the LF had no CR.
-#[inline]
-pub(super) fn strip_cr(line: &[u8]) -> Result<&[u8], Framing> {
-    line.strip_suffix(b"\r").ok_or(Framing::BareLineEnd)
+/// A line, and what the search for its end has seen.
+#[derive(Clone, Copy)]
+pub(super) struct Line<'b> {
+    pub(super) bytes: &'b [u8],
+    /// There is no control character in it but the CR at its end. If not set, nobody has looked.
+    printable: bool,
+}
+
+impl<'b> Line<'b> {
+    /// The line without its end.
+    ///
+    /// # Errors
+    /// [`Framing::BareLineEnd`]: the LF had no CR.
+    #[inline]
+    pub(super) fn strip_cr(self) -> Result<Line<'b>, Framing> {
+        let bytes = self.bytes.strip_suffix(b"\r").ok_or(Framing::BareLineEnd)?;
+        Ok(Line { bytes, ..self })
+    }
 }
 
 /// Takes a header line apart: its name, a token, and its value without white space around it.
@@ -51,13 +75,14 @@ pub(super) fn strip_cr(line: &[u8]) -> Result<&[u8], Framing> {
 /// # Errors
 /// What is wrong with it.
 #[inline]
-pub(super) fn field(line: &[u8]) -> Result<(&[u8], &[u8]), Framing> {
+pub(super) fn field(line: Line<'_>) -> Result<(&[u8], &[u8]), Framing> {
+    let Line { bytes: line, printable } = line;
     let colon = token_len(line);
     if colon == 0 || line.get(colon) != Some(&b':') {
         return Err(nameless(line, colon));
     }
     let value = &line[colon + 1..];
-    if has_control(value) {
+    if !printable && has_control(value) {
         return Err(control(value, Framing::HeaderValue));
     }
     Ok((&line[..colon], trim(value)))
@@ -92,8 +117,13 @@ pub(super) fn control(bytes: &[u8], otherwise: Framing) -> Framing {
 /// Is there a control character other than the tab?
 #[inline]
 fn has_control(value: &[u8]) -> bool {
-    let maybe = |word| below(word, b' ') | below(word ^ every(0x7f), 1);
-    any(value, maybe, |byte| byte.is_ascii_control() && byte != b'\t')
+    swar::any(value, controls, |byte| byte.is_ascii_control() && byte != b'\t')
+}
+
+/// The control characters among eight bytes.
+#[inline]
+fn controls(word: u64) -> u64 {
+    below(word, b' ') | has(word, 0x7f)
 }
 
 /// Is there a byte that has no place in a request target? `#` has none because parsers of URIs cut the
@@ -102,33 +132,9 @@ fn has_control(value: &[u8]) -> bool {
 pub(super) fn has_odd(target: &[u8]) -> bool {
     let maybe = |word| {
         let angle = (word & every(!(b'<' ^ b'>'))) ^ every(b'<' & b'>');
-        below(word, b'$') | below(word ^ every(0x7f), 1) | below(angle, 1) | word & every(0x80)
+        below(word, b'$') | has(word, 0x7f) | below(angle, 1) | word & every(0x80)
     };
-    any(target, maybe, |byte| !byte.is_ascii_graphic() || matches!(byte, b'#' | b'"' | b'<' | b'>'))
-}
-
-/// Is there such a byte? `maybe` looks at eight at a time and is not zero if there may be one among
-/// them; most lines are too short for what compilers make of a loop over bytes.
-#[inline]
-fn any(bytes: &[u8], maybe: impl Fn(u64) -> u64, such: impl Fn(u8) -> bool) -> bool {
-    let (words, rest) = bytes.as_chunks::<8>();
-    let suspect = words.iter().fold(0, |found, word| found | maybe(u64::from_ne_bytes(*word)));
-    let last = match bytes.last_chunk::<8>() {
-        Some(last) => maybe(u64::from_ne_bytes(*last)), // again what `words` had, but no loop over the rest
-        None => u64::from(rest.iter().any(|&byte| such(byte))),
-    };
-    (suspect | last) != 0 && bytes.iter().any(|&byte| such(byte))
-}
-
-/// This byte eight times.
-const fn every(byte: u8) -> u64 {
-    u64::from_ne_bytes([byte; 8])
-}
-
-/// Not zero exactly if one of eight bytes is below `limit`, which is at most 0x80.
-#[inline]
-fn below(word: u64, limit: u8) -> u64 {
-    word.wrapping_sub(every(limit)) & !word & every(0x80)
+    swar::any(target, maybe, |byte| !byte.is_ascii_graphic() || matches!(byte, b'#' | b'"' | b'<' | b'>'))
 }
 
 #[inline]

@@ -61,6 +61,12 @@ impl Link {
         Pin::new(&mut self.0.socket).poll_read(&mut nobody, &mut byte).is_pending()
     }
 
+    /// Gives back what reading has taken in memory; for connections that lie idle.
+    pub fn shrink(&mut self) {
+        debug_assert!(self.is_clean(), "bytes would be lost");
+        (self.0.input, self.0.read_next) = (BytesMut::new(), READ_MIN);
+    }
+
     /// Nothing left from earlier, in either direction.
     pub(super) fn is_clean(&self) -> bool {
         self.0.input.is_empty() && !self.has_output()

@@ -217,3 +217,56 @@ async fn what_was_not_passed_on_comes_back() {
     let (_io, unread) = gate.into_parts();
     assert_eq!(unread, b"GET /2");
 }
+
+/// Takes everything, and remembers how it came.
+#[derive(Default)]
+struct Pieces {
+    written: Vec<u8>,
+    calls: Vec<(&'static str, usize)>,
+}
+
+impl tokio::io::AsyncWrite for Pieces {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+        let pieces = self.get_mut();
+        pieces.written.extend_from_slice(bytes);
+        pieces.calls.push(("write", bytes.len()));
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        slices: &[std::io::IoSlice<'_>],
+    ) -> Poll<std::io::Result<usize>> {
+        let pieces = self.get_mut();
+        slices.iter().for_each(|slice| pieces.written.extend_from_slice(slice));
+        let bytes = slices.iter().map(|slice| slice.len()).sum();
+        pieces.calls.push(("gather", bytes));
+        Poll::Ready(Ok(bytes))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test]
+async fn small_answers_leave_as_one_piece_and_large_ones_are_not_copied() {
+    let (mut gate, _) = HeadGate::new(Pieces::default(), FramingCaps::default());
+    let (head, small, large) = (vec![b'h'; 200], vec![b's'; 3_000], vec![b'l'; 4_000]);
+    for body in [&small, &large] {
+        let slices = [std::io::IoSlice::new(&head), std::io::IoSlice::new(body)];
+        let written = poll_fn(|cx| {
+            let gate = Pin::new(&mut gate);
+            tokio::io::AsyncWrite::poll_write_vectored(gate, cx, &slices)
+        });
+        assert_eq!(written.await.unwrap(), head.len() + body.len());
+    }
+    let (pieces, _) = gate.into_parts();
+    assert_eq!(pieces.calls, [("write", 3_200), ("gather", 4_200)]);
+    assert_eq!(pieces.written, [&head[..], &small, &head, &large].concat());
+}
