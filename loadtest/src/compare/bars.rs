@@ -49,8 +49,8 @@ pub fn judge(outcome: &Outcome) -> Vec<Bar> {
 pub fn name_of_added(case: Case, metric: Metric) -> &'static str {
     match (case, metric) {
         (_, Metric::Cpu) => "processor time",
-        (Case::Sse, Metric::P50) => "added time to the first event, p50",
-        (Case::Sse, Metric::P99) => "added time to the first event, p99",
+        (Case::First, Metric::P50) => "added time, p50",
+        (Case::First, Metric::P99) => "added time, p99",
         (_, Metric::P50) => "added latency, p50",
         (_, Metric::P99) => "added latency, p99",
     }
@@ -78,7 +78,7 @@ const ADDED: [(Case, Metric, f64); 5] = [
     (Case::Latency1, Metric::P99, 60.0),
     (Case::Latency2000, Metric::P50, 45.0),
     (Case::Latency2000, Metric::P99, 60.0),
-    (Case::Sse, Metric::P99, 250.0),
+    (Case::First, Metric::P99, 250.0),
 ];
 
 /// Times that must not be above nginx's in the same round.

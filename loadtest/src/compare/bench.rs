@@ -12,7 +12,7 @@ use super::callers::{self, Caller};
 use super::case::Case;
 use super::check;
 use super::cpu::Reading;
-use super::load::{self, Done, Target};
+use super::load::{self, Done, Target, Unfit};
 use super::origin::{Kind, Origin};
 use super::peer::{Peer, Programs};
 use super::problem::{Context, Problem};
@@ -79,7 +79,7 @@ impl<'a> Bench<'a> {
     /// # Errors
     /// It does not start.
     pub fn prepare(&mut self, case: Case) -> Result<(), Problem> {
-        let kind = if case == Case::Sse { Kind::Mock { record: false } } else { Kind::Fixed };
+        let kind = if case.streams() { Kind::Mock { record: false } } else { Kind::Fixed };
         if self.origin.kind() != kind {
             // The old one has to let go of the address first.
             self.origin.end();
@@ -103,8 +103,12 @@ impl<'a> Bench<'a> {
 
     fn load_and_count(&self, case: Case, peer: Peer, seconds: u64) -> Result<Run, Problem> {
         let spoilt = |what| Problem::Spoilt { case: case.title(), peer: peer.name(), what };
+        let unfit = |unfit| match unfit {
+            Unfit::Late(what) => Problem::Late { case: case.title(), peer: peer.name(), what },
+            Unfit::Wrong(what) => spoilt(what),
+        };
         let Some(proxy) = self.proxies.iter().find(|proxy| proxy.peer == peer) else {
-            let done = load::run(case, &self.target(self.origin_addresses[0]), seconds)?.map_err(spoilt)?;
+            let done = load::run(case, &self.target(self.origin_addresses[0]), seconds)?.map_err(unfit)?;
             return Ok(result(&done, None));
         };
 
@@ -114,9 +118,14 @@ impl<'a> Bench<'a> {
         let address = if case.tls() { proxy.https } else { proxy.http };
         let done = match load::run(case, &self.target(address), seconds)? {
             Ok(done) => done,
-            Err(what) => {
+            Err(Unfit::Wrong(what)) => {
                 std::thread::sleep(LOG_DELAY);
                 return Err(spoilt(format!("{what}\nin the access log: {:?}", proxy.log()?.lines()?)));
+            }
+            Err(late) => {
+                // Its last lines must not be taken for those of the next run.
+                std::thread::sleep(LOG_DELAY);
+                return Err(unfit(late));
             }
         };
         let seen = self.settle(&done, proxy.log()?, requests_before)?;

@@ -26,6 +26,8 @@ pub enum Case {
     Latency2000,
     /// 256 streams of events at once, an event each 10 ms.
     Sse,
+    /// 16 of them: so few that neither origin nor generator makes an event wait.
+    First,
 }
 
 /// What is measured in a run; lower is better.
@@ -41,7 +43,7 @@ pub enum Metric {
 
 impl Case {
     /// All, in the order of tables.
-    pub const ALL: [Case; 9] = [
+    pub const ALL: [Case; 10] = [
         Case::Get,
         Case::Keys,
         Case::Post,
@@ -51,6 +53,7 @@ impl Case {
         Case::Latency1,
         Case::Latency2000,
         Case::Sse,
+        Case::First,
     ];
 
     /// As arguments and files name it.
@@ -65,6 +68,7 @@ impl Case {
             Case::Latency1 => "latency1",
             Case::Latency2000 => "latency2000",
             Case::Sse => "sse",
+            Case::First => "first",
         }
     }
 
@@ -80,6 +84,7 @@ impl Case {
             Case::Latency1 => "GET, one connection",
             Case::Latency2000 => "GET, 2,000 per second",
             Case::Sse => "SSE event, 256 streams, each 10 ms",
+            Case::First => "first SSE event of 16 streams",
         }
     }
 
@@ -88,14 +93,19 @@ impl Case {
         matches!(self, Case::Tls | Case::Handshake | Case::H2)
     }
 
+    /// Whether answers are streams of events.
+    pub fn streams(self) -> bool {
+        matches!(self, Case::Sse | Case::First)
+    }
+
     /// Whether times are measured, and the origin itself too, to subtract its own.
     pub fn is_timed(self) -> bool {
-        matches!(self, Case::Latency1 | Case::Latency2000 | Case::Sse)
+        matches!(self, Case::Latency1 | Case::Latency2000 | Case::First)
     }
 
     /// Whether processor time per unit is a result. At a low rate it is not: most of it is waking up.
     pub fn is_counted(self) -> bool {
-        !matches!(self, Case::Latency1 | Case::Latency2000)
+        !matches!(self, Case::Latency1 | Case::Latency2000 | Case::First)
     }
 }
 

@@ -41,6 +41,9 @@ use process::Cores;
 
 use crate::rig::about;
 
+/// Runs before a late generator ends the comparison. On two cores, one program too many is enough to make it late.
+const ATTEMPTS: u32 = 5;
+
 /// What to compare, and for how long.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
@@ -121,7 +124,15 @@ fn rounds(
     let mut entries = Vec::new();
     // Ctrl-C reaches the programs too: whatever a run says then, it was ended.
     let ended = |run| if stop.load(Ordering::Relaxed) { Err(Problem::Ended) } else { run };
-    let measure = |peer, seconds| ended(bench.measure(case, peer, seconds));
+    let measure = |peer, seconds| {
+        for _ in 1..ATTEMPTS {
+            match ended(bench.measure(case, peer, seconds)) {
+                Err(late @ Problem::Late { .. }) => eprintln!("{late}; once more"),
+                run => return run,
+            }
+        }
+        ended(bench.measure(case, peer, seconds))
+    };
     eprintln!("{}: warm-up", case.title());
     for peer in peers {
         measure(*peer, 1)?;

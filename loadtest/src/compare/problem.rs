@@ -53,6 +53,16 @@ pub enum Problem {
         /// What went wrong.
         what: String,
     },
+    /// The generator was late: that says nothing of the peer.
+    #[error("{case}, {peer}: {what}")]
+    Late {
+        /// Title of the case.
+        case: &'static str,
+        /// Who was under load.
+        peer: &'static str,
+        /// How late.
+        what: String,
+    },
     /// A file that should take the result has no place for it.
     #[error(
         "{file} has no place for the result; put a line `<!-- {marker} -->` and a line `<!-- /{marker} -->` there"

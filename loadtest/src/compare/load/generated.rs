@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Done, Target};
+use super::{Done, Target, Unfit};
 use crate::compare::ask;
 use crate::compare::case::Case;
 use crate::compare::origin::ANSWER_BYTES;
@@ -15,6 +15,8 @@ use crate::scenario::{
 
 /// Streams that are open at once, once the first ones end: each lasts a second, and so many begin in one.
 const STREAMS: u32 = 256;
+/// The same where times are measured: at 256 streams generator and origin fill their core, and events wait for them.
+const FEW_STREAMS: u32 = 16;
 /// Events of a stream, 10 ms apart.
 const EVENTS: u64 = 100;
 /// Handshakes under way at once.
@@ -22,7 +24,7 @@ const HANDSHAKES: u32 = 16;
 const PER_SECOND: f64 = 2000.0;
 
 /// Runs the generator to its end, on the core that this thread is on.
-pub fn run(case: Case, target: &Target, seconds: u64) -> Result<Result<Done, String>, Problem> {
+pub fn run(case: Case, target: &Target, seconds: u64) -> Result<Result<Done, Unfit>, Problem> {
     let tls = ask::trusting(&target.authority).while_doing("read the authority's certificate")?;
     let options = generate::Options {
         host: format!("localhost:{}", target.address.port()),
@@ -35,11 +37,16 @@ pub fn run(case: Case, target: &Target, seconds: u64) -> Result<Result<Done, Str
 }
 
 /// What the generator has done, if every request was answered well and none was late.
-fn judge(case: Case, report: &Report) -> Result<Done, String> {
+fn judge(case: Case, report: &Report) -> Result<Done, Unfit> {
+    match report.void.first() {
+        Some(reason) => Err(Unfit::Late(reason.clone())),
+        None => count(case, report).map_err(Unfit::Wrong),
+    }
+}
+
+fn count(case: Case, report: &Report) -> Result<Done, String> {
     let totals = &report.totals;
-    let problem = if let Some(reason) = report.void.first() {
-        Some(reason.clone())
-    } else if totals.ok == 0 || totals.ok != totals.sent || totals.statuses != [(200, totals.ok)] {
+    let problem = if totals.ok == 0 || totals.ok != totals.sent || totals.statuses != [(200, totals.ok)] {
         Some(format!("statuses {:?}, failures {:?}", totals.statuses, totals.failures))
     } else if case == Case::Handshake && totals.connections != totals.ok {
         Some(format!("{} connections for {} requests", totals.connections, totals.ok))
@@ -53,11 +60,11 @@ fn judge(case: Case, report: &Report) -> Result<Done, String> {
         ));
     }
     let units = match case {
-        Case::Sse => events(report)?,
+        Case::Sse | Case::First => events(report)?,
         _ => totals.ok,
     };
     let times = match case {
-        Case::Sse => Some(&totals.first_token),
+        Case::First => Some(&totals.first_token),
         Case::Latency1 | Case::Latency2000 => Some(&totals.latency),
         _ => None,
     };
@@ -89,7 +96,7 @@ fn at(times: &Distribution, percentile: f64) -> f64 {
 
 fn scenario(case: Case, code: &str, seconds: u64) -> Scenario {
     // In the first second streams only gather.
-    let lasts = Duration::from_secs(if case == Case::Sse { seconds + 1 } else { seconds });
+    let lasts = Duration::from_secs(if case.streams() { seconds + 1 } else { seconds });
     let constant = |per_s| {
         let phase = Phase { lasts, from_per_s: per_s, to_per_s: per_s };
         Load::Open { arrivals: Arrivals::Constant, phases: vec![phase] }
@@ -98,9 +105,10 @@ fn scenario(case: Case, code: &str, seconds: u64) -> Scenario {
         Case::Handshake => (Load::Closed { in_flight: HANDSHAKES, lasts }, HANDSHAKES),
         Case::Latency2000 => (constant(PER_SECOND), super::CONNECTIONS),
         Case::Sse => (constant(STREAMS.into()), 2 * STREAMS),
+        Case::First => (constant(FEW_STREAMS.into()), 2 * FEW_STREAMS),
         _ => (Load::Closed { in_flight: 1, lasts }, 1),
     };
-    let stream = case == Case::Sse;
+    let stream = case.streams();
     let target = if stream {
         format!("/mock/sse?chunks={EVENTS}&every=10")
     } else {
@@ -185,9 +193,17 @@ mod tests {
         let done = judge(Case::Latency1, &report(10, 10)).unwrap();
         assert_eq!((done.requests, done.units, done.open_max, done.times), (10, 10, 0, Some((4.0, 5.0))));
         assert_eq!(done.lasted, Duration::from_millis(2500));
-        let done = judge(Case::Sse, &report(10, 10)).unwrap();
+        let done = judge(Case::First, &report(10, 10)).unwrap();
         assert_eq!((done.requests, done.units, done.times), (10, 1000, Some((6.0, 7.0))));
+        assert_eq!(judge(Case::Sse, &report(10, 10)).unwrap().times, None);
         assert_eq!(judge(Case::Handshake, &report(10, 10)).unwrap().times, None);
+    }
+
+    fn wrong(judged: Result<Done, Unfit>) -> String {
+        match judged {
+            Err(Unfit::Wrong(what)) => what,
+            other => panic!("not wrong: {other:?}"),
+        }
     }
 
     #[test]
@@ -196,19 +212,18 @@ mod tests {
         assert!(judge(Case::Latency1, &report(0, 0)).is_err());
         let mut late = report(10, 10);
         late.void.push("the generator was late".into());
-        assert!(judge(Case::Latency1, &late).unwrap_err().ends_with("the generator was late"));
+        let judged = judge(Case::Latency1, &late);
+        assert_eq!(judged, Err(Unfit::Late("the generator was late".into())));
         let mut other = report(10, 10);
         other.totals.statuses = vec![(204, 10)];
         assert!(judge(Case::Latency1, &other).is_err());
         let mut kept = report(10, 10);
         kept.totals.connections = 9;
         assert!(judge(Case::Latency1, &kept).is_ok());
-        assert!(judge(Case::Handshake, &kept).unwrap_err().contains("9 connections for 10 requests"));
+        assert!(wrong(judge(Case::Handshake, &kept)).contains("9 connections for 10 requests"));
         let mut cut = report(10, 10);
         cut.totals.token_gap.count -= 1;
-        assert!(
-            judge(Case::Sse, &cut).unwrap_err().contains("999 events arrived where 10 streams have 1000")
-        );
+        assert!(wrong(judge(Case::Sse, &cut)).contains("999 events arrived where 10 streams have 1000"));
     }
 
     #[test]
@@ -216,5 +231,6 @@ mod tests {
         let Load::Open { phases, .. } = scenario(Case::Sse, "code", 3).load else { panic!("not open") };
         assert_eq!((phases[0].from_per_s, phases[0].lasts), (STREAMS.into(), Duration::from_secs(4)));
         assert!(Case::Sse.title().contains(&format!(" {STREAMS} streams")));
+        assert!(Case::First.title().contains(&format!(" {FEW_STREAMS} streams")));
     }
 }

@@ -47,15 +47,26 @@ pub struct Done {
     pub times: Option<(f64, f64)>,
 }
 
+/// Why a run is none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unfit {
+    /// The generator was late: that says nothing of the peer, and another run may be good.
+    Late(String),
+    /// Something is wrong.
+    Wrong(String),
+}
+
 /// Runs the load to its end.
 ///
 /// # Errors
 /// The generator is not content, in words; or is missing.
-pub fn run(case: Case, target: &Target, seconds: u64) -> Result<Result<Done, String>, Problem> {
+pub fn run(case: Case, target: &Target, seconds: u64) -> Result<Result<Done, Unfit>, Problem> {
     match case {
-        Case::Get | Case::Keys | Case::Post | Case::Tls => wrk::run(case, target, seconds),
-        Case::H2 => h2load::run(target, seconds),
-        Case::Handshake | Case::Latency1 | Case::Latency2000 | Case::Sse => {
+        Case::Get | Case::Keys | Case::Post | Case::Tls => {
+            Ok(wrk::run(case, target, seconds)?.map_err(Unfit::Wrong))
+        }
+        Case::H2 => Ok(h2load::run(target, seconds)?.map_err(Unfit::Wrong)),
+        Case::Handshake | Case::Latency1 | Case::Latency2000 | Case::Sse | Case::First => {
             generated::run(case, target, seconds)
         }
     }
