@@ -16,7 +16,7 @@ use super::load::{self, Done, Target, Unfit};
 use super::origin::{Kind, Origin};
 use super::peer::{Peer, Programs};
 use super::problem::{Context, Problem};
-use super::process::Cores;
+use super::process::{self, Cores, Process};
 use super::proxy::{Lines, LogReader, Proxy, Site, free_addresses};
 
 /// Looks at the counts after a load, 50 ms apart, until they agree.
@@ -88,6 +88,15 @@ impl<'a> Bench<'a> {
                 Origin::start(kind, self.origin_addresses, self.cores.load, self.programs, directory)?;
         }
         Ok(())
+    }
+
+    /// Keeps both cores awake while times are measured.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn keep_awake(&self, case: Case) -> Result<Vec<Process>, Problem> {
+        let cores = if case.is_timed() { vec![self.cores.load, self.cores.proxy] } else { Vec::new() };
+        cores.into_iter().map(|core| process::keep_awake(core, self.directory.path())).collect()
     }
 
     /// Puts one peer under the load of a case.

@@ -81,6 +81,7 @@ pub fn run(options: &Options, stop: &AtomicBool) -> Result<Outcome, Problem> {
     // The last ones ask most of the machine: if it is too busy for them, better to know at once.
     for case in options.cases.iter().rev() {
         bench.prepare(*case)?;
+        let _awake = bench.keep_awake(*case)?;
         let mut peers = proxies.clone();
         if case.is_timed() {
             peers.push(Peer::Direct);

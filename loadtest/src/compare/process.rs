@@ -53,6 +53,19 @@ pub fn pin_this_thread(core: usize) -> Result<(), Problem> {
     pin(core).while_doing("stay on one core")
 }
 
+/// Keeps a core from falling asleep, as long as the process lives.
+///
+/// It spins under SCHED_IDLE, so whatever else wants the core has it at once. Without it, at a few thousand requests a
+/// second, most of what is measured is how long a core takes to wake up: on a virtual machine, a hundred times what a
+/// proxy needs.
+///
+/// # Errors
+/// `chrt` (util-linux) is missing.
+pub fn keep_awake(core: usize, directory: &Path) -> Result<Process, Problem> {
+    let mut command = Command::new("chrt");
+    Process::start("awake", core, command.args(["--idle", "0", "sh", "-c", "while :; do :; done"]), directory)
+}
+
 /// A running program; dropping it ends it.
 #[derive(Debug)]
 pub struct Process {
