@@ -27,6 +27,8 @@ struct Inner {
     output: BytesMut,
     /// Follows `output`.
     output_rest: Bytes,
+    /// Something was written, and may still lie in the TLS session.
+    unflushed: bool,
 }
 
 enum Socket {
@@ -49,7 +51,8 @@ impl From<TlsStream<TcpStream>> for Link {
 impl Link {
     fn new(socket: Socket) -> Link {
         let (input, output) = (BytesMut::new(), BytesMut::with_capacity(1 << 10));
-        Link(Box::new(Inner { socket, input, read_next: READ_MIN, output, output_rest: Bytes::new() }))
+        let (read_next, output_rest, unflushed) = (READ_MIN, Bytes::new(), false);
+        Link(Box::new(Inner { socket, input, read_next, output, output_rest, unflushed }))
     }
 
     /// Whether an idle connection is still good: open, and silent. Costs a system call only if something has
@@ -99,13 +102,14 @@ impl Link {
 
     /// Whether something waits to be written.
     pub(super) fn has_output(&self) -> bool {
-        !self.0.output.is_empty() || !self.0.output_rest.is_empty()
+        !self.0.output.is_empty() || !self.0.output_rest.is_empty() || self.0.unflushed
     }
 
     /// Forgets what waits to be written.
     pub(super) fn discard_output(&mut self) {
         self.0.output.clear();
         self.0.output_rest.clear();
+        self.0.unflushed = false;
     }
 
     /// Takes over what another connection could not write.
@@ -116,7 +120,7 @@ impl Link {
 
     /// Writes all that waits; `written` becomes true with the first byte.
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>, written: &mut bool) -> Poll<io::Result<()>> {
-        let Inner { socket, output, output_rest, .. } = &mut *self.0;
+        let Inner { socket, output, output_rest, unflushed, .. } = &mut *self.0;
         while !output.is_empty() || !output_rest.is_empty() {
             let socket = Pin::new(&mut *socket);
             let wrote = if output_rest.is_empty() {
@@ -127,17 +131,18 @@ impl Link {
             if wrote == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            *written = true;
+            (*written, *unflushed) = (true, true);
             let of_output = wrote.min(output.len());
             output.advance(of_output);
             output_rest.advance(wrote - of_output);
         }
         // Starts over at the front of the buffer, instead of moving through it.
         output.clear();
-        match socket {
-            Socket::Plain(_) => Poll::Ready(Ok(())), // the kernel has it
-            Socket::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        if let Socket::Tls(stream) = socket {
+            ready!(Pin::new(stream).poll_flush(cx))?;
         }
+        *unflushed = false;
+        Poll::Ready(Ok(()))
     }
 
     /// Reads what has come; 0 at the end of the stream.

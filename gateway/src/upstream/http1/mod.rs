@@ -6,7 +6,7 @@
 //!
 //! *Why not hyper's.* Its client runs each connection in a task of its own and passes request, answer and
 //! every part of a body through channels; here a request costs no second task, no channel, no copy of its
-//! header map, and as a rule no allocation. ARCHITECTURE.md has the ratio before and after. Heads are parsed by
+//! header map, and as a rule no allocation. ARCHITECTURE.md has the counts. Heads are parsed by
 //! httparse, as in hyper.
 //!
 //! *Strictness.* What has two readings (two lengths, a transfer coding other than `chunked`, a malformed chunk) is an
