@@ -1,143 +1,230 @@
-//! Admission: who is asked, in which order the locks are taken, and what a permit gives back.
+//! Admission: who is asked, and in which order the locks are taken.
 
-use super::decide::{Refusal, Subject, decide};
-use super::route::{Route, RouteKey};
+use super::common::Common;
+use super::decide::{Refusal, SUBJECTS, Skipped, decide, foresee};
+use super::measure::Cost;
+use super::permit::{Counted, Ledger, Permit, Standings};
+use super::price::Price;
 use super::tenant::{Books, Tenant};
 use super::users::UserIx;
 use super::{Full, Limited, Per, Standing};
 use crate::clock::Now;
+use crate::usage::Tokens;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// A request that asks to be let in.
+#[derive(Clone, Copy)]
+pub struct Asking<'a> {
+    /// Limits per tenant, user, tenant+route and tenant+model count known callers only; `None` (a route open to
+    /// anybody) meets those per route and model alone.
+    pub caller: Option<(&'a Arc<Tenant>, UserIx)>,
+    /// The route.
+    pub route: &'a Arc<Common>,
+    /// What it may cost; None where nothing is metered, and limits on spending have no say.
+    pub metered: Option<Metered<'a>>,
+    /// The permit is to know where the most constrained limits stand, for the rate headers; without, that is not
+    /// worked out.
+    pub report: bool,
+}
+
+/// What a metered request may cost.
+#[derive(Clone, Copy)]
+pub struct Metered<'a> {
+    /// The model it is for.
+    pub model: &'a Arc<Common>,
+    /// What the model's tokens cost.
+    pub price: Price,
+    /// Estimate of its prompt tokens.
+    pub prompt: u64,
+    /// Most completion tokens of one choice, if the request says.
+    pub completion_max: Option<u64>,
+    /// Completions it asks for; at least 1.
+    pub choices: u32,
+}
+
+impl Metered<'_> {
+    /// The cost to hold, `completion` tokens expected of each choice.
+    fn cost(&self, completion: u64) -> Cost {
+        let completion = completion.saturating_mul(u64::from(self.choices.max(1)));
+        Cost { tokens: Tokens { prompt: self.prompt, completion }, price: self.price }
+    }
+}
+
 /// Hot path. Asks every limit that concerns one more request: all or nothing.
-///
-/// Limits per tenant, user and tenant+route count known callers only; `None` (a route open to anybody) meets
-/// those per route alone. With `report`, the permit knows where the most constrained request limit stands,
-/// for the rate headers; without, that is not worked out.
 ///
 /// # Errors
 /// [`Limited`]: nothing was charged, at no level.
 #[inline]
-pub fn admit(
-    caller: Option<(&Arc<Tenant>, UserIx)>,
-    route: &Arc<Route>,
-    now: Now,
-    report: bool,
-) -> Result<Permit, Limited> {
-    match caller {
-        Some((tenant, user)) => admit_caller(tenant, user, route, now.mono_us, report),
-        None => admit_anybody(route, now.mono_us, report),
+pub fn admit(asking: &Asking<'_>, now: Now) -> Result<Permit, Limited> {
+    match asking.caller {
+        Some((tenant, user)) => admit_caller(asking, tenant, user, now),
+        None => admit_anybody(asking, now),
     }
 }
 
-fn admit_caller(
-    tenant: &Arc<Tenant>,
-    user: UserIx,
-    route: &Arc<Route>,
-    now_us: u64,
-    report: bool,
-) -> Result<Permit, Limited> {
-    if let Some(limited) = tenant.denial.recall(user, route, now_us) {
+/// Is it certain that a request would be refused, before its body is read and its cost known? Charges nothing.
+///
+/// # Errors
+/// [`Limited`], as [`admit`] would say of a request of one token.
+pub fn check(asking: &Asking<'_>, now: Now) -> Result<(), Limited> {
+    let Some((tenant, user)) = asking.caller else { return Ok(()) };
+    if let Some(limited) = tenant.denial.recall(user, asking.route, now.mono_us) {
+        return Err(limited);
+    }
+    let least = Cost { tokens: Tokens { prompt: 1, completion: 0 }, price: Price::default() };
+    let mut books = tenant.books.lock();
+    let mut on_route = asking.route.lock_if_limited();
+    let Books { plan, levels, open, users, .. } = &mut *books;
+    let subjects = [
+        Some(levels.subject(Per::Tenant, &plan.tenant, *open)),
+        users.subject(user, &plan.user),
+        None,
+        None,
+        None,
+        None,
+        on_route.as_mut().map(|on_route| on_route.subject()),
+        None,
+    ];
+    foresee(&subjects, Some(least), now).map_err(|refusal| {
+        let name = users.name(user);
+        named(refusal, Some((tenant, name)), asking)
+    })
+}
+
+fn admit_caller(asking: &Asking<'_>, tenant: &Arc<Tenant>, user: UserIx, now: Now) -> Result<Permit, Limited> {
+    let route = asking.route;
+    if let Some(limited) = tenant.denial.recall(user, route, now.mono_us) {
         return Err(limited);
     }
     let mut books = tenant.books.lock();
-    let Books { plan, levels, in_flight, users, pairs } = &mut *books;
-    let pair = pairs.find(route, &plan.tenant_route); // may look into the route: before its lock is taken
-    let mut on_route = route.lock_if_limited(); // second lock, always after the tenant's
+    let born = books.born;
+    let Books { plan, levels, open, users, on_routes, for_models, .. } = &mut *books;
+    // These may look into the route and the model: before their locks are taken.
+    let on_route = on_routes.find(route, &plan.tenant_route, born);
+    let for_model = asking.metered.map(|metered| for_models.find_always(metered.model, &plan.tenant_model, born));
+    let cost = asking.metered.map(|metered| {
+        let expected = for_model.as_ref().map_or(0, |pair| pair.completion(metered.completion_max));
+        metered.cost(expected)
+    });
+    let mut shared = Shared::lock(asking); // after the tenant's, always
 
-    let (by_plan, by_route) = pair.map(|pair| pair.subjects(&plan.tenant_route)).unzip();
+    let (by_plan, by_route) = on_route.map(|pair| pair.subjects(&plan.tenant_route)).unzip();
+    let (by_model_plan, by_model) = for_model.map(|pair| pair.subjects(&plan.tenant_model)).unzip();
     let mut subjects = [
-        Some(Subject { per: Per::Tenant, rules: &plan.tenant, levels, in_flight: *in_flight }),
+        Some(levels.subject(Per::Tenant, &plan.tenant, *open)),
         users.subject(user, &plan.user),
         by_plan,
         by_route,
-        on_route.as_mut().map(|on_route| on_route.subject()),
+        by_model_plan,
+        by_model,
+        shared.route.as_mut().map(|route| route.subject()),
+        shared.model.as_mut().map(|model| model.subject()),
     ];
-    match decide(&mut subjects, now_us, report) {
-        Ok(standing) => {
-            let open_on_route = on_route.is_some_and(|mut on_route| route.open(&mut on_route));
-            let open = books.open(user, route.key());
+    match decide(&mut subjects, cost, now, asking.report) {
+        Ok((skipped, standings)) => {
+            let cuts = cost.is_some() && cuts(&subjects);
+            let (route, model, [of_route, of_model]) = shared.open(asking);
+            let counted = books.begin(user, asking);
             tenant.denial.forget();
-            Ok(Permit {
-                tenant: open.any().then(|| (Arc::clone(tenant), open)),
-                route: open_on_route.then(|| Arc::clone(route)),
-                standing,
-            })
+            let tenant = counted.any().then(|| (Arc::clone(tenant), counted));
+            let ledger = cost.map(|hold| ledger(hold, skipped, [born, of_route, of_model], cuts));
+            Ok(Permit { tenant, route, model, ledger, standings, began_us: now.mono_us, seen: now })
         }
         Err(refusal) => {
             let admissions = route.admissions();
-            drop(on_route);
-            let limited = named(refusal, Some((tenant, users.name(user))), route);
-            tenant.denial.remember(user, (route, admissions), &limited, now_us);
+            drop(shared);
+            let limited = named(refusal, Some((tenant, users.name(user))), asking);
+            tenant.denial.remember(user, (route, admissions), &limited, now.mono_us);
             Err(limited)
         }
     }
 }
 
-fn admit_anybody(route: &Arc<Route>, now_us: u64, report: bool) -> Result<Permit, Limited> {
-    let Some(mut on_route) = route.lock_if_limited() else {
-        return Ok(Permit { tenant: None, route: None, standing: None });
-    };
-    match decide(&mut [Some(on_route.subject())], now_us, report) {
-        Ok(standing) => {
-            let route = route.open(&mut on_route).then(|| Arc::clone(route));
-            Ok(Permit { tenant: None, route, standing })
+fn admit_anybody(asking: &Asking<'_>, now: Now) -> Result<Permit, Limited> {
+    let cost = asking.metered.map(|metered| metered.cost(super::estimate::Quantile::default().reserve(metered.completion_max)));
+    let mut shared = Shared::lock(asking);
+    if shared.route.is_none() && shared.model.is_none() {
+        let standings = Standings::default();
+        return Ok(Permit { tenant: None, route: None, model: None, ledger: None, standings, began_us: now.mono_us, seen: now });
+    }
+    let mut subjects = [const { None }; SUBJECTS];
+    subjects[SUBJECTS - 2] = shared.route.as_mut().map(|route| route.subject());
+    subjects[SUBJECTS - 1] = shared.model.as_mut().map(|model| model.subject());
+    match decide(&mut subjects, cost, now, asking.report) {
+        Ok((skipped, standings)) => {
+            let cuts = cost.is_some() && cuts(&subjects);
+            let (route, model, [of_route, of_model]) = shared.open(asking);
+            let ledger = cost.map(|hold| ledger(hold, skipped, [0, of_route, of_model], cuts));
+            Ok(Permit { tenant: None, route, model, ledger, standings, began_us: now.mono_us, seen: now })
         }
-        Err(refusal) => Err(named(refusal, None, route)),
+        Err(refusal) => Err(named(refusal, None, asking)),
+    }
+}
+
+fn ledger(hold: Cost, skipped: Skipped, born: [u32; 3], cuts: bool) -> Ledger {
+    let charged = Cost { tokens: Tokens::default(), price: hold.price };
+    Ledger { hold, charged, ended: false, skipped, born, cuts }
+}
+
+/// Does any of their limits end streams in their middle?
+fn cuts(subjects: &[Option<super::decide::Subject<'_>>]) -> bool {
+    subjects.iter().flatten().any(|subject| subject.rules.spends.iter().any(|rule| rule.cut && !rule.shadow))
+}
+
+/// What all callers share, locked: the route, then the model.
+struct Shared<'a> {
+    route: Option<super::common::Locked<'a>>,
+    model: Option<super::common::Locked<'a>>,
+}
+
+impl<'a> Shared<'a> {
+    #[inline]
+    fn lock(asking: &Asking<'a>) -> Shared<'a> {
+        let route = asking.route.lock_if_limited();
+        let model = asking.metered.and_then(|metered| metered.model.lock_if_limited());
+        Shared { route, model }
+    }
+
+    /// Counts an open request where its end changes something, and says which reload is in force.
+    #[inline]
+    fn open(self, asking: &Asking<'a>) -> (Option<Arc<Common>>, Option<Arc<Common>>, [u32; 2]) {
+        let born = |locked: &Option<super::common::Locked<'_>>| locked.as_ref().map_or(0, |locked| locked.born);
+        let of = [born(&self.route), born(&self.model)];
+        let route = self.route.is_some_and(|mut locked| asking.route.begin(&mut locked));
+        let route = route.then(|| Arc::clone(asking.route));
+        let model = self.model.zip(asking.metered);
+        let model = model.and_then(|(mut locked, metered)| {
+            metered.model.begin(&mut locked).then(|| Arc::clone(metered.model))
+        });
+        (route, model, of)
     }
 }
 
 /// Puts to a refusal the names its level goes by.
 #[cold]
-fn named(refusal: Refusal, caller: Option<(&Tenant, Option<&Arc<str>>)>, route: &Route) -> Limited {
-    let Refusal { per, standing, concurrent, wait_us } = refusal;
-    let Standing { limit, quota, most, window, used, reset, .. } = standing;
+fn named(refusal: Refusal, caller: Option<(&Arc<Tenant>, Option<&Arc<str>>)>, asking: &Asking<'_>) -> Limited {
+    let Refusal { per, standing, requested, wait_us } = refusal;
+    let Standing { limit, unit, quota, most, window, used, held, reset, budget, .. } = standing;
     let (tenant, user) = caller.unzip();
-    let tenant = tenant.filter(|_| per != Per::Route).map(|tenant| Arc::clone(tenant.name()));
-    let user = user.flatten().filter(|_| per == Per::User).cloned();
-    let route = matches!(per, Per::Route | Per::TenantRoute).then(|| Arc::clone(route.name()));
-    let full = Arc::new(Full { limit, per, tenant, user, route, concurrent, quota, most, window, used });
+    let full = Arc::new(Full {
+        limit,
+        per,
+        tenant: tenant.filter(|_| !matches!(per, Per::Route | Per::Model)).map(|tenant| Arc::clone(tenant.name())),
+        user: user.flatten().filter(|_| per == Per::User).cloned(),
+        route: matches!(per, Per::Route | Per::TenantRoute).then(|| Arc::clone(asking.route.name())),
+        model: asking
+            .metered
+            .filter(|_| matches!(per, Per::Model | Per::TenantModel))
+            .map(|metered| Arc::clone(metered.model.name())),
+        unit,
+        budget,
+        requested,
+        quota,
+        most,
+        window,
+        used,
+        held,
+    });
     Limited { full, reset, retry_after: Duration::from_micros(wait_us) }
-}
-
-/// A request that was let in; dropping it, on any thread, gives its places back.
-#[must_use = "dropping a permit gives its places back: keep it until the request has ended"]
-pub struct Permit {
-    /// Set only where a concurrency limit counts this request.
-    tenant: Option<(Arc<Tenant>, Open)>,
-    route: Option<Arc<Route>>,
-    standing: Option<Standing>,
-}
-
-/// Where a tenant counts an open request.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Open {
-    pub(super) tenant: bool,
-    pub(super) user: Option<UserIx>,
-    pub(super) pair: Option<RouteKey>,
-}
-
-impl Open {
-    fn any(&self) -> bool {
-        self.tenant || self.user.is_some() || self.pair.is_some()
-    }
-}
-
-impl Permit {
-    /// The most constrained request limit after this admission, for the rate headers; None if no limit counts
-    /// requests or [`admit`] was not asked to report.
-    pub fn standing(&self) -> Option<&Standing> {
-        self.standing.as_ref()
-    }
-}
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        if let Some((tenant, open)) = self.tenant.take() {
-            tenant.books.lock().close(open);
-        }
-        if let Some(route) = self.route.take() {
-            route.close();
-        }
-    }
 }

@@ -1,9 +1,13 @@
 //! The decision: every level that concerns a request moves, or none does.
 
 use super::level::Level;
-use super::quota::Quota;
+use super::levels::Open;
+use super::measure::Cost;
+use super::permit::Standings;
 use super::rules::{Rate, Rules, Slots};
-use super::{Per, Standing};
+use super::spend::{Bound, Spend, SpendRule};
+use super::{Per, Standing, Unit};
+use crate::clock::Now;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,59 +15,121 @@ use std::time::Duration;
 /// soon enough to find the place and late enough not to be in the way.
 pub(super) const PLACE_WAIT_US: u64 = 1_000_000;
 
+/// How many subjects one request may concern: tenant, user, tenant on route (by plan, by route), tenant for model
+/// (by plan, by model), route, model. Their order is the same in a decision and when it is settled.
+pub(super) const SUBJECTS: usize = 8;
+
 /// Who is counted, by which rules, and where it stands. Lives while its lock is held.
 pub(super) struct Subject<'a> {
     pub(super) per: Per,
     pub(super) rules: &'a Rules,
     /// One for each of `rules.rates`.
-    pub(super) levels: &'a mut [Level],
-    pub(super) in_flight: u32,
+    pub(super) rates: &'a mut [Level],
+    /// One for each of `rules.spends`.
+    pub(super) spends: &'a mut [Spend],
+    pub(super) open: Open,
 }
+
+/// For each subject, which of its spend rules a request was not held at: shadows without room, by position.
+pub(super) type Skipped = [u16; SUBJECTS];
 
 /// The limit with the longest wait among those that had no room.
 pub(super) struct Refusal {
     pub(super) per: Per,
     pub(super) standing: Standing,
-    pub(super) concurrent: bool,
+    pub(super) requested: u64,
     pub(super) wait_us: u64,
 }
 
-/// Hot path. Takes one request from every level of every subject, if all have room. Returns where the most
-/// constrained request limit stands after it, if `report` asks for it.
+/// Hot path. Takes one request, and room for `cost`, from every level of every subject, if all have room. `cost` is
+/// None where nothing is metered: limits on spending then have no say. Returns which shadows it was not held at, and,
+/// if `report` asks for it, where the most constrained limits stand after it.
 ///
 /// # Errors
 /// [`Refusal`]: no level moved.
 #[inline]
 pub(super) fn decide(
-    subjects: &mut [Option<Subject<'_>>],
-    now_us: u64,
+    subjects: &mut [Option<Subject<'_>>; SUBJECTS],
+    cost: Option<Cost>,
+    now: Now,
     report: bool,
-) -> Result<Option<Standing>, Refusal> {
-    if !subjects.iter().flatten().all(|subject| subject.has_room(now_us)) {
-        return Err(refusal(subjects, now_us));
+) -> Result<(Skipped, Standings), Refusal> {
+    if !subjects.iter().flatten().all(|subject| subject.has_room(cost, now)) {
+        return Err(refusal(subjects, cost, now));
     }
-    subjects.iter_mut().flatten().for_each(|subject| subject.take(now_us));
-    Ok(if report { most_constrained(subjects, now_us) } else { None })
+    let mut skipped = Skipped::default();
+    for (subject, skipped) in subjects.iter_mut().zip(&mut skipped) {
+        if let Some(subject) = subject {
+            *skipped = subject.take(cost, now);
+        }
+    }
+    let standings = if report { most_constrained(subjects, cost.is_some(), now) } else { Standings::default() };
+    Ok((skipped, standings))
+}
+
+/// Is there certainly no room, whatever the request may turn out to cost? Moves nothing.
+///
+/// # Errors
+/// As [`decide`] would.
+pub(super) fn foresee(subjects: &[Option<Subject<'_>>; SUBJECTS], least: Option<Cost>, now: Now) -> Result<(), Refusal> {
+    match subjects.iter().flatten().all(|subject| subject.has_room(least, now)) {
+        true => Ok(()),
+        false => Err(refusal(subjects, least, now)),
+    }
 }
 
 impl Subject<'_> {
     fn rates(&self) -> impl Iterator<Item = (&Rate, &Level)> {
-        self.rules.rates.iter().zip(self.levels.iter())
+        self.rules.rates.iter().zip(self.rates.iter())
     }
 
-    #[inline]
-    fn has_room(&self, now_us: u64) -> bool {
-        let place = |slots: &Slots| self.in_flight < slots.most;
-        self.rates().all(|(rate, level)| level.has_room(&rate.quota, now_us))
-            && self.rules.slots.iter().all(place)
+    fn spends(&self) -> impl Iterator<Item = (&SpendRule, &Spend)> {
+        self.rules.spends.iter().zip(self.spends.iter())
     }
 
+    /// Shadows always have room.
     #[inline]
-    fn take(&mut self, now_us: u64) {
-        for (rate, level) in self.rules.rates.iter().zip(self.levels.iter_mut()) {
-            level.take(&rate.quota, now_us);
+    fn has_room(&self, cost: Option<Cost>, now: Now) -> bool {
+        self.rates().all(|(rate, level)| rate.shadow || level.has_room(&rate.quota, now.mono_us))
+            && self.rules.slots.iter().all(|slots| slots.shadow || self.open.requests < slots.most)
+            && cost.is_none_or(|cost| {
+                self.spends().all(|(rule, spend)| rule.shadow || spend.has_room(rule, cost.by(rule.measure), now))
+            })
+    }
+
+    /// Moves every level. A shadow without room is left as it is, as it would be had it refused.
+    #[inline]
+    fn take(&mut self, cost: Option<Cost>, now: Now) -> u16 {
+        for (rate, level) in self.rules.rates.iter().zip(self.rates.iter_mut()) {
+            if rate.shadow && !level.has_room(&rate.quota, now.mono_us) {
+                rate.tally.would_refuse();
+            } else {
+                level.take(&rate.quota, now.mono_us);
+            }
         }
+        for slots in self.rules.slots.iter().filter(|slots| slots.shadow) {
+            if self.open.requests >= slots.most {
+                slots.tally.would_refuse();
+            }
+        }
+        let Some(cost) = cost else { return 0 };
+        let mut skipped = 0;
+        for (i, (rule, spend)) in self.rules.spends.iter().zip(self.spends.iter_mut()).enumerate() {
+            let cost = cost.by(rule.measure);
+            if rule.shadow && !spend.has_room(rule, cost, now) {
+                rule.tally.would_refuse();
+                skipped |= bit(i);
+            } else {
+                spend.hold(cost);
+            }
+        }
+        skipped
     }
+}
+
+/// The place of a spend rule in [`Skipped`]. Policy allows no more than 16 limits in one place.
+pub(super) fn bit(i: usize) -> u16 {
+    1u16.checked_shl(i as u32).unwrap_or(0)
 }
 
 /// A limit without room.
@@ -76,80 +142,128 @@ struct Blocked<'a> {
 enum By<'a> {
     Rate(&'a Rate, &'a Level),
     Slots(&'a Slots, u32),
+    Spend(&'a SpendRule, &'a Spend, u64),
 }
 
 /// What is said of the longest wait, once some limit has no room.
 #[cold]
-fn refusal(subjects: &[Option<Subject<'_>>], now_us: u64) -> Refusal {
-    let blocked = subjects.iter().flatten().flat_map(|subject| subject.blocked(now_us));
+fn refusal(subjects: &[Option<Subject<'_>>], cost: Option<Cost>, now: Now) -> Refusal {
+    let blocked = subjects.iter().flatten().flat_map(|subject| subject.blocked(cost, now));
     let longest = blocked.reduce(|longest, next| if next.wait_us > longest.wait_us { next } else { longest });
-    longest.expect("called because a limit has no room").refusal(now_us)
+    longest.expect("called because a limit has no room").refusal(now)
 }
 
 impl Subject<'_> {
     /// Its limits without room.
-    fn blocked(&self, now_us: u64) -> impl Iterator<Item = Blocked<'_>> {
-        let per = self.per;
-        let rates = self.rates().filter(move |(rate, level)| !level.has_room(&rate.quota, now_us));
+    fn blocked(&self, cost: Option<Cost>, now: Now) -> impl Iterator<Item = Blocked<'_>> {
+        let (per, now_us) = (self.per, now.mono_us);
+        let rates = self.rates().filter(move |(rate, level)| !rate.shadow && !level.has_room(&rate.quota, now_us));
         let rates = rates.map(move |(rate, level)| {
             let wait_us = level.wait_us(&rate.quota, now_us);
             Blocked { per, wait_us, by: By::Rate(rate, level) }
         });
-        let slots = self.rules.slots.iter().filter(|slots| self.in_flight >= slots.most);
-        rates.chain(slots.map(move |slots| {
-            let by = By::Slots(slots, self.in_flight);
+        let full = |slots: &&Slots| !slots.shadow && self.open.requests >= slots.most;
+        let slots = self.rules.slots.iter().filter(full).map(move |slots| {
+            let by = By::Slots(slots, self.open.requests);
             Blocked { per, wait_us: PLACE_WAIT_US, by }
-        }))
+        });
+        let spends = cost.into_iter().flat_map(move |cost| {
+            self.spends().filter_map(move |(rule, spend)| {
+                let cost = cost.by(rule.measure);
+                let full = !rule.shadow && !spend.has_room(rule, cost, now);
+                let wait_us = || spend.wait_us(rule, cost, now, self.open.typical_us());
+                full.then(|| Blocked { per, wait_us: wait_us(), by: By::Spend(rule, spend, cost) })
+            })
+        });
+        rates.chain(slots).chain(spends)
     }
 }
 
 impl Blocked<'_> {
-    fn refusal(&self, now_us: u64) -> Refusal {
-        let (standing, concurrent) = match self.by {
-            By::Rate(rate, level) => (standing_of_rate(rate, level, now_us), false),
-            By::Slots(slots, in_flight) => (standing_of_slots(slots, in_flight), true),
+    fn refusal(&self, now: Now) -> Refusal {
+        let (standing, tally, requested) = match self.by {
+            By::Rate(rate, level) => (standing_of_rate(rate, level, now.mono_us), &rate.tally, 1),
+            By::Slots(slots, open) => (standing_of_slots(slots, open), &slots.tally, 1),
+            By::Spend(rule, spend, cost) => (standing_of_spend(rule, spend, now), &rule.tally, cost),
         };
-        Refusal { per: self.per, standing, concurrent, wait_us: self.wait_us }
+        tally.refused();
+        Refusal { per: self.per, standing, requested, wait_us: self.wait_us }
     }
 }
 
-/// The request limit with the least share of its room left; of equals, the first.
-fn most_constrained(subjects: &[Option<Subject<'_>>], now_us: u64) -> Option<Standing> {
-    let rates = subjects.iter().flatten().flat_map(Subject::rates);
-    let least = rates.min_by(|(a, at_a), (b, at_b)| {
-        let share = |of: &Quota, level: &Level, other: &Quota| {
-            u128::from(level.remaining(of, now_us)) * u128::from(other.most)
-        };
-        share(&a.quota, at_a, &b.quota).cmp(&share(&b.quota, at_b, &a.quota))
-    });
-    least.map(|(rate, level)| standing_of_rate(rate, level, now_us))
+/// The request limit and the token limit with the least share of their room left; of equals, the first.
+fn most_constrained(subjects: &[Option<Subject<'_>>], metered: bool, now: Now) -> Standings {
+    let rates = subjects.iter().flatten().flat_map(Subject::rates).filter(|(rate, _)| !rate.shadow);
+    let requests = least(rates, |(rate, level)| (level.remaining(&rate.quota, now.mono_us), rate.quota.most));
+    let spends = subjects.iter().filter(|_| metered).flatten().flat_map(Subject::spends);
+    let spends = spends.filter(|(rule, _)| !rule.shadow && rule.measure.unit().is_tokens());
+    let tokens = least(spends, |(rule, spend)| (remaining(rule, spend, now), rule.most()));
+    Standings {
+        requests: requests.map(|(rate, level)| standing_of_rate(rate, level, now.mono_us)),
+        tokens: tokens.map(|(rule, spend)| standing_of_spend(rule, spend, now)),
+    }
+}
+
+/// The one with the least of `(part, whole)`.
+fn least<T>(all: impl Iterator<Item = T>, share: impl Fn(&T) -> (u64, u64)) -> Option<T> {
+    all.min_by(|a, b| {
+        let ((a, of_a), (b, of_b)) = (share(a), share(b));
+        (u128::from(a) * u128::from(of_b)).cmp(&(u128::from(b) * u128::from(of_a)))
+    })
+}
+
+fn remaining(rule: &SpendRule, spend: &Spend, now: Now) -> u64 {
+    rule.most().saturating_sub(spend.spent(rule, now).saturating_add(spend.held()))
 }
 
 /// Where a request limit stands now.
 pub(super) fn standing_of_rate(rate: &Rate, level: &Level, now_us: u64) -> Standing {
-    let Rate { name, quota } = rate;
+    let Rate { name, quota, .. } = rate;
     let used = level.used(quota, now_us);
     Standing {
         limit: Arc::clone(name),
+        unit: Unit::Requests,
         quota: quota.requests,
         most: quota.most,
         window: quota.window(),
         used,
+        held: 0,
         remaining: quota.most.saturating_sub(used),
         reset: Duration::from_micros(level.reset_us(quota, now_us)),
+        budget: false,
     }
 }
 
-/// Where a concurrency limit stands with `in_flight` requests open.
-pub(super) fn standing_of_slots(slots: &Slots, in_flight: u32) -> Standing {
-    let most = u64::from(slots.most);
+/// Where a concurrency limit stands with `open` requests.
+pub(super) fn standing_of_slots(slots: &Slots, open: u32) -> Standing {
+    let (most, used) = (u64::from(slots.most), u64::from(open));
     Standing {
         limit: Arc::clone(&slots.name),
+        unit: Unit::Places,
         quota: most,
         most,
         window: Duration::ZERO,
-        used: u64::from(in_flight),
-        remaining: most.saturating_sub(u64::from(in_flight)),
-        reset: Duration::from_micros(if in_flight == 0 { 0 } else { PLACE_WAIT_US }),
+        used,
+        held: 0,
+        remaining: most.saturating_sub(used),
+        reset: Duration::from_micros(if open == 0 { 0 } else { PLACE_WAIT_US }),
+        budget: false,
+    }
+}
+
+/// Where a limit on tokens or money stands now.
+pub(super) fn standing_of_spend(rule: &SpendRule, spend: &Spend, now: Now) -> Standing {
+    let held = spend.held();
+    Standing {
+        limit: Arc::clone(&rule.name),
+        unit: rule.measure.unit(),
+        quota: rule.quota(),
+        most: rule.most(),
+        window: rule.window(),
+        used: spend.spent(rule, now).saturating_add(held),
+        held,
+        remaining: remaining(rule, spend, now),
+        reset: Duration::from_micros(spend.reset_us(rule, now)),
+        budget: matches!(rule.bound, Bound::Calendar { .. }),
     }
 }

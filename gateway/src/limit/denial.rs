@@ -1,8 +1,8 @@
 //! The last refusal, remembered: a caller that keeps knocking is refused without a lock.
 
-use super::route::{Route, RouteKey};
+use super::common::{Common, CommonKey};
 use super::users::UserIx;
-use super::{Full, Limited};
+use super::{Full, Limited, Unit};
 use arc_swap::ArcSwapOption;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,8 +25,8 @@ pub(super) struct Denial {
 
 struct Refused {
     user: UserIx,
-    route: RouteKey,
-    /// [`Route::admissions`] when it was refused.
+    route: CommonKey,
+    /// [`Common::admissions`] when it was refused.
     admissions: u64,
     until_us: u64,
     retry_us: u64,
@@ -37,7 +37,7 @@ struct Refused {
 impl Denial {
     /// Hot path. The refusal that still holds for this caller. No lock, no allocation.
     #[inline]
-    pub(super) fn recall(&self, user: UserIx, route: &Arc<Route>, now_us: u64) -> Option<Limited> {
+    pub(super) fn recall(&self, user: UserIx, route: &Arc<Common>, now_us: u64) -> Option<Limited> {
         if now_us >= self.until_us.load(Ordering::Acquire) {
             return None;
         }
@@ -60,11 +60,12 @@ impl Denial {
     pub(super) fn remember(
         &self,
         user: UserIx,
-        (route, admissions): (&Arc<Route>, u64),
+        (route, admissions): (&Arc<Common>, u64),
         limited: &Limited,
         now_us: u64,
     ) {
-        if limited.full.concurrent || now_us < self.until_us.load(Ordering::Relaxed) {
+        // Other limits' waits depend on what a request costs, or end when others do.
+        if limited.full.unit != Unit::Requests || now_us < self.until_us.load(Ordering::Relaxed) {
             return;
         }
         let at_us = |wait: Duration| now_us.saturating_add(wait.as_micros() as u64);

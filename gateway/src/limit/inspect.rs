@@ -1,13 +1,18 @@
 //! What operators see of the levels: plain values, read under the locks and printed after.
 
-use super::Per;
-use super::decide::{standing_of_rate, standing_of_slots};
+use super::common::Common;
+use super::decide::{standing_of_rate, standing_of_slots, standing_of_spend};
 use super::level::Level;
+use super::levels::Open;
 use super::pairs::Pair;
 use super::registry::Registry;
-use super::rules::Rules;
+use super::rules::{PlanRules, Rules};
+use super::spend::Spend;
+use super::tally::{Counts, Tally};
 use super::tenant::Books;
+use super::{Per, Standing, Unit};
 use crate::clock::Now;
+use ahash::AHashMap;
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -20,11 +25,11 @@ pub struct TenantState {
     pub limits: Vec<LimitState>,
 }
 
-/// Every limit that counts all requests on a route, and where it stands.
+/// Every limit that counts all requests on a route or for a model, and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct RouteState {
-    /// The route.
-    pub route: Arc<str>,
+pub struct CommonState {
+    /// The route or model.
+    pub name: Arc<str>,
     /// In the order written, limits on concurrency last.
     pub limits: Vec<LimitState>,
 }
@@ -42,20 +47,62 @@ pub struct LimitState {
     /// On which route, for a limit per route or tenant+route.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub route: Option<Arc<str>>,
-    /// Requests per window, or at the same time.
+    /// For which model, for a limit per model or tenant+model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<Arc<str>>,
+    /// What it counts.
+    pub unit: Unit,
+    /// So much of it per window, or at the same time.
     pub quota: u64,
-    /// Length of the window in milliseconds; absent for a limit on concurrency.
+    /// Length of the window in milliseconds (a month counts as 30 days); absent for a limit on concurrency.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub window_ms: Option<u64>,
     /// Most at once: the burst of a token bucket, else `quota`.
     pub most: u64,
-    /// Requests that count now; for a limit on concurrency, the open ones.
+    /// What counts now, holds included; for a limit on concurrency, the open requests.
     pub used: u64,
-    /// Requests that would be admitted now.
+    /// The part of `used` that requests hold whose cost is not known yet.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub held: u64,
+    /// What would be admitted now.
     pub remaining: u64,
+    /// What was spent beyond `most`, and is to be paid before the next admission.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub debt: u64,
     /// Milliseconds until nothing counts any more, rounded up; absent for a limit on concurrency.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reset_ms: Option<u64>,
+    /// Counts and reports, but refuses nobody.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub shadow: bool,
+}
+
+/// Left out where it says nothing.
+fn is_zero(n: &u64) -> bool {
+    *n == 0
+}
+
+/// One limit over all its subjects; for metrics.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Totals {
+    /// Where it is written: `plan`, `route` or `model`.
+    pub kind: &'static str,
+    /// Name of the plan, route or model.
+    pub of: Arc<str>,
+    /// What it is counted per.
+    pub per: Per,
+    /// Name of the limit.
+    pub limit: Arc<str>,
+    /// What became of the requests that met it.
+    pub counts: Counts,
+    /// Sum of what its subjects have used, holds included.
+    pub used: u64,
+    /// Sum of what they hold.
+    pub held: u64,
+    /// Sum of what they have left.
+    pub remaining: u64,
+    /// Sum of what they owe.
+    pub debt: u64,
 }
 
 /// How much is kept in memory; for metrics.
@@ -67,63 +114,130 @@ pub struct Gauges {
     pub users: usize,
     /// Tenants on routes where a limit per tenant+route counts them.
     pub tenant_routes: usize,
+    /// Tenants for models they have used.
+    pub tenant_models: usize,
     /// Routes, with those that are gone but not yet idle.
     pub routes: usize,
+    /// Models, likewise.
+    pub models: usize,
 }
 
 impl Registry {
     /// The limits of one tenant; None if nobody has this name.
     pub fn tenant_state(&self, name: &str, now: Now) -> Option<TenantState> {
         let tenant = self.look(|known| known.tenants.get(name).cloned())?;
-        let limits = tenant.books.lock().states(now.mono_us);
+        let mut limits = Vec::new();
+        tenant.books.lock().each(now, &mut |_, on, shadow, standing| limits.push(on.state(shadow, standing)));
         Some(TenantState { tenant: Arc::clone(tenant.name()), limits })
     }
 
     /// The limits of one route; None if none has this name.
-    pub fn route_state(&self, name: &str, now: Now) -> Option<RouteState> {
-        let route = self.look(|known| known.routes.get(name).cloned())?;
-        let books = route.lock();
-        let on = On { per: Per::Route, user: None, route: Some(route.name()), in_flight: books.in_flight };
-        let limits = on.states(&books.rules.route, &books.levels, now.mono_us).collect();
-        Some(RouteState { route: Arc::clone(route.name()), limits })
+    pub fn route_state(&self, name: &str, now: Now) -> Option<CommonState> {
+        self.look(|known| known.routes.get(name).cloned()).map(|route| route.state(now))
+    }
+
+    /// The limits of one model; None if none has this name.
+    pub fn model_state(&self, name: &str, now: Now) -> Option<CommonState> {
+        self.look(|known| known.models.get(name).cloned()).map(|model| model.state(now))
     }
 
     /// Counts what is kept. Takes every tenant's lock for an instant: for a scrape, not for a request.
     pub fn gauges(&self) -> Gauges {
         self.look(|known| {
-            let start =
-                Gauges { tenants: known.tenants.len(), routes: known.routes.len(), ..Gauges::default() };
+            let (tenants, routes, models) = (known.tenants.len(), known.routes.len(), known.models.len());
+            let start = Gauges { tenants, routes, models, ..Gauges::default() };
             known.tenants.values().fold(start, |sum, tenant| {
                 let books = tenant.books.lock();
                 Gauges {
                     users: sum.users + books.users.each(&books.plan.user).count(),
-                    tenant_routes: sum.tenant_routes + books.pairs.each().len(),
+                    tenant_routes: sum.tenant_routes + books.on_routes.each().len(),
+                    tenant_models: sum.tenant_models + books.for_models.each().len(),
                     ..sum
                 }
             })
         })
     }
+
+    /// Every limit, summed over its subjects. Takes every lock for an instant: for a scrape, not for a request.
+    pub fn totals(&self, now: Now) -> Vec<Totals> {
+        self.look(|known| {
+            let mut sums: AHashMap<*const Tally, Standing> = AHashMap::new();
+            let mut add = |tally: &Arc<Tally>, _: On<'_>, _: bool, standing: Standing| {
+                let sum = sums.entry(Arc::as_ptr(tally));
+                sum.and_modify(|sum| sum.add(&standing)).or_insert_with(|| Standing { quota: debt(&standing), ..standing });
+            };
+            known.tenants.values().for_each(|tenant| tenant.books.lock().each(now, &mut add));
+            known.routes.values().chain(known.models.values()).for_each(|common| common.each(now, &mut add));
+            let totals = known.tallies.each().filter_map(|(place, tally)| {
+                let sum = sums.get(&Arc::as_ptr(tally));
+                let of = |field: fn(&Standing) -> u64| sum.map_or(0, field);
+                Some(Totals {
+                    kind: place.kind,
+                    of: Arc::clone(&place.of),
+                    per: place.per,
+                    limit: Arc::clone(&place.limit),
+                    counts: tally.counts(),
+                    used: of(|sum| sum.used),
+                    held: of(|sum| sum.held),
+                    remaining: of(|sum| sum.remaining),
+                    debt: of(|sum| sum.quota),
+                })
+            });
+            totals.collect()
+        })
+    }
+}
+
+/// What was spent beyond the most there may be.
+fn debt(standing: &Standing) -> u64 {
+    let spent = standing.used - standing.held.min(standing.used);
+    spent.saturating_sub(standing.most)
+}
+
+impl Standing {
+    /// Sums two; `quota` holds the debt.
+    fn add(&mut self, other: &Standing) {
+        self.used = self.used.saturating_add(other.used);
+        self.held = self.held.saturating_add(other.held);
+        self.remaining = self.remaining.saturating_add(other.remaining);
+        self.quota = self.quota.saturating_add(debt(other));
+    }
+}
+
+/// Is told of every limit: its tally, whom it counts, whether it is a shadow, where it stands.
+type Each<'f> = dyn FnMut(&Arc<Tally>, On<'_>, bool, Standing) + 'f;
+
+impl Common {
+    fn state(&self, now: Now) -> CommonState {
+        let mut limits = Vec::new();
+        self.each(now, &mut |_, on, shadow, standing| limits.push(on.state(shadow, standing)));
+        CommonState { name: Arc::clone(self.name()), limits }
+    }
+
+    fn each(&self, now: Now, each: &mut Each<'_>) {
+        let books = self.lock();
+        let on = On::common(self.per(), self);
+        on.each(&books.rules.all, (&books.levels.rates, &books.levels.spends), books.open, now, each);
+    }
 }
 
 impl Books {
-    fn states(&self, now_us: u64) -> Vec<LimitState> {
+    fn each(&self, now: Now, each: &mut Each<'_>) {
         let plan = &self.plan;
-        let own = On { per: Per::Tenant, user: None, route: None, in_flight: self.in_flight };
-        let users = self.users.each(&plan.user).flat_map(|(name, levels, in_flight)| {
-            let on = On { per: Per::User, user: Some(name), route: None, in_flight };
-            on.states(&plan.user, levels, now_us)
-        });
-        let pairs = self.pairs.each().flat_map(|pair| pair.states(&plan.tenant_route, now_us));
-        own.states(&plan.tenant, &self.levels, now_us).chain(users).chain(pairs).collect()
+        let own = On { per: Per::Tenant, user: None, route: None, model: None };
+        own.each(&plan.tenant, (&self.levels.rates, &self.levels.spends), self.open, now, each);
+        for (name, levels, open) in self.users.each(&plan.user) {
+            On { per: Per::User, user: Some(name), ..own }.each(&plan.user, levels, open, now, each);
+        }
+        self.on_routes.each().chain(self.for_models.each()).for_each(|pair| pair.each_limit(plan, now, each));
     }
 }
 
 impl Pair {
-    fn states<'a>(&'a self, plan: &'a Rules, now_us: u64) -> impl Iterator<Item = LimitState> + 'a {
-        let route = Some(self.route.name());
-        let on = On { per: Per::TenantRoute, user: None, route, in_flight: self.in_flight };
-        let by_plan = on.states(plan, &self.by_plan, now_us);
-        by_plan.chain(on.states(&self.route_rules.tenant_route, &self.by_route, now_us))
+    fn each_limit(&self, plan: &PlanRules, now: Now, each: &mut Each<'_>) {
+        let on = On::common(self.common.per_tenant(), &self.common);
+        on.each(self.plan_rules(plan), (&self.by_plan.rates, &self.by_plan.spends), self.open, now, each);
+        on.each(&self.common_rules.tenant, (&self.by_common.rates, &self.by_common.spends), self.open, now, each);
     }
 }
 
@@ -133,33 +247,46 @@ struct On<'a> {
     per: Per,
     user: Option<&'a Arc<str>>,
     route: Option<&'a Arc<str>>,
-    in_flight: u32,
+    model: Option<&'a Arc<str>>,
 }
 
 impl<'a> On<'a> {
-    fn states(
-        self,
-        rules: &'a Rules,
-        levels: &'a [Level],
-        now_us: u64,
-    ) -> impl Iterator<Item = LimitState> + 'a {
-        let rates = rules.rates.iter().zip(levels);
-        let rates = rates.map(move |(rate, level)| standing_of_rate(rate, level, now_us));
-        let slots = rules.slots.iter().map(move |slots| standing_of_slots(slots, self.in_flight));
-        rates.chain(slots).map(move |standing| {
-            let counts_time = !standing.window.is_zero();
-            LimitState {
-                limit: standing.limit,
-                per: self.per,
-                user: self.user.cloned(),
-                route: self.route.cloned(),
-                quota: standing.quota,
-                window_ms: counts_time.then_some(standing.window.as_millis() as u64),
-                most: standing.most,
-                used: standing.used,
-                remaining: standing.remaining,
-                reset_ms: counts_time.then_some(standing.reset.as_micros().div_ceil(1000) as u64),
-            }
-        })
+    fn common(per: Per, common: &'a Common) -> On<'a> {
+        let is_model = common.per() == Per::Model;
+        let name = Some(common.name());
+        On { per, user: None, route: name.filter(|_| !is_model), model: name.filter(|_| is_model) }
+    }
+
+    fn each(self, rules: &Rules, (rates, spends): (&[Level], &[Spend]), open: Open, now: Now, each: &mut Each<'_>) {
+        for (rate, level) in rules.rates.iter().zip(rates) {
+            each(&rate.tally, self, rate.shadow, standing_of_rate(rate, level, now.mono_us));
+        }
+        for slots in &rules.slots {
+            each(&slots.tally, self, slots.shadow, standing_of_slots(slots, open.requests));
+        }
+        for (rule, spend) in rules.spends.iter().zip(spends) {
+            each(&rule.tally, self, rule.shadow, standing_of_spend(rule, spend, now));
+        }
+    }
+
+    fn state(self, shadow: bool, standing: Standing) -> LimitState {
+        let counts_time = !standing.window.is_zero();
+        LimitState {
+            debt: debt(&standing),
+            limit: standing.limit,
+            per: self.per,
+            user: self.user.cloned(),
+            route: self.route.cloned(),
+            model: self.model.cloned(),
+            unit: standing.unit,
+            quota: standing.quota,
+            window_ms: counts_time.then_some(standing.window.as_millis() as u64),
+            most: standing.most,
+            used: standing.used,
+            held: standing.held,
+            remaining: standing.remaining,
+            reset_ms: counts_time.then_some(standing.reset.as_micros().div_ceil(1000) as u64),
+            shadow,
+        }
     }
 }

@@ -14,7 +14,7 @@
 
 use super::quota::Quota;
 
-/// How full one bucket is. Pure: it reads no clock, and nothing changes but by `charge`, `hold`, `settle`.
+/// How full one bucket is. Pure: it reads no clock, and nothing changes but by `charge`, `refund`, `hold`, `release`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Meter {
     /// Scaled units spent and not yet flown out, as of `t_us`.
@@ -56,24 +56,50 @@ impl Meter {
         self.t_us = self.t_us.max(now_us);
     }
 
-    /// Takes room for `cost` and returns how much was taken: no more than the burst, which is what an
-    /// oversize cost needs to have the bucket for itself.
-    pub fn hold(&mut self, quota: &Quota, cost: u64) -> u64 {
-        let taken = cost.min(quota.most);
-        self.held = self.held.saturating_add(taken);
-        taken
+    /// Microseconds until `cost` would fit if nothing were held; 0: now.
+    pub fn wait_without_holds_us(&self, quota: &Quota, cost: u64, now_us: u64) -> u64 {
+        Meter { held: 0, ..*self }.wait_us(quota, cost, now_us)
     }
 
-    /// Ends a hold of `taken` and charges what it really cost.
-    pub fn settle(&mut self, quota: &Quota, taken: u64, actual: u64, now_us: u64) {
-        debug_assert!(taken <= self.held, "a hold ends once");
-        self.held = self.held.saturating_sub(taken);
-        self.charge(quota, actual, now_us);
+    /// Takes room for `cost`, of which nothing flows out. A cost above the burst has the bucket for itself.
+    #[inline]
+    pub fn hold(&mut self, cost: u64) {
+        self.held = self.held.saturating_add(cost);
+    }
+
+    /// Lets go of room that was held.
+    #[inline]
+    pub fn release(&mut self, cost: u64) {
+        debug_assert!(cost <= self.held, "a hold ends once");
+        self.held = self.held.saturating_sub(cost);
+    }
+
+    /// Takes back what was charged too much; what has flown out meanwhile is not credited.
+    pub fn refund(&mut self, quota: &Quota, cost: u64, now_us: u64) {
+        self.lvl = self.level(quota, now_us).saturating_sub(cost.saturating_mul(quota.unit));
+        self.t_us = self.t_us.max(now_us);
+    }
+
+    /// The same level with other holds.
+    #[must_use]
+    pub fn holding(self, held: u64) -> Meter {
+        Meter { held, ..self }
+    }
+
+    /// Held now.
+    pub fn held(&self) -> u64 {
+        self.held
+    }
+
+    /// Spent now (a part counts as one); holds aside.
+    #[inline]
+    pub fn spent(&self, quota: &Quota, now_us: u64) -> u64 {
+        self.level(quota, now_us).div_ceil(quota.unit)
     }
 
     /// Spent (a part counts as one) and held now.
     pub fn used(&self, quota: &Quota, now_us: u64) -> u64 {
-        self.level(quota, now_us).div_ceil(quota.unit).saturating_add(self.held)
+        self.spent(quota, now_us).saturating_add(self.held)
     }
 
     /// Microseconds until nothing is spent; holds aside.

@@ -28,14 +28,23 @@ mod admit;
 mod decide;
 mod denial;
 
+mod permit;
+
 mod tenant;
 
 mod pairs;
 mod users;
 
-mod route;
+mod common;
 
 mod level;
+mod levels;
+mod spend;
+
+pub mod calendar;
+pub mod estimate;
+pub mod measure;
+pub mod price;
 
 pub mod meter;
 pub mod quota;
@@ -44,6 +53,9 @@ pub mod window;
 mod rules;
 
 mod registry;
+
+mod save;
+mod tally;
 
 mod inspect;
 
@@ -54,20 +66,25 @@ pub mod headers;
 #[cfg(test)]
 mod tests;
 
-pub use admit::{Permit, admit};
+pub use admit::{Asking, Metered, admit, check};
+pub use common::Common;
 pub use guard::Guard;
-pub use inspect::{Gauges, LimitState, RouteState, TenantState};
-pub use registry::{Applied, Enrolled, Registry, TenantSpec};
-pub use route::Route;
+pub use inspect::{CommonState, Gauges, LimitState, TenantState, Totals};
+pub use permit::{Permit, Standings};
+pub use registry::{Applied, Enrolled, Policy, Registry, TenantSpec};
+pub use save::Saved;
+pub use tally::Tally;
 pub use tenant::Tenant;
 pub use users::UserIx;
 
+use calendar::Calendar;
+use measure::Measure;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// What a limit is counted per.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Per {
     /// All requests of a tenant.
@@ -78,6 +95,10 @@ pub enum Per {
     Route,
     /// Those of one tenant on one route.
     TenantRoute,
+    /// All requests for a model, whoever sends them and on whatever route.
+    Model,
+    /// Those of one tenant for one model.
+    TenantModel,
 }
 
 /// How requests are counted.
@@ -100,10 +121,21 @@ pub struct Limit {
     pub per: Per,
     /// How much it lets through.
     pub amount: Amount,
+    /// Counted and reported, but nobody is refused (`mode: shadow`).
+    pub shadow: bool,
+    /// Ends a stream in its middle once it is spent (`on_exhausted: cut`); tokens and budgets only.
+    pub cut: bool,
+}
+
+impl Limit {
+    /// A limit that refuses, and lets what it has admitted finish.
+    pub fn new(name: impl Into<Arc<str>>, per: Per, amount: Amount) -> Limit {
+        Limit { name: name.into(), per, amount, shadow: false, cut: false }
+    }
 }
 
 /// How much a limit lets through.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Amount {
     /// `requests` in every `period` (1 s, 1 min, 1 h, 1 day); `burst` at once (token bucket only).
     Requests {
@@ -118,22 +150,67 @@ pub enum Amount {
     },
     /// This many at the same time.
     Concurrent(NonZeroU32),
+    /// A token bucket of model tokens: `tokens` in every `period`, `burst` at once.
+    Tokens {
+        /// Tokens per period.
+        tokens: NonZeroU32,
+        /// Length of the period.
+        period: Duration,
+        /// Most tokens at once.
+        burst: NonZeroU32,
+        /// Which tokens.
+        measure: Measure,
+    },
+    /// `most` in every day or month of a calendar: tokens, or money in billionths of the currency.
+    Budget {
+        /// Tokens, or billionths of the currency.
+        most: u64,
+        /// Which tokens, or money.
+        measure: Measure,
+        /// Which days or months.
+        calendar: Arc<Calendar>,
+    },
 }
 
-/// The limits of a plan (per tenant, user, tenant+route).
+/// The limits of a plan (per tenant, user, tenant+route, tenant+model).
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     /// As written in policy.
     pub name: Arc<str>,
-    /// In the order written. A limit per route has no meaning here and is not counted.
+    /// In the order written. A limit per route or model has no meaning here and is not counted.
     pub limits: Vec<Limit>,
 }
 
-/// The limits written at a route (per route, tenant+route).
+/// The limits written at a route (per route, tenant+route) or a model (per model, tenant+model).
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct RoutePlan {
+pub struct CommonPlan {
     /// In the order written. A limit per tenant or user has no meaning here and is not counted.
     pub limits: Vec<Limit>,
+}
+
+/// What a limit counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unit {
+    /// Requests in a period.
+    Requests,
+    /// Requests at the same time.
+    Places,
+    /// Prompt and completion tokens.
+    Tokens,
+    /// Prompt tokens.
+    PromptTokens,
+    /// Completion tokens.
+    CompletionTokens,
+    /// Billionths of the currency that prices are in.
+    Money,
+}
+
+impl Unit {
+    /// Is it one of the kinds of tokens?
+    pub fn is_tokens(self) -> bool {
+        matches!(self, Unit::Tokens | Unit::PromptTokens | Unit::CompletionTokens)
+    }
 }
 
 /// Where one limit stands.
@@ -141,18 +218,24 @@ pub struct RoutePlan {
 pub struct Standing {
     /// Name of the limit.
     pub limit: Arc<str>,
-    /// Requests per window; for a concurrency limit, requests at the same time.
+    /// What it counts.
+    pub unit: Unit,
+    /// So much of it per window; for a concurrency limit, at the same time.
     pub quota: u64,
     /// Most at once: the burst of a token bucket, else `quota`.
     pub most: u64,
     /// The period; zero for a concurrency limit.
     pub window: Duration,
-    /// What counts against `most` now; above it after a reload to less.
+    /// What counts against `most` now, holds included; above it in debt, or after a reload to less.
     pub used: u64,
+    /// The part of `used` that is held by requests whose cost is not known yet.
+    pub held: u64,
     /// `most - used`, at least 0.
     pub remaining: u64,
     /// Until it is full again; the expected wait for a concurrency limit.
     pub reset: Duration,
+    /// A budget: it comes back with the next day or month, and not bit by bit.
+    pub budget: bool,
 }
 
 /// A refusal that explains itself: of all limits that had no room, the one with the longest wait.
@@ -183,8 +266,14 @@ pub struct Full {
     pub user: Option<Arc<str>>,
     /// The route, if the level is counted by route.
     pub route: Option<Arc<str>>,
-    /// A limit on requests at the same time.
-    pub concurrent: bool,
+    /// The model, if the level is counted by model.
+    pub model: Option<Arc<str>>,
+    /// What it counts.
+    pub unit: Unit,
+    /// A limit of days or months of a calendar.
+    pub budget: bool,
+    /// How much of it the request asked for.
+    pub requested: u64,
     /// See [`Standing::quota`].
     pub quota: u64,
     /// See [`Standing::most`].
@@ -193,13 +282,32 @@ pub struct Full {
     pub window: Duration,
     /// See [`Standing::used`].
     pub used: u64,
+    /// See [`Standing::held`].
+    pub held: u64,
+}
+
+impl Full {
+    /// A limit on requests at the same time.
+    pub fn concurrent(&self) -> bool {
+        self.unit == Unit::Places
+    }
 }
 
 impl Limited {
     /// Where the limit stands.
     pub fn standing(&self) -> Standing {
-        let Full { limit, quota, most, window, used, .. } = &*self.full;
-        let (limit, reset) = (Arc::clone(limit), self.reset);
-        Standing { limit, quota: *quota, most: *most, window: *window, used: *used, remaining: 0, reset }
+        let Full { limit, unit, budget, quota, most, window, used, held, .. } = &*self.full;
+        Standing {
+            limit: Arc::clone(limit),
+            unit: *unit,
+            quota: *quota,
+            most: *most,
+            window: *window,
+            used: *used,
+            held: *held,
+            remaining: most.saturating_sub(*used),
+            reset: self.reset,
+            budget: *budget,
+        }
     }
 }

@@ -1,78 +1,115 @@
-//! What a tenant uses of each route: the levels of limits per tenant+route.
+//! What a tenant uses of each route, and of each model: the levels of limits per tenant+route and tenant+model.
 
-use super::Per;
+use super::common::{Common, CommonKey};
 use super::decide::Subject;
-use super::level::{self, Level};
-use super::route::{Route, RouteKey};
-use super::rules::{RouteRules, Rules};
+use super::estimate::Quantile;
+use super::levels::{Levels, Open};
+use super::rules::{CommonRules, PlanRules, Rules};
+use crate::clock::Now;
 use std::sync::Arc;
 
-/// Made when a tenant first uses a route that such a limit covers, so never more than there are routes;
-/// sorted by the routes' keys.
+/// Made when a tenant first uses a route or model that such a limit covers, so never more than there are of these;
+/// sorted by their keys.
 #[derive(Default)]
 pub(super) struct Pairs(Vec<Pair>);
 
-/// One tenant on one route. Limits of the tenant's plan and limits written at the route stand side by side:
-/// their names may coincide.
+/// One tenant on one route, or for one model. Limits of the tenant's plan and limits written there stand side by
+/// side: their names may coincide.
 pub(super) struct Pair {
-    /// Also keeps the route, and so its key, for as long as the levels last.
-    pub(super) route: Arc<Route>,
-    /// The route's rules that `by_route` was made for.
-    pub(super) route_rules: Arc<RouteRules>,
-    pub(super) by_plan: Box<[Level]>,
-    pub(super) by_route: Box<[Level]>,
-    pub(super) in_flight: u32,
+    /// Also keeps it, and so its key, for as long as the levels last.
+    pub(super) common: Arc<Common>,
+    /// Its rules that `by_common` was made for.
+    pub(super) common_rules: Arc<CommonRules>,
+    pub(super) by_plan: Levels,
+    pub(super) by_common: Levels,
+    pub(super) open: Open,
+    /// How long the answers of this model to this tenant are.
+    completion: Quantile,
+    /// When an answer taught it last.
+    taught_us: u64,
 }
 
+/// How long what answers taught is kept after the last one.
+const TAUGHT_US: u64 = 3_600_000_000;
+
 impl Pairs {
-    /// The pair for `route`; None if no limit needs one. Allocates on first use; the route must not be locked.
+    /// The pair for `common`; None if no limit needs one. Allocates on first use; `common` must not be locked.
     #[inline]
-    pub(super) fn find(&mut self, route: &Arc<Route>, plan: &Rules) -> Option<&mut Pair> {
-        if plan.is_empty() && !route.limits_tenants() {
+    pub(super) fn find(&mut self, common: &Arc<Common>, plan: &Rules, born: u32) -> Option<&mut Pair> {
+        if plan.is_empty() && !common.limits_tenants() {
             return None;
         }
-        let at = match self.position(route.key()) {
+        Some(self.find_always(common, plan, born))
+    }
+
+    /// The pair for `common`, whether a limit needs it or not: it also knows how long answers are.
+    #[inline]
+    pub(super) fn find_always(&mut self, common: &Arc<Common>, plan: &Rules, born: u32) -> &mut Pair {
+        let at = match self.position(common.key()) {
             Ok(at) => at,
             Err(at) => {
-                self.0.insert(at, Pair::new(route, plan));
+                self.0.insert(at, Pair::new(common, plan, born));
                 at
             }
         };
-        Some(&mut self.0[at])
+        &mut self.0[at]
     }
 
-    /// Counts an open request if a concurrency limit asks for it.
+    /// The pair for `key`, if there is one.
     #[inline]
-    pub(super) fn open(&mut self, route: RouteKey, plan: &Rules) -> Option<RouteKey> {
+    pub(super) fn get(&mut self, key: CommonKey) -> Option<&mut Pair> {
+        self.position(key).ok().map(|at| &mut self.0[at])
+    }
+
+    /// Counts an open request if its end changes something.
+    #[inline]
+    pub(super) fn begin(&mut self, key: CommonKey, plan: &Rules) -> Option<CommonKey> {
         if self.0.is_empty() {
             return None;
         }
-        let pair = self.position(route).ok().map(|at| &mut self.0[at])?;
-        let counted = plan.has_slots() || pair.route_rules.tenant_route.has_slots();
-        pair.in_flight += u32::from(counted);
-        counted.then_some(route)
+        let pair = self.get(key)?;
+        if !plan.waits_for_the_end() && !pair.common_rules.tenant.waits_for_the_end() {
+            return None;
+        }
+        pair.open.begin();
+        Some(key)
     }
 
-    /// Ends what [`open`](Pairs::open) counted; until then the pair was not forgotten.
-    pub(super) fn close(&mut self, route: RouteKey) {
-        let at = self.position(route);
-        debug_assert!(at.is_ok_and(|at| self.0[at].in_flight > 0), "a busy pair stays");
-        if let Ok(at) = at {
-            self.0[at].in_flight = self.0[at].in_flight.saturating_sub(1);
+    /// Counts an open request: its end teaches how long answers are.
+    #[inline]
+    pub(super) fn begin_always(&mut self, key: CommonKey) -> Option<CommonKey> {
+        self.get(key)?.open.begin();
+        Some(key)
+    }
+
+    /// Ends what [`begin`](Pairs::begin) counted; until then the pair was not forgotten.
+    pub(super) fn close(&mut self, key: CommonKey, took_us: u64) {
+        let pair = self.get(key);
+        debug_assert!(pair.is_some(), "a busy pair stays");
+        if let Some(pair) = pair {
+            pair.open.end(took_us);
         }
     }
 
-    /// Puts the plan's new rules and the routes' present ones in force, after forgetting what is idle.
-    pub(super) fn apply(&mut self, from: &Rules, to: &Rules, now_us: u64) {
-        self.sweep(from, now_us);
+    /// An answer was `completion` tokens long.
+    pub(super) fn learn(&mut self, key: CommonKey, completion: u64, now: Now) {
+        if let Some(pair) = self.get(key) {
+            pair.completion.learn(completion);
+            pair.taught_us = now.mono_us;
+        }
+    }
+
+    /// Puts the plan's new rules and those of routes or models in force, after forgetting what is idle.
+    pub(super) fn apply(&mut self, from: &Rules, to: &Rules, now: Now, born: u32) {
+        self.sweep(from, now);
         for pair in &mut self.0 {
-            pair.apply(from, to, now_us);
+            pair.apply(from, to, now, born);
         }
     }
 
     /// Forgets idle pairs; the next use makes them anew.
-    pub(super) fn sweep(&mut self, plan: &Rules, now_us: u64) {
-        self.0.retain(|pair| !pair.idle(plan, now_us));
+    pub(super) fn sweep(&mut self, plan: &Rules, now: Now) {
+        self.0.retain(|pair| !pair.idle(plan, now));
     }
 
     pub(super) fn each(&self) -> impl ExactSizeIterator<Item = &Pair> {
@@ -83,47 +120,56 @@ impl Pairs {
         self.0.is_empty()
     }
 
-    fn position(&self, route: RouteKey) -> Result<usize, usize> {
-        self.0.binary_search_by_key(&route, |pair| pair.route.key())
+    fn position(&self, key: CommonKey) -> Result<usize, usize> {
+        self.0.binary_search_by_key(&key, |pair| pair.common.key())
     }
 }
 
 impl Pair {
-    fn new(route: &Arc<Route>, plan: &Rules) -> Pair {
-        let route_rules = route.rules();
+    fn new(common: &Arc<Common>, plan: &Rules, born: u32) -> Pair {
+        let common_rules = common.rules();
         Pair {
-            route: Arc::clone(route),
-            by_plan: level::fresh(&plan.rates).collect(),
-            by_route: level::fresh(&route_rules.tenant_route.rates).collect(),
-            route_rules,
-            in_flight: 0,
+            common: Arc::clone(common),
+            by_plan: Levels::fresh(plan, born),
+            by_common: Levels::fresh(&common_rules.tenant, born),
+            common_rules,
+            open: Open::default(),
+            completion: Quantile::default(),
+            taught_us: 0,
         }
     }
 
-    /// The pair as subjects of a decision: by the plan's limits, and by the route's.
+    /// How long an answer is to be expected, if the request allows at most `max` tokens.
+    #[inline]
+    pub(super) fn completion(&self, max: Option<u64>) -> u64 {
+        self.completion.reserve(max)
+    }
+
+    /// The rules of the plan that count here.
+    pub(super) fn plan_rules<'a>(&self, plan: &'a PlanRules) -> &'a Rules {
+        if self.common.per() == super::Per::Model { &plan.tenant_model } else { &plan.tenant_route }
+    }
+
+    /// The pair as subjects of a decision: by the plan's limits, and by the route's or model's.
     #[inline]
     pub(super) fn subjects<'a>(&'a mut self, plan: &'a Rules) -> (Subject<'a>, Subject<'a>) {
-        let Pair { route_rules, by_plan, by_route, in_flight, .. } = self;
-        let subject = |rules, levels| Subject { per: Per::TenantRoute, rules, levels, in_flight: *in_flight };
-        (subject(plan, by_plan), subject(&route_rules.tenant_route, by_route))
+        let Pair { common, common_rules, by_plan, by_common, open, .. } = self;
+        let per = common.per_tenant();
+        (by_plan.subject(per, plan, *open), by_common.subject(per, &common_rules.tenant, *open))
     }
 
-    fn apply(&mut self, from: &Rules, to: &Rules, now_us: u64) {
-        if from != to {
-            self.by_plan = level::carried(&self.by_plan, &from.rates, &to.rates, now_us).collect();
-        }
-        let new = self.route.rules();
-        let (old_rules, new_rules) = (&self.route_rules.tenant_route, &new.tenant_route);
-        if old_rules != new_rules {
-            let carried = level::carried(&self.by_route, &old_rules.rates, &new_rules.rates, now_us);
-            self.by_route = carried.collect();
-        }
-        self.route_rules = new;
+    fn apply(&mut self, from: &Rules, to: &Rules, now: Now, born: u32) {
+        self.by_plan.carry(from, to, now, born);
+        let new = self.common.rules();
+        self.by_common.carry(&self.common_rules.tenant, &new.tenant, now, born);
+        self.common_rules = new;
     }
 
-    fn idle(&self, plan: &Rules, now_us: u64) -> bool {
-        self.in_flight == 0
-            && level::idle(&plan.rates, &self.by_plan, now_us)
-            && level::idle(&self.route_rules.tenant_route.rates, &self.by_route, now_us)
+    fn idle(&self, plan: &Rules, now: Now) -> bool {
+        let taught = self.taught_us > 0 && now.mono_us.saturating_sub(self.taught_us) < TAUGHT_US;
+        self.open.requests == 0
+            && !taught
+            && self.by_plan.idle(plan, now)
+            && self.by_common.idle(&self.common_rules.tenant, now)
     }
 }

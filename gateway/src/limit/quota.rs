@@ -50,12 +50,12 @@ impl Quota {
     }
 
     /// The numbers of `amount`, if it limits requests.
-    pub(super) fn of(amount: Amount) -> Option<Quota> {
-        match amount {
+    pub(super) fn of(amount: &Amount) -> Option<Quota> {
+        match *amount {
             Amount::Requests { requests, period, burst, algorithm } => {
                 Some(Quota::new(requests, period, burst, algorithm))
             }
-            Amount::Concurrent(_) => None,
+            _ => None,
         }
     }
 

@@ -1,10 +1,12 @@
-//! All tenants and routes by name, and how a new policy takes over their levels.
+//! All tenants, routes and models by name, and how a new policy takes over their levels.
 
-use super::route::Route;
-use super::rules::{PlanRules, RouteRules};
+use super::common::Common;
+use super::rules::{CommonRules, PlanRules};
+use super::save::{Restored, Unsaved};
+use super::tally::AllTallies;
 use super::tenant::Tenant;
 use super::users::UserIx;
-use super::{Plan, RoutePlan};
+use super::{CommonPlan, Per, Plan};
 use crate::clock::Now;
 use ahash::AHashMap;
 use parking_lot::Mutex;
@@ -14,12 +16,29 @@ use std::sync::Arc;
 #[derive(Default)]
 pub struct Registry {
     known: Mutex<Known>,
+    pub(super) unsaved: Unsaved,
 }
 
 #[derive(Default)]
 pub(super) struct Known {
     pub(super) tenants: AHashMap<Arc<str>, Arc<Tenant>>,
-    pub(super) routes: AHashMap<Arc<str>, Arc<Route>>,
+    pub(super) routes: AHashMap<Arc<str>, Arc<Common>>,
+    pub(super) models: AHashMap<Arc<str>, Arc<Common>>,
+    pub(super) tallies: AllTallies,
+    pub(super) restored: Restored,
+    /// Counts the policies applied: what tells a level's age.
+    born: u32,
+}
+
+/// What a policy wants counted.
+#[derive(Default)]
+pub struct Policy<'a> {
+    /// Who calls.
+    pub tenants: &'a [TenantSpec],
+    /// Names of routes and the limits written at them.
+    pub routes: &'a [(Arc<str>, Arc<CommonPlan>)],
+    /// Names of models and the limits written at them.
+    pub models: &'a [(Arc<str>, Arc<CommonPlan>)],
 }
 
 /// A tenant to put in force.
@@ -37,7 +56,9 @@ pub struct Applied {
     /// For each [`TenantSpec`].
     pub tenants: Vec<Enrolled>,
     /// For each route.
-    pub routes: Vec<Arc<Route>>,
+    pub routes: Vec<Arc<Common>>,
+    /// For each model.
+    pub models: Vec<Arc<Common>>,
 }
 
 /// A tenant in force.
@@ -54,55 +75,99 @@ impl Registry {
     ///
     /// Requests go on meanwhile. Those that began under the policy before meet the new rules too: levels have
     /// one set of rules at a time.
-    pub fn apply(&self, tenants: &[TenantSpec], routes: &[(Arc<str>, Arc<RoutePlan>)], now: Now) -> Applied {
+    pub fn apply(&self, policy: &Policy<'_>, now: Now) -> Applied {
         let mut known = self.known.lock();
-        // Routes first: a tenant's levels on a route are made for the route's rules in force.
-        let routes = routes.iter().map(|(name, plan)| known.apply_route(name, plan, now.mono_us)).collect();
+        known.born = known.born.wrapping_add(1);
+        // Routes and models first: a tenant's levels there are made for their rules in force.
+        let commons = |known: &mut Known, per, plans: &[(Arc<str>, Arc<CommonPlan>)]| -> Vec<Arc<Common>> {
+            plans.iter().map(|(name, plan)| known.apply_common(name, per, plan, &self.unsaved, now)).collect()
+        };
+        let routes = commons(&mut known, Per::Route, policy.routes);
+        let models = commons(&mut known, Per::Model, policy.models);
         let mut plans = Plans::default();
-        let tenants = tenants
+        let tenants: Vec<Enrolled> = policy
+            .tenants
             .iter()
-            .map(|spec| known.apply_tenant(spec, &plans.compiled(&spec.plan), now.mono_us))
+            .map(|spec| {
+                let plan = plans.compiled(&spec.plan, &mut known.tallies);
+                known.apply_tenant(spec, &plan, &self.unsaved, now)
+            })
             .collect();
-        known.sweep(now.mono_us);
-        Applied { tenants, routes }
+        known.give_back(&tenants, &routes, &models, now);
+        known.sweep(now);
+        Applied { tenants, routes, models }
     }
 
     /// Forgets what has gone from policy and become idle since. [`apply`](Registry::apply) does it too; call it now
     /// and then where reloads are rare.
     pub fn sweep(&self, now: Now) {
-        self.known.lock().sweep(now.mono_us);
+        self.known.lock().sweep(now);
     }
 
     pub(super) fn look<T>(&self, at: impl FnOnce(&Known) -> T) -> T {
         at(&self.known.lock())
     }
+
+    pub(super) fn look_mut<T>(&self, at: impl FnOnce(&mut Known) -> T) -> T {
+        at(&mut self.known.lock())
+    }
 }
 
 impl Known {
-    fn apply_route(&mut self, name: &Arc<str>, plan: &RoutePlan, now_us: u64) -> Arc<Route> {
-        let new = || Arc::new(Route::new(Arc::clone(name)));
-        let route = self.routes.entry(Arc::clone(name)).or_insert_with(new);
-        route.apply(&Arc::new(RouteRules::of(plan)), now_us);
-        Arc::clone(route)
+    fn apply_common(
+        &mut self,
+        name: &Arc<str>,
+        per: Per,
+        plan: &CommonPlan,
+        unsaved: &Unsaved,
+        now: Now,
+    ) -> Arc<Common> {
+        let (all, kind) = match per {
+            Per::Model => (&mut self.models, "model"),
+            _ => (&mut self.routes, "route"),
+        };
+        let new = || Arc::new(Common::new(Arc::clone(name), per, unsaved));
+        let common = all.entry(Arc::clone(name)).or_insert_with(new);
+        let rules = CommonRules::of(plan, per, &self.tallies.of(kind, name));
+        common.apply(&Arc::new(rules), now, self.born);
+        Arc::clone(common)
     }
 
-    fn apply_tenant(&mut self, spec: &TenantSpec, plan: &Arc<PlanRules>, now_us: u64) -> Enrolled {
-        let new = || Arc::new(Tenant::new(Arc::clone(&spec.name)));
+    fn apply_tenant(&mut self, spec: &TenantSpec, plan: &Arc<PlanRules>, unsaved: &Unsaved, now: Now) -> Enrolled {
+        let new = || Arc::new(Tenant::new(Arc::clone(&spec.name), unsaved));
         let tenant = self.tenants.entry(Arc::clone(&spec.name)).or_insert_with(new);
-        let users = tenant.apply(plan, &spec.users, now_us);
+        let users = tenant.apply(plan, &spec.users, now, self.born);
         Enrolled { tenant: Arc::clone(tenant), users }
     }
 
+    /// Puts counts of an earlier run where they belong.
+    fn give_back(&mut self, tenants: &[Enrolled], routes: &[Arc<Common>], models: &[Arc<Common>], now: Now) {
+        if self.restored.is_empty() {
+            return;
+        }
+        let commons: Vec<Arc<Common>> = routes.iter().chain(models).cloned().collect();
+        for common in &commons {
+            self.restored.give_common(common, now);
+        }
+        for enrolled in tenants {
+            self.restored.give_tenant(&enrolled.tenant, &commons, now);
+        }
+    }
+
     /// What nobody else holds is in no policy and serves no request: it goes when it is idle. Tenants first, as their
-    /// levels hold routes.
-    fn sweep(&mut self, now_us: u64) {
+    /// levels hold routes and models.
+    fn sweep(&mut self, now: Now) {
         self.tenants.retain(|_, tenant| {
             let mut books = tenant.books.lock();
             let plan = Arc::clone(&books.plan);
-            books.pairs.sweep(&plan.tenant_route, now_us);
-            Arc::strong_count(tenant) > 1 || !books.idle(now_us)
+            books.on_routes.sweep(&plan.tenant_route, now);
+            books.for_models.sweep(&plan.tenant_model, now);
+            Arc::strong_count(tenant) > 1 || !books.idle(now)
         });
-        self.routes.retain(|_, route| Arc::strong_count(route) > 1 || !route.lock().idle(now_us));
+        for commons in [&mut self.routes, &mut self.models] {
+            commons.retain(|_, common| Arc::strong_count(common) > 1 || !common.lock().idle(now));
+        }
+        self.tallies.sweep();
     }
 }
 
@@ -111,8 +176,8 @@ impl Known {
 struct Plans(AHashMap<*const Plan, Arc<PlanRules>>);
 
 impl Plans {
-    fn compiled(&mut self, plan: &Arc<Plan>) -> Arc<PlanRules> {
+    fn compiled(&mut self, plan: &Arc<Plan>, tallies: &mut AllTallies) -> Arc<PlanRules> {
         let compiled = self.0.entry(Arc::as_ptr(plan));
-        Arc::clone(compiled.or_insert_with(|| Arc::new(PlanRules::of(plan))))
+        Arc::clone(compiled.or_insert_with(|| Arc::new(PlanRules::of(plan, &tallies.of("plan", &plan.name)))))
     }
 }

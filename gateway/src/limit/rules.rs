@@ -1,7 +1,9 @@
 //! Limits as admission reads them: grouped by what they are counted per, numbers worked out.
 
 use super::quota::Quota;
-use super::{Amount, Limit, Per, Plan, RoutePlan};
+use super::spend::{Bound, SpendRule};
+use super::tally::{Tallies, Tally};
+use super::{Amount, CommonPlan, Limit, Per, Plan};
 use std::sync::Arc;
 
 /// A request limit.
@@ -9,6 +11,8 @@ use std::sync::Arc;
 pub(super) struct Rate {
     pub(super) name: Arc<str>,
     pub(super) quota: Quota,
+    pub(super) shadow: bool,
+    pub(super) tally: Arc<Tally>,
 }
 
 /// A limit on requests at the same time.
@@ -16,6 +20,8 @@ pub(super) struct Rate {
 pub(super) struct Slots {
     pub(super) name: Arc<str>,
     pub(super) most: u32,
+    pub(super) shadow: bool,
+    pub(super) tally: Arc<Tally>,
 }
 
 /// The limits of one kind of subject.
@@ -23,61 +29,91 @@ pub(super) struct Slots {
 pub(super) struct Rules {
     pub(super) rates: Box<[Rate]>,
     pub(super) slots: Box<[Slots]>,
+    pub(super) spends: Box<[SpendRule]>,
 }
 
 impl Rules {
-    fn of(limits: &[Limit], per: Per) -> Rules {
-        let limits = || limits.iter().filter(|limit| limit.per == per);
-        let rate = |limit: &Limit| {
-            Quota::of(limit.amount).map(|quota| Rate { name: Arc::clone(&limit.name), quota })
+    fn of(limits: &[Limit], per: Per, tallies: &Tallies<'_>) -> Rules {
+        let limits = || {
+            let limits = limits.iter().filter(|limit| limit.per == per);
+            limits.map(|limit| (limit, tallies.of(per, &limit.name)))
         };
-        let slots = |limit: &Limit| match limit.amount {
-            Amount::Concurrent(most) => Some(Slots { name: Arc::clone(&limit.name), most: most.get() }),
-            Amount::Requests { .. } => None,
+        let rate = |(limit, tally): (&Limit, Arc<Tally>)| {
+            let quota = Quota::of(&limit.amount)?;
+            Some(Rate { name: Arc::clone(&limit.name), quota, shadow: limit.shadow, tally })
         };
-        Rules { rates: limits().filter_map(rate).collect(), slots: limits().filter_map(slots).collect() }
+        let slots = |(limit, tally): (&Limit, Arc<Tally>)| match limit.amount {
+            Amount::Concurrent(most) => {
+                Some(Slots { name: Arc::clone(&limit.name), most: most.get(), shadow: limit.shadow, tally })
+            }
+            _ => None,
+        };
+        Rules {
+            rates: limits().filter_map(rate).collect(),
+            slots: limits().filter_map(slots).collect(),
+            spends: limits().filter_map(|(limit, tally)| SpendRule::of(limit, &tally)).collect(),
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.rates.is_empty() && self.slots.is_empty()
+        self.rates.is_empty() && self.slots.is_empty() && self.spends.is_empty()
     }
 
-    /// Must open requests be counted?
-    pub(super) fn has_slots(&self) -> bool {
-        !self.slots.is_empty()
+    /// Must open requests be counted, because their end changes something here?
+    pub(super) fn waits_for_the_end(&self) -> bool {
+        !self.slots.is_empty() || !self.spends.is_empty()
+    }
+
+    /// Does any of its levels outlive the program?
+    pub(super) fn must_be_saved(&self) -> bool {
+        self.spends.iter().any(|rule| matches!(rule.bound, Bound::Calendar { .. }))
     }
 }
 
-/// A compiled [`Plan`]; a limit per route has no meaning in one, and is left out.
+/// A compiled [`Plan`]; a limit per route or model has no meaning in one, and is left out.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct PlanRules {
     pub(super) tenant: Rules,
     pub(super) user: Rules,
     pub(super) tenant_route: Rules,
+    pub(super) tenant_model: Rules,
 }
 
 impl PlanRules {
-    pub(super) fn of(plan: &Plan) -> PlanRules {
+    pub(super) fn of(plan: &Plan, tallies: &Tallies<'_>) -> PlanRules {
+        let rules = |per| Rules::of(&plan.limits, per, tallies);
         PlanRules {
-            tenant: Rules::of(&plan.limits, Per::Tenant),
-            user: Rules::of(&plan.limits, Per::User),
-            tenant_route: Rules::of(&plan.limits, Per::TenantRoute),
+            tenant: rules(Per::Tenant),
+            user: rules(Per::User),
+            tenant_route: rules(Per::TenantRoute),
+            tenant_model: rules(Per::TenantModel),
         }
     }
 }
 
-/// A compiled [`RoutePlan`]; limits per tenant or user have no meaning in one, and are left out.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct RouteRules {
-    pub(super) route: Rules,
-    pub(super) tenant_route: Rules,
+impl PlanRules {
+    /// Does any of its levels outlive the program?
+    pub(super) fn must_be_saved(&self) -> bool {
+        [&self.tenant, &self.user, &self.tenant_route, &self.tenant_model].iter().any(|rules| rules.must_be_saved())
+    }
 }
 
-impl RouteRules {
-    pub(super) fn of(plan: &RoutePlan) -> RouteRules {
-        RouteRules {
-            route: Rules::of(&plan.limits, Per::Route),
-            tenant_route: Rules::of(&plan.limits, Per::TenantRoute),
+/// A compiled [`CommonPlan`]; limits per tenant or user have no meaning in one, and are left out.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct CommonRules {
+    /// What all callers share.
+    pub(super) all: Rules,
+    /// What each tenant has for itself.
+    pub(super) tenant: Rules,
+}
+
+impl CommonRules {
+    /// The rules of a route or model, as `per` says.
+    pub(super) fn of(plan: &CommonPlan, per: Per, tallies: &Tallies<'_>) -> CommonRules {
+        let tenant = if per == Per::Model { Per::TenantModel } else { Per::TenantRoute };
+        CommonRules {
+            all: Rules::of(&plan.limits, per, tallies),
+            tenant: Rules::of(&plan.limits, tenant, tallies),
         }
     }
 }

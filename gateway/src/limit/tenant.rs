@@ -1,12 +1,16 @@
-//! A tenant: its own levels, those of its users, and those of its use of routes, under one lock.
+//! A tenant: its own levels, those of its users, and those of its use of routes and models, under one lock.
 
-use super::admit::Open;
+use super::Per;
+use super::admit::Asking;
 use super::denial::Denial;
-use super::level::{self, Level};
+use super::levels::{Levels, Open};
 use super::pairs::Pairs;
-use super::route::RouteKey;
+use super::permit::{Counted, Ledger};
 use super::rules::PlanRules;
+use super::save::Unsaved;
+use super::spend::Step;
 use super::users::{UserIx, Users};
+use crate::clock::Now;
 use parking_lot::Mutex;
 use std::sync::Arc;
 
@@ -15,23 +19,27 @@ pub struct Tenant {
     name: Arc<str>,
     pub(super) denial: Denial,
     pub(super) books: Mutex<Books>,
+    /// Where to tell that a count is to be saved.
+    unsaved: Unsaved,
 }
 
 /// What a tenant's lock guards.
 #[derive(Default)]
 pub(super) struct Books {
     pub(super) plan: Arc<PlanRules>,
-    /// One for each of `plan.tenant.rates`.
-    pub(super) levels: Box<[Level]>,
-    pub(super) in_flight: u32,
+    pub(super) levels: Levels,
+    pub(super) open: Open,
     pub(super) users: Users,
-    pub(super) pairs: Pairs,
+    pub(super) on_routes: Pairs,
+    pub(super) for_models: Pairs,
+    /// The reload in force.
+    pub(super) born: u32,
 }
 
 impl Tenant {
     /// A tenant without limits.
-    pub(super) fn new(name: Arc<str>) -> Tenant {
-        Tenant { name, denial: Denial::default(), books: Mutex::default() }
+    pub(super) fn new(name: Arc<str>, unsaved: &Unsaved) -> Tenant {
+        Tenant { name, denial: Denial::default(), books: Mutex::default(), unsaved: unsaved.clone() }
     }
 
     /// As written in policy.
@@ -40,56 +48,98 @@ impl Tenant {
     }
 
     /// Puts a plan and a list of users in force; returns the users' places in the order given.
-    pub(super) fn apply(&self, plan: &Arc<PlanRules>, users: &[Arc<str>], now_us: u64) -> Vec<UserIx> {
+    pub(super) fn apply(&self, plan: &Arc<PlanRules>, users: &[Arc<str>], now: Now, born: u32) -> Vec<UserIx> {
         let mut books = self.books.lock();
-        let places = books.apply(plan, users, now_us);
+        let places = books.apply(plan, users, now, born);
         self.denial.forget();
         places
+    }
+
+    /// Takes a step of one request's cost at every level of the tenant that it was admitted by. Returns whether a
+    /// limit that cuts is spent.
+    pub(super) fn step(self: &Arc<Tenant>, counted: &Counted, ledger: &Ledger, step: &Step, now: Now) -> bool {
+        let mut books = self.books.lock();
+        let spent = books.step(counted, ledger, step, now);
+        let save = books.plan.must_be_saved() || books.for_models.each().any(|pair| pair.common_rules.tenant.must_be_saved());
+        self.denial.forget();
+        drop(books);
+        if save {
+            self.unsaved.tenant(self);
+        }
+        spent
     }
 }
 
 impl Books {
-    fn apply(&mut self, plan: &Arc<PlanRules>, users: &[Arc<str>], now_us: u64) -> Vec<UserIx> {
+    fn apply(&mut self, plan: &Arc<PlanRules>, users: &[Arc<str>], now: Now, born: u32) -> Vec<UserIx> {
         let old = std::mem::replace(&mut self.plan, Arc::clone(plan));
-        if old.tenant != plan.tenant {
-            let (from, to) = (&old.tenant.rates, &plan.tenant.rates);
-            self.levels = level::carried(&self.levels, from, to, now_us).collect();
-        }
-        self.pairs.apply(&old.tenant_route, &plan.tenant_route, now_us);
-        self.users.apply(&old.user, &plan.user, now_us);
-        self.users.enrol(users, &plan.user, now_us)
+        self.born = born;
+        self.levels.carry(&old.tenant, &plan.tenant, now, born);
+        self.on_routes.apply(&old.tenant_route, &plan.tenant_route, now, born);
+        self.for_models.apply(&old.tenant_model, &plan.tenant_model, now, born);
+        self.users.apply(&old.user, &plan.user, now, born);
+        self.users.enrol(users, &plan.user, now, born)
     }
 
-    /// Counts an open request wherever a concurrency limit asks for it. Where none does, it is not counted, and
-    /// a limit that a reload brings later does not see it.
+    fn step(&mut self, counted: &Counted, ledger: &Ledger, step: &Step, now: Now) -> bool {
+        let Books { plan, levels, open, users, on_routes, for_models, .. } = self;
+        let born = ledger.born[0];
+        let mut spent = false;
+        if counted.tenant {
+            spent |= ledger.step(step, 0, born, &mut levels.subject(Per::Tenant, &plan.tenant, *open), now);
+        }
+        if let Some(mut user) = counted.user.and_then(|user| users.subject(user, &plan.user)) {
+            spent |= ledger.step(step, 1, born, &mut user, now);
+        }
+        let on_route = counted.on_route.and_then(|key| on_routes.get(key)).map(|pair| (2, pair, &plan.tenant_route));
+        let for_model = counted.for_model.and_then(|key| for_models.get(key)).map(|pair| (4, pair, &plan.tenant_model));
+        for (at, pair, rules) in on_route.into_iter().chain(for_model) {
+            let (mut by_plan, mut by_common) = pair.subjects(rules);
+            spent |= ledger.step(step, at, born, &mut by_plan, now);
+            spent |= ledger.step(step, at + 1, born, &mut by_common, now);
+        }
+        spent
+    }
+
+    /// Counts an open request wherever its end changes something. Where it does not, it is not counted, and a
+    /// limit that a reload brings later does not see it.
     #[inline]
-    pub(super) fn open(&mut self, user: UserIx, route: RouteKey) -> Open {
-        let tenant = self.plan.tenant.has_slots();
-        self.in_flight += u32::from(tenant);
-        Open {
+    pub(super) fn begin(&mut self, user: UserIx, asking: &Asking<'_>) -> Counted {
+        let tenant = self.plan.tenant.waits_for_the_end();
+        if tenant {
+            self.open.begin();
+        }
+        let for_model = asking.metered.map(|metered| metered.model.key());
+        Counted {
             tenant,
-            user: if self.plan.user.has_slots() { self.users.open(user) } else { None },
-            pair: self.pairs.open(route, &self.plan.tenant_route),
+            user: if self.plan.user.waits_for_the_end() { self.users.begin(user) } else { None },
+            on_route: self.on_routes.begin(asking.route.key(), &self.plan.tenant_route),
+            for_model: for_model.and_then(|key| self.for_models.begin_always(key)),
         }
     }
 
-    /// Ends what [`open`](Books::open) counted.
-    pub(super) fn close(&mut self, open: Open) {
-        debug_assert!(!open.tenant || self.in_flight > 0, "a request ends once");
-        self.in_flight = self.in_flight.saturating_sub(u32::from(open.tenant));
-        if let Some(user) = open.user {
-            self.users.close(user);
+    /// Ends what [`begin`](Books::begin) counted.
+    pub(super) fn close(&mut self, counted: Counted, took_us: u64) {
+        if counted.tenant {
+            self.open.end(took_us);
         }
-        if let Some(route) = open.pair {
-            self.pairs.close(route);
+        if let Some(user) = counted.user {
+            self.users.close(user, took_us);
+        }
+        if let Some(route) = counted.on_route {
+            self.on_routes.close(route, took_us);
+        }
+        if let Some(model) = counted.for_model {
+            self.for_models.close(model, took_us);
         }
     }
 
     /// Forgetting the tenant would change no decision.
-    pub(super) fn idle(&self, now_us: u64) -> bool {
-        self.in_flight == 0
-            && self.pairs.is_empty()
-            && level::idle(&self.plan.tenant.rates, &self.levels, now_us)
-            && self.users.idle(&self.plan.user, now_us)
+    pub(super) fn idle(&self, now: Now) -> bool {
+        self.open.requests == 0
+            && self.on_routes.is_empty()
+            && self.for_models.is_empty()
+            && self.levels.idle(&self.plan.tenant, now)
+            && self.users.idle(&self.plan.user, now)
     }
 }

@@ -1,0 +1,178 @@
+//! What all callers have in common, a route or a model: the levels of the limits written at it.
+
+use super::Per;
+use super::decide::Subject;
+use super::estimate::Estimator;
+use super::levels::{Levels, Open};
+use super::permit::Ledger;
+use super::rules::CommonRules;
+use super::save::Unsaved;
+use super::spend::Step;
+use crate::clock::Now;
+use parking_lot::{Mutex, MutexGuard};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// A route's or a model's levels; the same one for as long as policy, a request or a level in use knows its name.
+pub struct Common {
+    name: Arc<str>,
+    /// [`Per::Route`] or [`Per::Model`].
+    per: Per,
+    /// Does any limit count what all callers do? If not, requests leave the lock alone: all workers share it.
+    limited: AtomicBool,
+    /// Does any limit written here count each tenant for itself?
+    limits_tenants: AtomicBool,
+    /// How often its levels moved; written under the lock, read without.
+    admissions: AtomicU64,
+    books: Mutex<CommonBooks>,
+    /// Of a model: how many tokens a text will be. Learns from every answer that says what it cost.
+    estimator: Mutex<Estimator>,
+    /// Where to tell that a count is to be saved.
+    unsaved: Unsaved,
+}
+
+/// What the lock guards.
+#[derive(Default)]
+pub(super) struct CommonBooks {
+    pub(super) rules: Arc<CommonRules>,
+    pub(super) levels: Levels,
+    pub(super) open: Open,
+    pub(super) born: u32,
+    per: Option<Per>,
+}
+
+/// The books, locked.
+pub(super) type Locked<'a> = MutexGuard<'a, CommonBooks>;
+
+/// Which route or model; stable while anything holds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct CommonKey(usize);
+
+impl Common {
+    /// One without limits.
+    pub(super) fn new(name: Arc<str>, per: Per, unsaved: &Unsaved) -> Common {
+        Common {
+            name,
+            per,
+            limited: AtomicBool::new(false),
+            limits_tenants: AtomicBool::new(false),
+            admissions: AtomicU64::new(0),
+            books: Mutex::new(CommonBooks { per: Some(per), ..CommonBooks::default() }),
+            estimator: Mutex::default(),
+            unsaved: unsaved.clone(),
+        }
+    }
+
+    /// As written in policy.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// What it learned of how many tokens a text is.
+    pub fn estimator(&self) -> Estimator {
+        *self.estimator.lock()
+    }
+
+    /// Lets it learn from an answer.
+    pub fn teach(&self, lesson: impl FnOnce(&mut Estimator)) {
+        lesson(&mut self.estimator.lock());
+    }
+
+    /// [`Per::Route`] or [`Per::Model`].
+    pub(super) fn per(&self) -> Per {
+        self.per
+    }
+
+    /// What a limit counts that is written here but for each tenant by itself.
+    pub(super) fn per_tenant(&self) -> Per {
+        if self.per == Per::Model { Per::TenantModel } else { Per::TenantRoute }
+    }
+
+    /// Its address: a `Common` lives in an `Arc` and never moves.
+    pub(super) fn key(self: &Arc<Common>) -> CommonKey {
+        CommonKey(Arc::as_ptr(self).addr())
+    }
+
+    /// Puts rules in force.
+    pub(super) fn apply(&self, rules: &Arc<CommonRules>, now: Now, born: u32) {
+        let mut books = self.books.lock();
+        let old = std::mem::replace(&mut books.rules, Arc::clone(rules));
+        books.levels.carry(&old.all, &rules.all, now, born);
+        books.born = born;
+        self.limited.store(!rules.all.is_empty(), Ordering::Release);
+        self.limits_tenants.store(!rules.tenant.is_empty(), Ordering::Release);
+    }
+
+    /// The rules in force.
+    pub(super) fn rules(&self) -> Arc<CommonRules> {
+        Arc::clone(&self.books.lock().rules)
+    }
+
+    /// Does any limit written here count each tenant for itself?
+    #[inline]
+    pub(super) fn limits_tenants(&self) -> bool {
+        self.limits_tenants.load(Ordering::Acquire)
+    }
+
+    /// Locks the levels; None if there are none. Never take a tenant's lock while holding this one, nor a route's
+    /// while holding a model's.
+    #[inline]
+    pub(super) fn lock_if_limited(&self) -> Option<Locked<'_>> {
+        self.limited.load(Ordering::Acquire).then(|| self.books.lock())
+    }
+
+    /// How often its levels moved.
+    #[inline]
+    pub(super) fn admissions(&self) -> u64 {
+        self.admissions.load(Ordering::Acquire)
+    }
+
+    /// Notes that its levels moved, and counts an open request if its end changes something; `books` are its own,
+    /// locked.
+    #[inline]
+    pub(super) fn begin(&self, books: &mut CommonBooks) -> bool {
+        let admissions = self.admissions.load(Ordering::Relaxed); // nobody else writes: the lock is held
+        self.admissions.store(admissions + 1, Ordering::Release);
+        let counted = books.rules.all.waits_for_the_end();
+        if counted {
+            books.open.begin();
+        }
+        counted
+    }
+
+    /// Takes a step of one request's cost; see [`Ledger::step`].
+    pub(super) fn step(self: &Arc<Common>, ledger: &Ledger, step: &Step, at: usize, born: u32, now: Now) -> bool {
+        let mut books = self.books.lock();
+        let spent = ledger.step(step, at, born, &mut books.subject(), now);
+        let save = books.rules.all.must_be_saved();
+        drop(books);
+        if save {
+            self.unsaved.common(self);
+        }
+        spent
+    }
+
+    /// Locks the levels to look at them.
+    pub(super) fn lock(&self) -> Locked<'_> {
+        self.books.lock()
+    }
+
+    /// Ends what [`begin`](Common::begin) counted.
+    pub(super) fn close(&self, took_us: u64) {
+        self.books.lock().open.end(took_us);
+    }
+}
+
+impl CommonBooks {
+    /// As a subject of a decision.
+    #[inline]
+    pub(super) fn subject(&mut self) -> Subject<'_> {
+        let CommonBooks { rules, levels, open, per, .. } = self;
+        levels.subject(per.unwrap_or(Per::Route), &rules.all, *open)
+    }
+
+    /// Forgetting it would change no decision.
+    pub(super) fn idle(&self, now: Now) -> bool {
+        self.open.requests == 0 && self.levels.idle(&self.rules.all, now)
+    }
+}

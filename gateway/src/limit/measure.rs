@@ -1,0 +1,58 @@
+//! What a limit on spending measures: which tokens, or their price.
+
+use super::Unit;
+use super::price::Price;
+use crate::usage::Tokens;
+
+/// Which part of a request's cost a limit counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Measure {
+    /// Prompt and completion.
+    Total,
+    /// Prompt only.
+    Prompt,
+    /// Completion only.
+    Completion,
+    /// What they cost by the model's price, in billionths of the currency.
+    Money,
+}
+
+impl Measure {
+    /// How much `tokens` are; saturates.
+    #[inline]
+    pub fn of(self, tokens: Tokens, price: Price) -> u64 {
+        match self {
+            Measure::Total => tokens.total(),
+            Measure::Prompt => tokens.prompt,
+            Measure::Completion => tokens.completion,
+            Measure::Money => price.cost(tokens.prompt, tokens.completion),
+        }
+    }
+
+    /// The unit it counts in.
+    pub fn unit(self) -> Unit {
+        match self {
+            Measure::Total => Unit::Tokens,
+            Measure::Prompt => Unit::PromptTokens,
+            Measure::Completion => Unit::CompletionTokens,
+            Measure::Money => Unit::Money,
+        }
+    }
+}
+
+/// What a request may cost, or did: an estimate at admission, then what is known so far, in the end the truth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Cost {
+    /// Model tokens.
+    pub tokens: Tokens,
+    /// What they cost.
+    pub price: Price,
+}
+
+impl Cost {
+    /// As `measure` counts it.
+    #[inline]
+    pub fn by(self, measure: Measure) -> u64 {
+        measure.of(self.tokens, self.price)
+    }
+}

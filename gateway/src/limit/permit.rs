@@ -1,0 +1,169 @@
+//! A request that was let in: what it holds, what it has cost so far, and how it ends.
+
+use super::Standing;
+use super::common::{Common, CommonKey};
+use super::decide::{SUBJECTS, Skipped, Subject, bit};
+use super::measure::Cost;
+use super::price::Price;
+use super::spend::Step;
+use super::tenant::Tenant;
+use super::users::UserIx;
+use crate::clock::Now;
+use crate::usage::Tokens;
+use std::sync::Arc;
+
+/// A request that was let in; dropping it, on any thread, gives back its places and what it still holds.
+#[must_use = "dropping a permit gives its places back: keep it until the request has ended"]
+pub struct Permit {
+    /// Set only where the end of this request changes something.
+    pub(super) tenant: Option<(Arc<Tenant>, Counted)>,
+    pub(super) route: Option<Arc<Common>>,
+    pub(super) model: Option<Arc<Common>>,
+    /// None: not metered.
+    pub(super) ledger: Option<Ledger>,
+    pub(super) standings: Standings,
+    pub(super) began_us: u64,
+    /// The latest moment it has seen; what Drop takes for the end.
+    pub(super) seen: Now,
+}
+
+/// Where the most constrained limits stand after an admission, for the rate headers.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Standings {
+    /// Of the limits on requests.
+    pub requests: Option<Standing>,
+    /// Of the limits on tokens.
+    pub tokens: Option<Standing>,
+}
+
+/// Where a tenant counts an open request.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Counted {
+    pub(super) tenant: bool,
+    pub(super) user: Option<UserIx>,
+    pub(super) on_route: Option<CommonKey>,
+    pub(super) for_model: Option<CommonKey>,
+}
+
+impl Counted {
+    pub(super) fn any(&self) -> bool {
+        self.tenant || self.user.is_some() || self.on_route.is_some() || self.for_model.is_some()
+    }
+}
+
+/// What a metered request holds and has been charged.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ledger {
+    pub(super) hold: Cost,
+    pub(super) charged: Cost,
+    pub(super) ended: bool,
+    /// Shadows it was not held at; they are not charged either, as they would not be had they refused.
+    pub(super) skipped: Skipped,
+    /// The reloads in force at admission: of the tenant, the route, the model. Limits that came later were not asked.
+    pub(super) born: [u32; 3],
+    /// A limit among its own ends streams in their middle.
+    pub(super) cuts: bool,
+}
+
+impl Ledger {
+    /// Takes a step at one subject. `at` is its position, `born` the reload it was admitted under there. Returns
+    /// whether a limit that cuts is spent.
+    #[inline]
+    pub(super) fn step(&self, step: &Step, at: usize, born: u32, subject: &mut Subject<'_>, now: Now) -> bool {
+        let mut spent = false;
+        for (i, (rule, spend)) in subject.rules.spends.iter().zip(subject.spends.iter_mut()).enumerate() {
+            // Born later, or wrapped around: either way not what it was admitted by.
+            let admitted = born.wrapping_sub(spend.born) < u32::MAX / 2;
+            if !admitted || (rule.shadow && self.skipped[at] & bit(i) != 0) {
+                continue;
+            }
+            spend.step(rule, step, now);
+            spent |= rule.cut && !rule.shadow && spend.spent(rule, now) >= rule.most();
+        }
+        spent
+    }
+}
+
+impl Permit {
+    /// Where the most constrained limits stood after the admission; empty if [`admit`](super::admit) was not asked to
+    /// report.
+    pub fn standings(&self) -> &Standings {
+        &self.standings
+    }
+
+    /// What is held for it: an estimate. None: not metered.
+    pub fn estimate(&self) -> Option<Tokens> {
+        self.ledger.as_ref().map(|ledger| ledger.hold.tokens)
+    }
+
+    /// Does a limit end its stream once it is spent? Then [`progress`](Permit::progress) is to be called with every
+    /// part that passes.
+    pub fn cuts(&self) -> bool {
+        self.ledger.as_ref().is_some_and(|ledger| ledger.cuts)
+    }
+
+    /// Charges what the request has cost `so_far`, out of what it holds. Returns whether it must end now, because
+    /// a limit that cuts is spent.
+    pub fn progress(&mut self, so_far: Tokens, now: Now) -> bool {
+        self.step(so_far, false, now)
+    }
+
+    /// Charges what the request has cost in all and lets go of the rest of its hold. What it cost beyond is a debt.
+    pub fn settle(&mut self, actual: Tokens, now: Now) {
+        self.step(actual, true, now);
+    }
+
+    /// Tells the quantile of the tenant's answers of this model how long this one was.
+    pub fn learn(&self, completion: u64) {
+        if let Some((tenant, Counted { for_model: Some(model), .. })) = &self.tenant {
+            tenant.books.lock().for_models.learn(*model, completion, self.seen);
+        }
+    }
+
+    fn step(&mut self, to: Tokens, last: bool, now: Now) -> bool {
+        self.seen = now;
+        let Some(ledger) = self.ledger.as_mut().filter(|ledger| !ledger.ended) else { return false };
+        let to = Cost { tokens: to, price: ledger.hold.price };
+        let step = Step { hold: ledger.hold, from: ledger.charged, to, last };
+        let before = *ledger;
+        (ledger.charged, ledger.ended) = (to, last);
+        if step.from.tokens == to.tokens && !last {
+            return false;
+        }
+        let mut spent = false;
+        if let Some((tenant, counted)) = &self.tenant {
+            spent |= tenant.step(counted, &before, &step, now);
+        }
+        if let Some(route) = &self.route {
+            spent |= route.step(&before, &step, SUBJECTS - 2, before.born[1], now);
+        }
+        if let Some(model) = &self.model {
+            spent |= model.step(&before, &step, SUBJECTS - 1, before.born[2], now);
+        }
+        spent
+    }
+
+    /// The price of its tokens.
+    pub fn price(&self) -> Price {
+        self.ledger.map_or_else(Price::default, |ledger| ledger.hold.price)
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        // Nobody said what it cost: what progress has charged stands.
+        if let Some(charged) = self.ledger.as_ref().filter(|ledger| !ledger.ended).map(|ledger| ledger.charged.tokens) {
+            self.step(charged, true, self.seen);
+        }
+        let took_us = self.seen.mono_us.saturating_sub(self.began_us);
+        if let Some((tenant, counted)) = self.tenant.take() {
+            tenant.books.lock().close(counted, took_us);
+        }
+        if let Some(route) = self.route.take() {
+            route.close(took_us);
+        }
+        if let Some(model) = self.model.take() {
+            model.close(took_us);
+        }
+    }
+}

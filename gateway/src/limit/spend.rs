@@ -1,0 +1,296 @@
+//! What has been spent of one limit on tokens or money by one subject (a tenant, a user, a route, a model).
+//!
+//! What a request costs is known only when it has ended. So admission *holds* an estimate, which takes room but is
+//! spent nowhere; what passes is charged as it passes, out of the hold; and the end charges the truth and lets go of
+//! what is left of the hold. What cost more than was held is a debt: the next request waits until it is paid.
+
+use super::calendar::{Calendar, CalendarMeter};
+use super::measure::{Cost, Measure};
+use super::meter::Meter;
+use super::quota::Quota;
+use super::tally::Tally;
+use super::{Amount, Limit};
+use crate::clock::Now;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A limit on tokens or money.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct SpendRule {
+    pub(super) name: Arc<str>,
+    pub(super) measure: Measure,
+    pub(super) bound: Bound,
+    pub(super) shadow: bool,
+    /// A stream ends in its middle once this is spent.
+    pub(super) cut: bool,
+    pub(super) tally: Arc<Tally>,
+}
+
+/// How much may be spent, and when it comes back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Bound {
+    /// Bit by bit.
+    Bucket(Quota),
+    /// All at once, with the next day or month.
+    Calendar { most: u64, calendar: Arc<Calendar> },
+}
+
+impl SpendRule {
+    /// The rule of a limit on spending; None if `limit` counts requests.
+    pub(super) fn of(limit: &Limit, tally: &Arc<Tally>) -> Option<SpendRule> {
+        let (bound, measure) = match &limit.amount {
+            Amount::Tokens { tokens, period, burst, measure } => {
+                let quota = Quota::new(*tokens, *period, *burst, super::Algorithm::TokenBucket);
+                (Bound::Bucket(quota), *measure)
+            }
+            Amount::Budget { most, measure, calendar } => {
+                (Bound::Calendar { most: *most, calendar: Arc::clone(calendar) }, *measure)
+            }
+            Amount::Requests { .. } | Amount::Concurrent(_) => return None,
+        };
+        let (name, tally) = (Arc::clone(&limit.name), Arc::clone(tally));
+        Some(SpendRule { name, measure, bound, shadow: limit.shadow, cut: limit.cut, tally })
+    }
+
+    /// Most at once.
+    pub(super) fn most(&self) -> u64 {
+        match &self.bound {
+            Bound::Bucket(quota) => quota.most,
+            Bound::Calendar { most, .. } => *most,
+        }
+    }
+
+    /// Most per [`window`](SpendRule::window).
+    pub(super) fn quota(&self) -> u64 {
+        match &self.bound {
+            Bound::Bucket(quota) => quota.requests,
+            Bound::Calendar { most, .. } => *most,
+        }
+    }
+
+    /// How often the quota comes back; a month counts as 30 days.
+    pub(super) fn window(&self) -> Duration {
+        match &self.bound {
+            Bound::Bucket(quota) => quota.window(),
+            Bound::Calendar { calendar, .. } => calendar.nominal(),
+        }
+    }
+}
+
+/// The step of one request's cost from what was charged so far to what is known now.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Step {
+    /// What admission held.
+    pub(super) hold: Cost,
+    /// Charged so far.
+    pub(super) from: Cost,
+    /// To be charged from now on.
+    pub(super) to: Cost,
+    /// The request has ended: nothing stays held.
+    pub(super) last: bool,
+}
+
+impl Step {
+    /// Lets go of what the step uses up of the hold, charges the difference.
+    #[inline]
+    fn amounts(&self, measure: Measure) -> (u64, u64, u64) {
+        let (hold, from, to) = (self.hold.by(measure), self.from.by(measure), self.to.by(measure));
+        let left = |charged: u64| hold.saturating_sub(charged);
+        let release = if self.last { left(from) } else { left(from).saturating_sub(left(to)) };
+        (release, from, to)
+    }
+}
+
+/// What one subject has spent of one [`SpendRule`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Spend {
+    vessel: Vessel,
+    /// The reload that brought it. Requests admitted before hold nothing here and charge nothing here.
+    pub(super) born: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Vessel {
+    Bucket(Meter),
+    Calendar(CalendarMeter),
+}
+
+impl Spend {
+    /// Nothing spent.
+    pub(super) fn new(rule: &SpendRule, born: u32) -> Spend {
+        let vessel = match rule.bound {
+            Bound::Bucket(_) => Vessel::Bucket(Meter::default()),
+            Bound::Calendar { .. } => Vessel::Calendar(CalendarMeter::default()),
+        };
+        Spend { vessel, born }
+    }
+
+    /// Has it room for `cost` now?
+    #[inline]
+    pub(super) fn has_room(&self, rule: &SpendRule, cost: u64, now: Now) -> bool {
+        match (&self.vessel, &rule.bound) {
+            (Vessel::Bucket(meter), Bound::Bucket(quota)) => meter.fits(quota, cost, now.mono_us),
+            (Vessel::Calendar(meter), Bound::Calendar { most, .. }) => meter.fits(*most, cost, now.wall_ms),
+            _ => unreachable!("a level is made for its rule"),
+        }
+    }
+
+    /// Microseconds until `cost` may have room. Exact while nothing is held; holds end when their requests do, which
+    /// `typical_us` is the expectation of.
+    pub(super) fn wait_us(&self, rule: &SpendRule, cost: u64, now: Now, typical_us: u64) -> u64 {
+        let (by_time, by_holds) = match (&self.vessel, &rule.bound) {
+            (Vessel::Bucket(meter), Bound::Bucket(quota)) => {
+                (meter.wait_without_holds_us(quota, cost, now.mono_us), meter.wait_us(quota, cost, now.mono_us))
+            }
+            (Vessel::Calendar(meter), Bound::Calendar { most, .. }) => {
+                let ends_us = meter.ends_in_ms(now.wall_ms).saturating_mul(1000);
+                let spent = !meter.fits_without_holds(*most, cost, now.wall_ms);
+                (if spent { ends_us } else { 0 }, ends_us)
+            }
+            _ => unreachable!("a level is made for its rule"),
+        };
+        by_holds.min(by_time.max(typical_us)).max(1)
+    }
+
+    /// Holds `cost`.
+    #[inline]
+    pub(super) fn hold(&mut self, cost: u64) {
+        match &mut self.vessel {
+            Vessel::Bucket(meter) => meter.hold(cost),
+            Vessel::Calendar(meter) => meter.hold(cost),
+        }
+    }
+
+    /// Takes a step of a request's cost.
+    #[inline]
+    pub(super) fn step(&mut self, rule: &SpendRule, step: &Step, now: Now) {
+        let (release, from, to) = step.amounts(rule.measure);
+        match (&mut self.vessel, &rule.bound) {
+            (Vessel::Bucket(meter), Bound::Bucket(quota)) => {
+                meter.release(release);
+                match to.checked_sub(from) {
+                    Some(more) => meter.charge(quota, more, now.mono_us),
+                    None => meter.refund(quota, from - to, now.mono_us),
+                }
+            }
+            (Vessel::Calendar(meter), Bound::Calendar { calendar, .. }) => {
+                meter.roll(calendar, now.wall_ms);
+                meter.release(release);
+                match to.checked_sub(from) {
+                    Some(more) => meter.charge(more),
+                    None => meter.refund(from - to),
+                }
+            }
+            _ => unreachable!("a level is made for its rule"),
+        }
+        if step.last && to > step.hold.by(rule.measure) {
+            rule.tally.overshot(to - step.hold.by(rule.measure));
+        }
+    }
+
+    /// Spent now; holds aside.
+    #[inline]
+    pub(super) fn spent(&self, rule: &SpendRule, now: Now) -> u64 {
+        match (&self.vessel, &rule.bound) {
+            (Vessel::Bucket(meter), Bound::Bucket(quota)) => meter.spent(quota, now.mono_us),
+            (Vessel::Calendar(meter), _) => meter.spent(now.wall_ms),
+            _ => unreachable!("a level is made for its rule"),
+        }
+    }
+
+    /// Held now.
+    pub(super) fn held(&self) -> u64 {
+        match &self.vessel {
+            Vessel::Bucket(meter) => meter.held(),
+            Vessel::Calendar(meter) => meter.held(),
+        }
+    }
+
+    /// Microseconds until nothing is spent, holds aside.
+    pub(super) fn reset_us(&self, rule: &SpendRule, now: Now) -> u64 {
+        match (&self.vessel, &rule.bound) {
+            (Vessel::Bucket(meter), Bound::Bucket(quota)) => meter.reset_us(quota, now.mono_us),
+            (Vessel::Calendar(meter), _) if meter.spent(now.wall_ms) == 0 => 0,
+            (Vessel::Calendar(meter), _) => meter.ends_in_ms(now.wall_ms).saturating_mul(1000),
+            _ => unreachable!("a level is made for its rule"),
+        }
+    }
+
+    /// Forgetting it would change no decision.
+    pub(super) fn idle(&self, rule: &SpendRule, now: Now) -> bool {
+        self.held() == 0 && self.reset_us(rule, now) == 0
+    }
+
+    /// The count to be saved, if it is one that outlives the program.
+    pub(super) fn saved(&self) -> Option<(u32, u64)> {
+        match &self.vessel {
+            Vessel::Calendar(meter) => Some(meter.saved()),
+            Vessel::Bucket(_) => None,
+        }
+    }
+
+    /// Takes over a saved count, unless it is of an earlier period or less than what is known.
+    pub(super) fn restore(&mut self, rule: &SpendRule, (serial, used): (u32, u64), now: Now) {
+        if let (Vessel::Calendar(meter), Bound::Calendar { calendar, .. }) = (&mut self.vessel, &rule.bound) {
+            meter.roll(calendar, now.wall_ms);
+            meter.restore(serial, used);
+        }
+    }
+
+    /// The same use under a new rule: neither a refill nor a freeze. What counts otherwise (other tokens) starts
+    /// empty; a bucket that becomes a budget, or a budget in other periods, takes what was used along.
+    ///
+    /// A shadow lets go of its holds, for it did not hold for every request (see [`Ledger`](super::permit::Ledger)).
+    fn carried(&self, from: &SpendRule, to: &SpendRule, now: Now, born: u32) -> Spend {
+        if from == to {
+            return self.clone();
+        }
+        if from.measure != to.measure {
+            return Spend::new(to, born);
+        }
+        let shadow = from.shadow || to.shadow;
+        let held = if shadow { 0 } else { self.held() };
+        let vessel = match (&self.vessel, &from.bound, &to.bound) {
+            (Vessel::Bucket(meter), Bound::Bucket(from), Bound::Bucket(to)) => {
+                Vessel::Bucket(meter.carried(from, to, now.mono_us).holding(held))
+            }
+            (_, _, Bound::Bucket(quota)) => {
+                Vessel::Bucket(Meter::with_used(quota, self.spent(from, now), now.mono_us).holding(held))
+            }
+            (Vessel::Calendar(meter), Bound::Calendar { calendar: from, .. }, Bound::Calendar { calendar: to, .. })
+                if from == to =>
+            {
+                Vessel::Calendar(meter.clone().holding(held))
+            }
+            (_, _, Bound::Calendar { calendar, .. }) => {
+                let meter = CalendarMeter::with_used(calendar, self.spent(from, now), now.wall_ms);
+                Vessel::Calendar(meter.holding(held))
+            }
+        };
+        Spend { vessel, born: if shadow { born } else { self.born } }
+    }
+}
+
+/// Empty levels for `rules`, in their order.
+pub(super) fn fresh(rules: &[SpendRule], born: u32) -> impl Iterator<Item = Spend> {
+    rules.iter().map(move |rule| Spend::new(rule, born))
+}
+
+/// The levels for `to`: each takes over that of the limit of the same name in `from`, or starts empty.
+pub(super) fn carried(
+    spends: &[Spend],
+    from: &[SpendRule],
+    to: &[SpendRule],
+    now: Now,
+    born: u32,
+) -> impl Iterator<Item = Spend> {
+    to.iter().map(move |new| {
+        let old = from.iter().zip(spends).find(|(old, _)| old.name == new.name);
+        old.map_or_else(|| Spend::new(new, born), |(old, spend)| spend.carried(old, new, now, born))
+    })
+}
+
+/// Are all of them idle?
+pub(super) fn idle(rules: &[SpendRule], spends: &[Spend], now: Now) -> bool {
+    rules.iter().zip(spends).all(|(rule, spend)| spend.idle(rule, now))
+}
