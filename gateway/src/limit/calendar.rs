@@ -13,6 +13,7 @@
 use jiff::civil::Date;
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 use jiff::{Timestamp, ToSpan};
+use std::time::Duration;
 
 /// The year 9999, where the calendar ends; later times count as this one.
 const LAST_MS: u64 = 253_370_764_800_000;
@@ -70,6 +71,15 @@ impl Calendar {
     /// How long its periods are.
     pub fn unit(&self) -> Unit {
         self.unit
+    }
+
+    /// How long a period is, as a number: a month counts as 30 days.
+    pub fn nominal(&self) -> Duration {
+        const DAY_S: u64 = 86_400;
+        Duration::from_secs(match self.unit {
+            Unit::Day => DAY_S,
+            Unit::Month => 30 * DAY_S,
+        })
     }
 
     /// The period of `wall_ms`. `cached` is the one found last by this calendar.
@@ -189,12 +199,27 @@ impl CalendarMeter {
         (self.used == 0 && self.held == 0) || self.used().saturating_add(cost) <= most
     }
 
-    /// Takes room for `cost` and returns how much was taken, for [`release`](Self::release).
+    /// Takes room for `cost`.
     #[inline]
-    pub fn hold(&mut self, cost: u64) -> u64 {
-        let taken = cost.min(u64::MAX - self.held);
-        self.held += taken;
-        taken
+    pub fn hold(&mut self, cost: u64) {
+        self.held = self.held.saturating_add(cost);
+    }
+
+    /// The same use with other holds.
+    #[must_use]
+    pub fn holding(self, held: u64) -> CalendarMeter {
+        CalendarMeter { held, ..self }
+    }
+
+    /// As it will be once a later period has begun.
+    #[must_use]
+    pub fn emptied(self) -> CalendarMeter {
+        CalendarMeter { used: 0, ..self }
+    }
+
+    /// Admitted, with a cost not yet known.
+    pub fn held(&self) -> u64 {
+        self.held
     }
 
     /// Ends a hold, or a part of it.

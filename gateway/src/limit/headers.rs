@@ -5,7 +5,9 @@
 //! most constrained. `Retry-After` is never 0, never earlier than the limit has room, and never earlier than
 //! the `t` beside it.
 
-use super::{Full, Limited, Per, Standing};
+use super::permit::Standings;
+use super::price::Money;
+use super::{Full, Limited, Per, Standing, Unit};
 use http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use std::fmt::{self, Display, Write};
 use std::sync::Arc;
@@ -19,14 +21,25 @@ pub const LIMIT_REQUESTS: HeaderName = HeaderName::from_static("x-ratelimit-limi
 pub const REMAINING_REQUESTS: HeaderName = HeaderName::from_static("x-ratelimit-remaining-requests");
 /// Until nothing counts any more, such as `6m0s`.
 pub const RESET_REQUESTS: HeaderName = HeaderName::from_static("x-ratelimit-reset-requests");
+/// Tokens per window.
+pub const LIMIT_TOKENS: HeaderName = HeaderName::from_static("x-ratelimit-limit-tokens");
+/// Tokens left at once, after what this request holds.
+pub const REMAINING_TOKENS: HeaderName = HeaderName::from_static("x-ratelimit-remaining-tokens");
+/// Until no token counts any more, such as `6m0s`.
+pub const RESET_TOKENS: HeaderName = HeaderName::from_static("x-ratelimit-reset-tokens");
 /// IETF: the limit.
 pub const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 /// IETF: where it stands.
 pub const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
 /// Puts the rate headers of an admitted request on its answer.
-pub fn admitted(standing: &Standing, headers: &mut HeaderMap) {
-    rate_headers(standing, standing.reset, headers);
+pub fn admitted(standings: &Standings, headers: &mut HeaderMap) {
+    if let Some(standing) = &standings.requests {
+        rate_headers(standing, standing.reset, headers);
+    }
+    if let Some(standing) = &standings.tokens {
+        rate_headers(standing, standing.reset, headers);
+    }
 }
 
 /// Puts the rate headers and when to try again on a refusal. `spread` is any number that differs from refusal to
@@ -36,11 +49,20 @@ pub fn refused(limited: &Limited, spread: u16, headers: &mut HeaderMap) {
     RetryAfter::new(limited.retry_after, spread).put(headers);
 }
 
-/// `t` is when there is more than now: on a refusal the first place, else all of them.
+/// `t` is when there is more than now: on a refusal the first place, else all of them. The IETF's headers have no
+/// unit for tokens, and nobody has one for money.
 fn rate_headers(standing: &Standing, t: Duration, headers: &mut HeaderMap) {
-    headers.insert(LIMIT_REQUESTS, HeaderValue::from(standing.quota));
-    headers.insert(REMAINING_REQUESTS, HeaderValue::from(standing.remaining));
-    headers.insert(RESET_REQUESTS, ascii(format_args!("{}", GoDuration(standing.reset))));
+    let [limit, remaining, reset] = match standing.unit {
+        Unit::Requests | Unit::Places => [LIMIT_REQUESTS, REMAINING_REQUESTS, RESET_REQUESTS],
+        Unit::Tokens | Unit::PromptTokens | Unit::CompletionTokens => [LIMIT_TOKENS, REMAINING_TOKENS, RESET_TOKENS],
+        Unit::Money => return,
+    };
+    headers.insert(limit, HeaderValue::from(standing.quota));
+    headers.insert(remaining, HeaderValue::from(standing.remaining));
+    headers.insert(reset, ascii(format_args!("{}", GoDuration(standing.reset))));
+    if standing.unit.is_tokens() {
+        return;
+    }
     let name = Quoted(&standing.limit);
     let q = standing.quota;
     let policy = match whole_seconds(standing.window) {
@@ -81,32 +103,61 @@ impl RetryAfter {
 /// The sentence for the caller: which limit, at which level, how much, when.
 pub(super) fn explain(limited: &Limited) -> impl Display + '_ {
     fmt::from_fn(move |f| {
-        let Full { limit, quota, most, window, used, concurrent, .. } = &*limited.full;
-        let kind = if *concurrent { "Concurrency" } else { "Rate" };
-        write!(f, "{kind} limit {limit} reached for {}: Limit {quota}", level(&limited.full))?;
-        match concurrent {
-            true => write!(f, " at the same time")?,
-            false => write!(f, " per {}", Period(*window))?,
+        let Full { limit, unit, quota, most, window, used, held, requested, budget, .. } = &*limited.full;
+        let amount = |n: &u64| Amount(*n, *unit);
+        let kind = match unit {
+            _ if *budget => "Budget",
+            Unit::Places => "Concurrency limit",
+            Unit::Requests => "Rate limit",
+            _ => "Token limit",
+        };
+        write!(f, "{kind} {limit} reached for {}: Limit {}", level(&limited.full), amount(quota))?;
+        match unit {
+            Unit::Places => write!(f, " at the same time")?,
+            Unit::Requests => write!(f, " per {}", Period(*window))?,
+            Unit::Tokens => write!(f, " tokens per {}", Period(*window))?,
+            Unit::PromptTokens => write!(f, " prompt tokens per {}", Period(*window))?,
+            Unit::CompletionTokens => write!(f, " completion tokens per {}", Period(*window))?,
+            Unit::Money => write!(f, " per {}", Period(*window))?,
         }
         if most != quota {
-            write!(f, " and {most} at once")?;
+            write!(f, " and {} at once", amount(most))?;
+        }
+        write!(f, ", used {}", amount(used))?;
+        if *held > 0 {
+            write!(f, " ({} of it held for requests under way)", amount(held))?;
         }
         let wait = GoDuration(limited.retry_after);
-        write!(f, ", used {used}, requested 1. Please try again in {wait}.")
+        write!(f, ", requested {}. Please try again in {wait}.", amount(requested))
     })
 }
 
-/// `tenant acme`, `user alice`, `route chat`, `tenant acme on route chat`.
+/// So much of a unit: money as a decimal, all else as it is counted.
+struct Amount(u64, Unit);
+
+impl Display for Amount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.1 {
+            Unit::Money => Money::of_nano(self.0).fmt(f),
+            _ => self.0.fmt(f),
+        }
+    }
+}
+
+/// `tenant acme`, `user alice`, `route chat`, `model pangu`, `tenant acme on route chat`.
 fn level(full: &Full) -> impl Display + '_ {
     fn name(of: &Option<Arc<str>>) -> &str {
         of.as_deref().unwrap_or_default()
     }
-    let (tenant, user, route) = (name(&full.tenant), name(&full.user), name(&full.route));
+    let (tenant, user, route, model) =
+        (name(&full.tenant), name(&full.user), name(&full.route), name(&full.model));
     fmt::from_fn(move |f| match full.per {
         Per::Tenant => write!(f, "tenant {tenant}"),
         Per::User => write!(f, "user {user}"),
         Per::Route => write!(f, "route {route}"),
         Per::TenantRoute => write!(f, "tenant {tenant} on route {route}"),
+        Per::Model => write!(f, "model {model}"),
+        Per::TenantModel => write!(f, "tenant {tenant} for model {model}"),
     })
 }
 
@@ -138,7 +189,7 @@ struct Period(Duration);
 
 impl Display for Period {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let units = [(86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")];
+        let units = [(30 * 86_400, "month"), (86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")];
         let whole =
             |(seconds, _): &&(u64, _)| self.0.as_micros().is_multiple_of(u128::from(*seconds) * 1_000_000);
         match units.iter().find(whole) {

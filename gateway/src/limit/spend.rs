@@ -4,7 +4,7 @@
 //! spent nowhere; what passes is charged as it passes, out of the hold; and the end charges the truth and lets go of
 //! what is left of the hold. What cost more than was held is a debt: the next request waits until it is paid.
 
-use super::calendar::{Calendar, CalendarMeter};
+use super::calendar::{Calendar, CalendarMeter, Period};
 use super::measure::{Cost, Measure};
 use super::meter::Meter;
 use super::quota::Quota;
@@ -112,7 +112,41 @@ pub(super) struct Spend {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Vessel {
     Bucket(Meter),
-    Calendar(CalendarMeter),
+    Calendar(Dated),
+}
+
+/// A calendar's meter, and until when its period lasts: dates are reckoned once per period.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Dated {
+    meter: CalendarMeter,
+    /// 0: no period has begun yet.
+    ends_ms: u64,
+}
+
+impl Dated {
+    fn with_used(calendar: &Calendar, used: u64, wall_ms: u64) -> Dated {
+        let period = calendar.period(wall_ms, &mut Period::default());
+        Dated { meter: CalendarMeter::with_used(period.serial, used), ends_ms: period.ends_ms }
+    }
+
+    /// Begins the period of `wall_ms`, unless a later one has begun before.
+    fn roll(&mut self, calendar: &Calendar, wall_ms: u64) {
+        if wall_ms >= self.ends_ms {
+            let period = calendar.period(wall_ms, &mut Period::default());
+            self.meter.roll(&period);
+            self.ends_ms = period.ends_ms;
+        }
+    }
+
+    /// The meter as it is at `wall_ms`, were it rolled.
+    #[inline]
+    fn at(&self, wall_ms: u64) -> CalendarMeter {
+        if wall_ms >= self.ends_ms { self.meter.emptied() } else { self.meter }
+    }
+
+    fn ends_in_us(&self, wall_ms: u64) -> u64 {
+        self.ends_ms.saturating_sub(wall_ms).saturating_mul(1000)
+    }
 }
 
 impl Spend {
@@ -120,7 +154,7 @@ impl Spend {
     pub(super) fn new(rule: &SpendRule, born: u32) -> Spend {
         let vessel = match rule.bound {
             Bound::Bucket(_) => Vessel::Bucket(Meter::default()),
-            Bound::Calendar { .. } => Vessel::Calendar(CalendarMeter::default()),
+            Bound::Calendar { .. } => Vessel::Calendar(Dated::default()),
         };
         Spend { vessel, born }
     }
@@ -130,7 +164,7 @@ impl Spend {
     pub(super) fn has_room(&self, rule: &SpendRule, cost: u64, now: Now) -> bool {
         match (&self.vessel, &rule.bound) {
             (Vessel::Bucket(meter), Bound::Bucket(quota)) => meter.fits(quota, cost, now.mono_us),
-            (Vessel::Calendar(meter), Bound::Calendar { most, .. }) => meter.fits(*most, cost, now.wall_ms),
+            (Vessel::Calendar(dated), Bound::Calendar { most, .. }) => dated.at(now.wall_ms).fits(*most, cost),
             _ => unreachable!("a level is made for its rule"),
         }
     }
@@ -142,10 +176,10 @@ impl Spend {
             (Vessel::Bucket(meter), Bound::Bucket(quota)) => {
                 (meter.wait_without_holds_us(quota, cost, now.mono_us), meter.wait_us(quota, cost, now.mono_us))
             }
-            (Vessel::Calendar(meter), Bound::Calendar { most, .. }) => {
-                let ends_us = meter.ends_in_ms(now.wall_ms).saturating_mul(1000);
-                let spent = !meter.fits_without_holds(*most, cost, now.wall_ms);
-                (if spent { ends_us } else { 0 }, ends_us)
+            (Vessel::Calendar(dated), Bound::Calendar { most, .. }) => {
+                let ends_us = dated.ends_in_us(now.wall_ms);
+                let fits = dated.at(now.wall_ms).holding(0).fits(*most, cost);
+                (if fits { 0 } else { ends_us }, ends_us)
             }
             _ => unreachable!("a level is made for its rule"),
         };
@@ -157,7 +191,7 @@ impl Spend {
     pub(super) fn hold(&mut self, cost: u64) {
         match &mut self.vessel {
             Vessel::Bucket(meter) => meter.hold(cost),
-            Vessel::Calendar(meter) => meter.hold(cost),
+            Vessel::Calendar(dated) => dated.meter.hold(cost),
         }
     }
 
@@ -173,12 +207,12 @@ impl Spend {
                     None => meter.refund(quota, from - to, now.mono_us),
                 }
             }
-            (Vessel::Calendar(meter), Bound::Calendar { calendar, .. }) => {
-                meter.roll(calendar, now.wall_ms);
-                meter.release(release);
+            (Vessel::Calendar(dated), Bound::Calendar { calendar, .. }) => {
+                dated.roll(calendar, now.wall_ms);
+                dated.meter.release(release);
                 match to.checked_sub(from) {
-                    Some(more) => meter.charge(more),
-                    None => meter.refund(from - to),
+                    Some(more) => dated.meter.charge(more),
+                    None => dated.meter.refund(from - to),
                 }
             }
             _ => unreachable!("a level is made for its rule"),
@@ -193,7 +227,7 @@ impl Spend {
     pub(super) fn spent(&self, rule: &SpendRule, now: Now) -> u64 {
         match (&self.vessel, &rule.bound) {
             (Vessel::Bucket(meter), Bound::Bucket(quota)) => meter.spent(quota, now.mono_us),
-            (Vessel::Calendar(meter), _) => meter.spent(now.wall_ms),
+            (Vessel::Calendar(dated), _) => dated.at(now.wall_ms).spent().1,
             _ => unreachable!("a level is made for its rule"),
         }
     }
@@ -202,7 +236,7 @@ impl Spend {
     pub(super) fn held(&self) -> u64 {
         match &self.vessel {
             Vessel::Bucket(meter) => meter.held(),
-            Vessel::Calendar(meter) => meter.held(),
+            Vessel::Calendar(dated) => dated.meter.held(),
         }
     }
 
@@ -210,8 +244,8 @@ impl Spend {
     pub(super) fn reset_us(&self, rule: &SpendRule, now: Now) -> u64 {
         match (&self.vessel, &rule.bound) {
             (Vessel::Bucket(meter), Bound::Bucket(quota)) => meter.reset_us(quota, now.mono_us),
-            (Vessel::Calendar(meter), _) if meter.spent(now.wall_ms) == 0 => 0,
-            (Vessel::Calendar(meter), _) => meter.ends_in_ms(now.wall_ms).saturating_mul(1000),
+            (Vessel::Calendar(dated), _) if dated.at(now.wall_ms).spent().1 == 0 => 0,
+            (Vessel::Calendar(dated), _) => dated.ends_in_us(now.wall_ms),
             _ => unreachable!("a level is made for its rule"),
         }
     }
@@ -224,16 +258,19 @@ impl Spend {
     /// The count to be saved, if it is one that outlives the program.
     pub(super) fn saved(&self) -> Option<(u32, u64)> {
         match &self.vessel {
-            Vessel::Calendar(meter) => Some(meter.saved()),
+            Vessel::Calendar(dated) => Some(dated.meter.spent()),
             Vessel::Bucket(_) => None,
         }
     }
 
     /// Takes over a saved count, unless it is of an earlier period or less than what is known.
     pub(super) fn restore(&mut self, rule: &SpendRule, (serial, used): (u32, u64), now: Now) {
-        if let (Vessel::Calendar(meter), Bound::Calendar { calendar, .. }) = (&mut self.vessel, &rule.bound) {
-            meter.roll(calendar, now.wall_ms);
-            meter.restore(serial, used);
+        if let (Vessel::Calendar(dated), Bound::Calendar { calendar, .. }) = (&mut self.vessel, &rule.bound) {
+            dated.roll(calendar, now.wall_ms);
+            let (present, known) = dated.meter.spent();
+            if present == serial {
+                dated.meter.charge(used.saturating_sub(known));
+            }
         }
     }
 
@@ -257,14 +294,14 @@ impl Spend {
             (_, _, Bound::Bucket(quota)) => {
                 Vessel::Bucket(Meter::with_used(quota, self.spent(from, now), now.mono_us).holding(held))
             }
-            (Vessel::Calendar(meter), Bound::Calendar { calendar: from, .. }, Bound::Calendar { calendar: to, .. })
+            (Vessel::Calendar(old), Bound::Calendar { calendar: from, .. }, Bound::Calendar { calendar: to, .. })
                 if from == to =>
             {
-                Vessel::Calendar(meter.clone().holding(held))
+                Vessel::Calendar(Dated { meter: old.meter.holding(held), ..*old })
             }
             (_, _, Bound::Calendar { calendar, .. }) => {
-                let meter = CalendarMeter::with_used(calendar, self.spent(from, now), now.wall_ms);
-                Vessel::Calendar(meter.holding(held))
+                let dated = Dated::with_used(calendar, self.spent(from, now), now.wall_ms);
+                Vessel::Calendar(Dated { meter: dated.meter.holding(held), ..dated })
             }
         };
         Spend { vessel, born: if shadow { born } else { self.born } }

@@ -8,20 +8,37 @@ use proptest::prelude::*;
 fn standing(limit: &str, window: Duration, remaining: u64, reset: Duration) -> Standing {
     Standing {
         limit: limit.into(),
+        unit: if window.is_zero() { Unit::Places } else { Unit::Requests },
         quota: 2000,
         most: 2000,
         window,
         used: 2000 - remaining,
+        held: 0,
         remaining,
         reset,
+        budget: false,
     }
 }
 
 fn limited(standing: Standing, per: Per, retry_after: Duration) -> Limited {
-    let Standing { limit, quota, most, window, used, reset, .. } = standing;
-    let [tenant, user, route] = ["acme", "alice", "chat"].map(|name| Some(name.into()));
-    let concurrent = window.is_zero();
-    let full = Full { limit, per, tenant, user, route, concurrent, quota, most, window, used };
+    let Standing { limit, unit, quota, most, window, used, held, reset, budget, .. } = standing;
+    let [tenant, user, route, model] = ["acme", "alice", "chat", "pangu"].map(|name| Some(name.into()));
+    let full = Full {
+        limit,
+        per,
+        tenant,
+        user,
+        route,
+        model,
+        unit,
+        budget,
+        requested: 1,
+        quota,
+        most,
+        window,
+        used,
+        held,
+    };
     Limited { full: Arc::new(full), reset, retry_after }
 }
 
@@ -35,7 +52,8 @@ fn lines(headers: &HeaderMap) -> Vec<String> {
 #[test]
 fn an_answer_tells_where_the_limit_stands() {
     let mut headers = HeaderMap::new();
-    admitted(&standing("rpm", MINUTE, 50, Duration::from_millis(29_500)), &mut headers);
+    let standing = standing("rpm", MINUTE, 50, Duration::from_millis(29_500));
+    admitted(&Standings { requests: Some(standing), tokens: None }, &mut headers);
     assert_eq!(
         lines(&headers),
         [

@@ -38,7 +38,7 @@ fn concurrent(n: u32) -> Amount {
 }
 
 fn limit(name: &str, per: Per, amount: Amount) -> Limit {
-    Limit { name: name.into(), per, amount }
+    Limit::new(name, per, amount)
 }
 
 /// One gateway's levels, and the policy in force.
@@ -56,7 +56,7 @@ fn world(plan: &[Limit], route: &[Limit]) -> World {
 
 fn apply(registry: &Registry, plan: &[Limit], route: &[Limit], now_us: u64) -> Applied {
     let plan = Arc::new(Plan { name: "gold".into(), limits: plan.to_vec() });
-    let route = Arc::new(RoutePlan { limits: route.to_vec() });
+    let route = Arc::new(CommonPlan { limits: route.to_vec() });
     let users: Vec<Arc<str>> = vec!["alice".into(), "bob".into()];
     let tenants = ["acme", "umbrella"].map(|name| TenantSpec {
         name: name.into(),
@@ -64,7 +64,8 @@ fn apply(registry: &Registry, plan: &[Limit], route: &[Limit], now_us: u64) -> A
         users: users.clone(),
     });
     let routes = ["chat", "embed"].map(|name| (name.into(), Arc::clone(&route)));
-    registry.apply(&tenants, &routes, at_us(now_us))
+    let policy = Policy { tenants: &tenants, routes: &routes, models: &[] };
+    registry.apply(&policy, at_us(now_us))
 }
 
 /// Who asks for what: indices into the world's lists.
@@ -81,7 +82,9 @@ const ALICE: Ask = Ask { tenant: 0, user: 0, route: 0 };
 impl World {
     fn admit(&self, ask: Ask, now_us: u64) -> Result<Permit, Limited> {
         let Enrolled { tenant, users } = &self.applied.tenants[ask.tenant];
-        admit(Some((tenant, users[ask.user])), &self.applied.routes[ask.route], at_us(now_us), true)
+        let caller = Some((tenant, users[ask.user]));
+        let asking = Asking { caller, route: &self.applied.routes[ask.route], metered: None, report: true };
+        admit(&asking, at_us(now_us))
     }
 
     fn reload(&mut self, plan: &[Limit], route: &[Limit], now_us: u64) {
@@ -94,7 +97,7 @@ impl World {
     }
 
     /// Every level there is.
-    fn state(&self, now_us: u64) -> (Vec<TenantState>, Vec<RouteState>) {
+    fn state(&self, now_us: u64) -> (Vec<TenantState>, Vec<CommonState>) {
         let tenants = ["acme", "umbrella"].map(|name| self.registry.tenant_state(name, at_us(now_us)));
         let routes = ["chat", "embed"].map(|name| self.registry.route_state(name, at_us(now_us)));
         (tenants.into_iter().flatten().collect(), routes.into_iter().flatten().collect())

@@ -115,7 +115,7 @@ fn places_come_back_when_permits_drop_anywhere_also_in_a_panic() {
         let world = world(&plan, &route);
         let permits: Vec<_> = (0..2).map(|_| world.admit(ALICE, 0).expect("a place")).collect();
         let limited = world.admit(ALICE, 0).err().expect("both taken");
-        assert_eq!((limited.full.concurrent, limited.retry_after), (true, SECOND));
+        assert_eq!((limited.full.concurrent(), limited.retry_after), (true, SECOND));
         let panicked = std::thread::spawn(move || {
             let _permits = permits;
             std::panic::resume_unwind(Box::new("the request's task dies"));

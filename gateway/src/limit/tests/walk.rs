@@ -93,8 +93,8 @@ proptest! {
 
 /// A first use makes levels that nothing was charged to; those are no change.
 fn without_fresh(
-    (mut tenants, routes): (Vec<TenantState>, Vec<RouteState>),
-) -> (Vec<TenantState>, Vec<RouteState>) {
+    (mut tenants, routes): (Vec<TenantState>, Vec<CommonState>),
+) -> (Vec<TenantState>, Vec<CommonState>) {
     for tenant in &mut tenants {
         tenant.limits.retain(|limit| limit.used > 0);
     }
@@ -105,14 +105,14 @@ fn without_fresh(
 fn sound_and_minimal(world: &World, ask: Ask, now_us: u64, limited: &Limited) -> Result<(), TestCaseError> {
     prop_assert!(!limited.retry_after.is_zero());
     prop_assert_eq!(limited.standing().remaining, 0);
-    if limited.full.concurrent {
+    if limited.full.concurrent() {
         return Ok(());
     }
     let wait_us = limited.retry_after.as_micros() as u64;
     let early = world.admit(ask, now_us + wait_us - 1);
     prop_assert!(early.is_err(), "refused until {wait_us} us later");
     let Err(early) = early else { return Ok(()) };
-    if !early.full.concurrent {
+    if !early.full.concurrent() {
         prop_assert_eq!(early.retry_after, Duration::from_micros(1), "{}", early);
     }
     Ok(())
