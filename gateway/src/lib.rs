@@ -19,6 +19,8 @@ pub mod route;
 
 pub mod auth;
 
+pub mod usage;
+
 pub mod limit;
 
 pub mod upstream;

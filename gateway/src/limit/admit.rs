@@ -3,8 +3,9 @@
 use super::common::Common;
 use super::decide::{Refusal, SUBJECTS, Skipped, decide, foresee};
 use super::measure::Cost;
-use super::permit::{Counted, Ledger, Permit, Standings};
+use super::permit::{Ledger, Permit, Standings};
 use super::price::Price;
+use super::quantile::Quantile;
 use super::tenant::{Books, Tenant};
 use super::users::UserIx;
 use super::{Full, Limited, Per, Standing};
@@ -142,7 +143,7 @@ fn admit_caller(asking: &Asking<'_>, tenant: &Arc<Tenant>, user: UserIx, now: No
 }
 
 fn admit_anybody(asking: &Asking<'_>, now: Now) -> Result<Permit, Limited> {
-    let cost = asking.metered.map(|metered| metered.cost(super::estimate::Quantile::default().reserve(metered.completion_max)));
+    let cost = asking.metered.map(|metered| metered.cost(Quantile::default().reserve(metered.completion_max)));
     let mut shared = Shared::lock(asking);
     if shared.route.is_none() && shared.model.is_none() {
         let standings = Standings::default();

@@ -30,6 +30,16 @@ pub enum Unit {
     Month,
 }
 
+impl Unit {
+    /// `day` or `month`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Unit::Day => "day",
+            Unit::Month => "month",
+        }
+    }
+}
+
 /// Which period it is, in one time zone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Calendar {

@@ -6,7 +6,7 @@
 //! the `t` beside it.
 
 use super::permit::Standings;
-use super::price::Money;
+use super::money::Money;
 use super::{Full, Limited, Per, Standing, Unit};
 use http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use std::fmt::{self, Display, Write};
@@ -138,7 +138,7 @@ struct Amount(u64, Unit);
 impl Display for Amount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.1 {
-            Unit::Money => Money::of_nano(self.0).fmt(f),
+            Unit::Money => Money { nano: self.0 }.fmt(f),
             _ => self.0.fmt(f),
         }
     }

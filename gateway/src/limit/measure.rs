@@ -1,6 +1,7 @@
 //! What a limit on spending measures: which tokens, or their price.
 
 use super::Unit;
+use super::money::Money;
 use super::price::Price;
 use crate::usage::Tokens;
 
@@ -26,6 +27,24 @@ impl Measure {
             Measure::Prompt => tokens.prompt,
             Measure::Completion => tokens.completion,
             Measure::Money => price.cost(tokens.prompt, tokens.completion),
+        }
+    }
+
+    /// What it counts, in words.
+    pub fn name(self) -> &'static str {
+        match self {
+            Measure::Total => "tokens",
+            Measure::Prompt => "prompt tokens",
+            Measure::Completion => "completion tokens",
+            Measure::Money => "of money",
+        }
+    }
+
+    /// So much of it, as people write it.
+    pub fn amount(self, most: u64) -> String {
+        match self {
+            Measure::Money => Money { nano: most }.to_string(),
+            _ => most.to_string(),
         }
     }
 

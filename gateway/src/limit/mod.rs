@@ -44,7 +44,9 @@ mod spend;
 pub mod calendar;
 pub mod estimate;
 pub mod measure;
+pub mod money;
 pub mod price;
+pub mod quantile;
 
 pub mod meter;
 pub mod quota;

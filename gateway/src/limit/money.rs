@@ -67,6 +67,9 @@ impl fmt::Display for Money {
 }
 
 impl Currency {
+    /// No currency.
+    pub const NONE: Currency = Currency(*b"XXX");
+
     /// Reads a code such as `CNY`.
     ///
     /// # Errors

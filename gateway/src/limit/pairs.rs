@@ -2,7 +2,7 @@
 
 use super::common::{Common, CommonKey};
 use super::decide::Subject;
-use super::estimate::Quantile;
+use super::quantile::Quantile;
 use super::levels::{Levels, Open};
 use super::rules::{CommonRules, PlanRules, Rules};
 use crate::clock::Now;

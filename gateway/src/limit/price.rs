@@ -21,6 +21,13 @@ pub struct Price {
     currency: Currency,
 }
 
+/// Nothing, in no currency (ISO 4217: `XXX`).
+impl Default for Price {
+    fn default() -> Price {
+        Price { prompt: 0, completion: 0, currency: Currency::NONE }
+    }
+}
+
 /// Why a text is no price: what is wrong with which of the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NoPrice {

@@ -317,15 +317,14 @@ impl Check<'_> {
                 "keep those that matter: every request asks them all",
             );
         }
-        let compile = |limit: spec::Limit| limit::Limit {
-            name: limit.name.value,
-            per: limit.per,
-            amount: match limit.amount {
+        let compile = |limit: spec::Limit| {
+            let amount = match limit.amount {
                 Amount::Concurrent(most) => limit::Amount::Concurrent(most),
                 Amount::Requests { rate, burst, algorithm } => {
                     limit::Amount::Requests { requests: rate.count, period: rate.period, burst, algorithm }
                 }
-            },
+            };
+            limit::Limit::new(limit.name.value, limit.per, amount)
         };
         limits.into_iter().map(compile).collect()
     }

@@ -6,7 +6,7 @@ use super::snapshot::{Caller, Route, Snapshot};
 use crate::auth::{Keyring, KeyringBuilder, Rules};
 use crate::clock::Now;
 use crate::ids::CallerId;
-use crate::limit::{Plan, RoutePlan, TenantSpec};
+use crate::limit::{self, CommonPlan, Plan, TenantSpec};
 use crate::observe::metrics::RouteMetrics;
 use crate::upstream::{BackendSpec, Pool, PoolSpec};
 use http::HeaderValue;
@@ -30,12 +30,13 @@ pub fn install(checked: Checked, live: &Live, version: u64, digest: Arc<str>, no
             users: tenant.users.iter().map(|user| user.name.clone()).collect(),
         })
         .collect();
-    let route_plans: Vec<(Arc<str>, Arc<RoutePlan>)> = checked
+    let route_plans: Vec<(Arc<str>, Arc<CommonPlan>)> = checked
         .routes
         .iter()
-        .map(|route| (route.name.clone(), Arc::new(RoutePlan { limits: route.limits.clone() })))
+        .map(|route| (route.name.clone(), Arc::new(CommonPlan { limits: route.limits.clone() })))
         .collect();
-    let levels = live.limits.apply(&tenants, &route_plans, now);
+    let wanted = limit::Policy { tenants: &tenants, routes: &route_plans, models: &[] };
+    let levels = live.limits.apply(&wanted, now);
 
     let mut callers = Vec::new();
     for (spec, enrolled) in checked.tenants.iter().zip(levels.tenants) {

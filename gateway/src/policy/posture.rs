@@ -210,8 +210,23 @@ fn limit_line(limit: &Limit) -> String {
         Per::User => "user",
         Per::Route => "route",
         Per::TenantRoute => "tenant and route",
+        Per::Model => "model",
+        Per::TenantModel => "tenant and model",
     };
-    match limit.amount {
+    match &limit.amount {
+        Amount::Tokens { tokens, period, burst, measure } => format!(
+            "{}: {tokens} {} in {} per {per}, {burst} at once",
+            limit.name,
+            measure.name(),
+            format_duration(*period)
+        ),
+        Amount::Budget { most, measure, calendar } => format!(
+            "{}: {} {} in every {} per {per}",
+            limit.name,
+            measure.amount(*most),
+            measure.name(),
+            calendar.unit().name()
+        ),
         Amount::Concurrent(most) => format!("{}: {most} requests at a time per {per}", limit.name),
         Amount::Requests { requests, period, burst, algorithm } => {
             let how = match algorithm {
@@ -219,7 +234,7 @@ fn limit_line(limit: &Limit) -> String {
                 Algorithm::FixedWindow => "fixed window".into(),
                 Algorithm::SlidingWindow => "sliding window".into(),
             };
-            format!("{}: {requests} requests in {} per {per}, {how}", limit.name, format_duration(period))
+            format!("{}: {requests} requests in {} per {per}, {how}", limit.name, format_duration(*period))
         }
     }
 }

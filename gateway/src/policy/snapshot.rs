@@ -58,7 +58,7 @@ pub struct Route {
     /// Counts its requests.
     pub metrics: RouteMetrics,
     /// Levels of the limits written at this route.
-    pub limits: Arc<limit::Route>,
+    pub limits: Arc<limit::Common>,
     /// `x-ratelimit-*` on every answer, not only on refusals.
     pub rate_headers: bool,
     /// Header that tells the upstream the tenant's name; None: not told.

@@ -130,7 +130,8 @@ fn verify(exchange: &mut Exchange, signed: Signed, body: &[u8]) -> Result<auth::
 
 fn take(exchange: &mut Exchange, route: &Route) -> Result<(), Reject> {
     let caller = exchange.caller().map(|caller| (&caller.tenant, caller.user));
-    let permit = limit::admit(caller, &route.limits, exchange.began, route.rate_headers)?;
+    let asking = limit::Asking { caller, route: &route.limits, metered: None, report: route.rate_headers };
+    let permit = limit::admit(&asking, exchange.began)?;
     exchange.permit = Some(permit);
     Ok(())
 }

@@ -4,7 +4,7 @@ use super::body::Upload;
 use super::deadline::{Deadline, Waiting};
 use super::finish::Exchange;
 use super::forward::Received;
-use crate::limit::{Permit, headers as rate};
+use crate::limit::headers as rate;
 use crate::policy::Timeouts;
 use crate::reject::Reject;
 use crate::upstream::Call;
@@ -47,8 +47,8 @@ impl Answer {
         let headers = response.headers_mut();
         headers.insert(X_REQUEST_ID, exchange.id.to_header());
         // Worked out only where the route says so (`rate_headers`).
-        if let Some(standing) = exchange.permit.as_ref().and_then(Permit::standing) {
-            rate::admitted(standing, headers);
+        if let Some(permit) = &exchange.permit {
+            rate::admitted(permit.standings(), headers);
         }
         let upload = (!call.upload().complete).then(|| exchange.separate_deadline(timeouts.total));
         *source = Source::Upstream(Upstream { call, timeouts, upload });

@@ -98,7 +98,8 @@ fn a_concurrency_limit_names_its_unit_and_no_window() {
 fn a_reset_reads_as_openai_writes_it() {
     let read = |reset_us| {
         let mut headers = HeaderMap::new();
-        admitted(&standing("rpm", MINUTE, 1, Duration::from_micros(reset_us)), &mut headers);
+        let standing = standing("rpm", MINUTE, 1, Duration::from_micros(reset_us));
+        admitted(&Standings { requests: Some(standing), tokens: None }, &mut headers);
         headers["x-ratelimit-reset-requests"].to_str().expect("text").to_owned()
     };
     let cases = [

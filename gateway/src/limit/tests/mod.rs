@@ -1,5 +1,9 @@
 //! What the limiter promises, checked against oracles that know nothing of how it works.
 
+mod calendar;
+mod estimate;
+mod price;
+mod quantile;
 mod guard;
 mod headers;
 mod inspect;

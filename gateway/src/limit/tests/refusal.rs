@@ -84,10 +84,11 @@ fn anybody_meets_the_limits_per_route_alone() {
     let route = [limit("r", Per::Route, bucket(3, MINUTE)), limit("tr", Per::TenantRoute, bucket(1, MINUTE))];
     let world = world(&plan, &route);
     let chat = &world.applied.routes[0];
-    let admitted: Vec<_> = (0..9).map_while(|_| admit(None, chat, at_us(0), true).ok()).collect();
+    let anybody = Asking { caller: None, route: chat, metered: None, report: true };
+    let admitted: Vec<_> = (0..9).map_while(|_| admit(&anybody, at_us(0)).ok()).collect();
     assert_eq!(admitted.len(), 3);
-    assert_eq!(admitted[0].standing().map(|s| s.remaining), Some(2));
-    let limited = admit(None, chat, at_us(0), true).err().expect("none left");
+    assert_eq!(admitted[0].standings().requests.as_ref().map(|s| s.remaining), Some(2));
+    let limited = admit(&anybody, at_us(0)).err().expect("none left");
     let full = &limited.full;
     assert_eq!((full.per, &full.tenant, full.route.as_deref()), (Per::Route, &None, Some("chat")));
 }
@@ -197,7 +198,7 @@ proptest! {
         for gap_us in gaps {
             now_us += gap_us;
             let Ok(permit) = world.admit(ALICE, now_us) else { continue };
-            let standing = permit.standing().expect("asked for").clone();
+            let standing = permit.standings().requests.clone().expect("asked for");
             let (left, _) = world.state(now_us);
             let limits = left[0].limits.iter().filter(|limit| limit.user.as_deref() != Some("bob"));
             let least = limits.map(|limit| limit.remaining as f64 / limit.most as f64).fold(1.0, f64::min);

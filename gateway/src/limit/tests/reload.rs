@@ -57,8 +57,8 @@ proptest! {
         for gap_us in gaps {
             now_us += gap_us;
             reloaded.reload(&plan, &route, now_us);
-            let one = reloaded.admit(ALICE, now_us).map(|permit| permit.standing().cloned());
-            let other = left_alone.admit(ALICE, now_us).map(|permit| permit.standing().cloned());
+            let one = reloaded.admit(ALICE, now_us).map(|permit| permit.standings().requests.clone());
+            let other = left_alone.admit(ALICE, now_us).map(|permit| permit.standings().requests.clone());
             prop_assert_eq!(one, other);
         }
     }
@@ -70,7 +70,7 @@ fn an_edit_neither_refills_nor_freezes() {
         let (plan, route) = at(per, bucket(100, MINUTE));
         let mut world = world(&plan, &route);
         for _ in 0..90 {
-            world.admit(ALICE, 0).expect("room").standing();
+            let _ = world.admit(ALICE, 0).expect("room").standings();
         }
         for (n, left) in [(100, 10), (120, 30), (80, 0), (100, 10)] {
             let (plan, route) = at(per, bucket(n, MINUTE));
@@ -120,13 +120,15 @@ fn tenants(registry: &Registry, lists: &[(&str, &[&str])], plan: &[Limit], now_u
             users: users.iter().map(|&user| user.into()).collect(),
         })
         .collect();
-    registry.apply(&specs, &[("chat".into(), Arc::default())], at_us(now_us)).tenants
+    let routes = [("chat".into(), Arc::default())];
+    registry.apply(&Policy { tenants: &specs, routes: &routes, models: &[] }, at_us(now_us)).tenants
 }
 
 fn drain(registry: &Registry, enrolled: &Enrolled, user: usize, now_us: u64) -> usize {
     let route = registry.look(|known| Arc::clone(&known.routes["chat"]));
     let caller = Some((&enrolled.tenant, enrolled.users[user]));
-    (0..).take_while(|_| admit(caller, &route, at_us(now_us), false).is_ok()).count()
+    let asking = Asking { caller, route: &route, metered: None, report: false };
+    (0..).take_while(|_| admit(&asking, at_us(now_us)).is_ok()).count()
 }
 
 #[test]
@@ -163,7 +165,10 @@ fn a_user_with_an_open_request_is_not_forgotten() {
     let plan = [limit("u", Per::User, concurrent(1))];
     let first = tenants(&registry, &[("acme", &["alice", "bob"])], &plan, 0);
     let route = registry.look(|known| Arc::clone(&known.routes["chat"]));
-    let ask = |of: &Enrolled, user: usize| admit(Some((&of.tenant, of.users[user])), &route, at_us(0), false);
+    let ask = |of: &Enrolled, user: usize| {
+        let caller = Some((&of.tenant, of.users[user]));
+        admit(&Asking { caller, route: &route, metered: None, report: false }, at_us(0))
+    };
     let open = ask(&first[0], 0).expect("a place");
 
     let second = tenants(&registry, &[("acme", &["bob"])], &plan, 0);
@@ -180,17 +185,18 @@ fn what_is_gone_is_forgotten_when_idle_and_not_before() {
     let mut world = world(&plan, &[limit("r", Per::Route, concurrent(9))]);
     let open = world.admit(ALICE, 0).expect("room");
     let names = |world: &World| {
-        let Gauges { tenants, users, tenant_routes, routes } = world.registry.gauges();
+        let Gauges { tenants, users, tenant_routes, routes, .. } = world.registry.gauges();
         (tenants, users, tenant_routes, routes)
     };
     assert_eq!(names(&world), (2, 4, 1, 2));
 
-    world.applied = world.registry.apply(&[], &[], at_us(1));
+    world.applied = world.registry.apply(&Policy::default(), at_us(1));
     world.registry.sweep(at_us(1));
     assert_eq!(names(&world), (1, 2, 1, 1), "acme and chat are in use");
     let mut back = apply(&world.registry, &plan, &[], 2);
     let acme = back.tenants.swap_remove(0);
-    let again = admit(Some((&acme.tenant, acme.users[0])), &back.routes[0], at_us(2), false);
+    let caller = Some((&acme.tenant, acme.users[0]));
+    let again = admit(&Asking { caller, route: &back.routes[0], metered: None, report: false }, at_us(2));
     assert!(again.is_err(), "coming back refills nothing");
     drop((acme, back));
 

@@ -1,0 +1,3 @@
+//! Stub.
+mod tokens;
+pub use tokens::{Text, Tokens};
