@@ -1,0 +1,3 @@
+//! What reading promises, checked against `serde_json` and against other splits of the same bytes.
+
+mod json;
