@@ -35,6 +35,8 @@ pub(super) struct Places {
     /// Of the whole body.
     pub len: usize,
     pub body: Inside,
+    /// A key that an edit may concern has a value of another kind than expected.
+    pub odd: bool,
     pub stream_options: Option<Options>,
     /// By what [`Field::limit_keys`] says; a value of `null` is no number.
     pub max_tokens: [Option<(Range<usize>, Option<u64>)>; 4],
@@ -129,6 +131,7 @@ struct Reading<'a> {
     seen: u32,
     n: u64,
     best_of: u64,
+    /// In a list of prompts.
     prompts: u64,
     /// Where the value of the field at hand begins.
     begin: usize,
@@ -156,7 +159,7 @@ impl<'a> Reading<'a> {
             seen: 0,
             n: 1,
             best_of: 1,
-            prompts: 1,
+            prompts: 0,
             begin: 0,
             trouble: None,
         }
@@ -178,7 +181,9 @@ impl<'a> Reading<'a> {
 
     /// Notes a value of an unexpected kind; the first trouble is the one that is told.
     fn kind(&mut self, field: Field) {
-        if self.api != Api::Unknown {
+        if self.api == Api::Unknown {
+            self.asked.places.odd = true;
+        } else {
             let trouble = NotRead::Kind { key: field.key(), expected: field.expected() };
             self.trouble.get_or_insert(trouble);
         }
@@ -263,9 +268,7 @@ impl Visitor<Field> for Reading<'_> {
             (Field::Prompt | Field::Input | Field::Documents, 1, Kind::Text) => self.asked.messages += 1,
             (Field::Prompt | Field::Input | Field::Documents, 2, kind) if kind != Kind::Other => {
                 self.asked.messages += 1;
-                if field == Field::Prompt {
-                    self.prompts = self.prompts.max(self.asked.messages);
-                }
+                self.prompts += u64::from(field == Field::Prompt);
             }
             _ => {}
         }
