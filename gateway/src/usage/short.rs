@@ -7,6 +7,12 @@ pub struct Short<const N: usize> {
     bytes: [u8; N],
 }
 
+impl<const N: usize> Default for Short<N> {
+    fn default() -> Self {
+        Self::EMPTY
+    }
+}
+
 impl<const N: usize> Short<N> {
     const TOO_LONG: usize = usize::MAX;
 
@@ -17,6 +23,18 @@ impl<const N: usize> Short<N> {
     #[inline]
     pub fn clear(&mut self) {
         self.len = 0;
+    }
+
+    /// Whether nothing was appended.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Bytes that still fit; 0 if it is too long already.
+    #[inline]
+    pub fn room(&self) -> usize {
+        N.saturating_sub(self.len)
     }
 
     /// Appends a piece.
