@@ -88,7 +88,7 @@ impl Passing<'_> {
     /// The chunk ends: whether what has come of the event at hand waits for the rest.
     pub fn finish(mut self, hold: bool) -> Passed {
         let partial = self.chunk.len() - self.event;
-        if hold && !self.gate.begun && partial > 0 && self.gate.held.len() + partial <= HELD_MAX {
+        if hold && !self.gate.begun && (1..=HELD_MAX).contains(&(self.gate.held.len() + partial)) {
             self.release(self.event);
             self.gate.held.extend_from_slice(&self.chunk[self.event..]);
             return self.passed;
