@@ -93,7 +93,12 @@ pub fn check(asking: &Asking<'_>, now: Now) -> Result<(), Limited> {
     })
 }
 
-fn admit_caller(asking: &Asking<'_>, tenant: &Arc<Tenant>, user: UserIx, now: Now) -> Result<Permit, Limited> {
+fn admit_caller(
+    asking: &Asking<'_>,
+    tenant: &Arc<Tenant>,
+    user: UserIx,
+    now: Now,
+) -> Result<Permit, Limited> {
     let route = asking.route;
     if let Some(limited) = tenant.denial.recall(user, route, now.mono_us) {
         return Err(limited);
@@ -103,7 +108,8 @@ fn admit_caller(asking: &Asking<'_>, tenant: &Arc<Tenant>, user: UserIx, now: No
     let Books { plan, levels, open, users, on_routes, for_models, .. } = &mut *books;
     // These may look into the route and the model: before their locks are taken.
     let on_route = on_routes.find(route, &plan.tenant_route, born);
-    let for_model = asking.metered.map(|metered| for_models.find_always(metered.model, &plan.tenant_model, born));
+    let for_model =
+        asking.metered.map(|metered| for_models.find_always(metered.model, &plan.tenant_model, born));
     let cost = asking.metered.map(|metered| {
         let expected = for_model.as_ref().map_or(0, |pair| pair.completion(metered.completion_max));
         metered.cost(expected)
@@ -143,11 +149,20 @@ fn admit_caller(asking: &Asking<'_>, tenant: &Arc<Tenant>, user: UserIx, now: No
 }
 
 fn admit_anybody(asking: &Asking<'_>, now: Now) -> Result<Permit, Limited> {
-    let cost = asking.metered.map(|metered| metered.cost(Quantile::default().reserve(metered.completion_max)));
+    let cost =
+        asking.metered.map(|metered| metered.cost(Quantile::default().reserve(metered.completion_max)));
     let mut shared = Shared::lock(asking);
     if shared.route.is_none() && shared.model.is_none() {
         let standings = Standings::default();
-        return Ok(Permit { tenant: None, route: None, model: None, ledger: None, standings, began_us: now.mono_us, seen: now });
+        return Ok(Permit {
+            tenant: None,
+            route: None,
+            model: None,
+            ledger: None,
+            standings,
+            began_us: now.mono_us,
+            seen: now,
+        });
     }
     let mut subjects = [const { None }; SUBJECTS];
     subjects[SUBJECTS - 2] = shared.route.as_mut().map(|route| route.subject());
@@ -190,7 +205,8 @@ impl<'a> Shared<'a> {
     /// Counts an open request where its end changes something, and says which reload is in force.
     #[inline]
     fn open(self, asking: &Asking<'a>) -> (Option<Arc<Common>>, Option<Arc<Common>>, [u32; 2]) {
-        let born = |locked: &Option<super::common::Locked<'_>>| locked.as_ref().map_or(0, |locked| locked.born);
+        let born =
+            |locked: &Option<super::common::Locked<'_>>| locked.as_ref().map_or(0, |locked| locked.born);
         let of = [born(&self.route), born(&self.model)];
         let route = self.route.is_some_and(|mut locked| asking.route.begin(&mut locked));
         let route = route.then(|| Arc::clone(asking.route));
@@ -204,14 +220,20 @@ impl<'a> Shared<'a> {
 
 /// Puts to a refusal the names its level goes by.
 #[cold]
-fn named(refusal: Refusal, caller: Option<(&Arc<Tenant>, Option<&Arc<str>>)>, asking: &Asking<'_>) -> Limited {
+fn named(
+    refusal: Refusal,
+    caller: Option<(&Arc<Tenant>, Option<&Arc<str>>)>,
+    asking: &Asking<'_>,
+) -> Limited {
     let Refusal { per, standing, requested, wait_us } = refusal;
     let Standing { limit, unit, quota, most, window, used, held, reset, budget, .. } = standing;
     let (tenant, user) = caller.unzip();
     let full = Arc::new(Full {
         limit,
         per,
-        tenant: tenant.filter(|_| !matches!(per, Per::Route | Per::Model)).map(|tenant| Arc::clone(tenant.name())),
+        tenant: tenant
+            .filter(|_| !matches!(per, Per::Route | Per::Model))
+            .map(|tenant| Arc::clone(tenant.name())),
         user: user.flatten().filter(|_| per == Per::User).cloned(),
         route: matches!(per, Per::Route | Per::TenantRoute).then(|| Arc::clone(asking.route.name())),
         model: asking

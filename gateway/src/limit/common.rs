@@ -141,7 +141,14 @@ impl Common {
     }
 
     /// Takes a step of one request's cost; see [`Ledger::step`].
-    pub(super) fn step(self: &Arc<Common>, ledger: &Ledger, step: &Step, at: usize, born: u32, now: Now) -> bool {
+    pub(super) fn step(
+        self: &Arc<Common>,
+        ledger: &Ledger,
+        step: &Step,
+        at: usize,
+        born: u32,
+        now: Now,
+    ) -> bool {
         let mut books = self.books.lock();
         let spent = ledger.step(step, at, born, &mut books.subject(), now);
         let save = books.rules.all.must_be_saved();

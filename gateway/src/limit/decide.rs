@@ -63,7 +63,8 @@ pub(super) fn decide(
             *skipped = subject.take(cost, now);
         }
     }
-    let standings = if report { most_constrained(subjects, cost.is_some(), now) } else { Standings::default() };
+    let standings =
+        if report { most_constrained(subjects, cost.is_some(), now) } else { Standings::default() };
     Ok((skipped, standings))
 }
 
@@ -71,7 +72,11 @@ pub(super) fn decide(
 ///
 /// # Errors
 /// As [`decide`] would.
-pub(super) fn foresee(subjects: &[Option<Subject<'_>>; SUBJECTS], least: Option<Cost>, now: Now) -> Result<(), Refusal> {
+pub(super) fn foresee(
+    subjects: &[Option<Subject<'_>>; SUBJECTS],
+    least: Option<Cost>,
+    now: Now,
+) -> Result<(), Refusal> {
     match subjects.iter().flatten().all(|subject| subject.has_room(least, now)) {
         true => Ok(()),
         false => Err(refusal(subjects, least, now)),
@@ -93,7 +98,8 @@ impl Subject<'_> {
         self.rates().all(|(rate, level)| rate.shadow || level.has_room(&rate.quota, now.mono_us))
             && self.rules.slots.iter().all(|slots| slots.shadow || self.open.requests < slots.most)
             && cost.is_none_or(|cost| {
-                self.spends().all(|(rule, spend)| rule.shadow || spend.has_room(rule, cost.by(rule.measure), now))
+                self.spends()
+                    .all(|(rule, spend)| rule.shadow || spend.has_room(rule, cost.by(rule.measure), now))
             })
     }
 
@@ -157,7 +163,8 @@ impl Subject<'_> {
     /// Its limits without room.
     fn blocked(&self, cost: Option<Cost>, now: Now) -> impl Iterator<Item = Blocked<'_>> {
         let (per, now_us) = (self.per, now.mono_us);
-        let rates = self.rates().filter(move |(rate, level)| !rate.shadow && !level.has_room(&rate.quota, now_us));
+        let rates =
+            self.rates().filter(move |(rate, level)| !rate.shadow && !level.has_room(&rate.quota, now_us));
         let rates = rates.map(move |(rate, level)| {
             let wait_us = level.wait_us(&rate.quota, now_us);
             Blocked { per, wait_us, by: By::Rate(rate, level) }

@@ -5,8 +5,8 @@
 //! most constrained. `Retry-After` is never 0, never earlier than the limit has room, and never earlier than
 //! the `t` beside it.
 
-use super::permit::Standings;
 use super::money::Money;
+use super::permit::Standings;
 use super::{Full, Limited, Per, Standing, Unit};
 use http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use std::fmt::{self, Display, Write};
@@ -54,7 +54,9 @@ pub fn refused(limited: &Limited, spread: u16, headers: &mut HeaderMap) {
 fn rate_headers(standing: &Standing, t: Duration, headers: &mut HeaderMap) {
     let [limit, remaining, reset] = match standing.unit {
         Unit::Requests | Unit::Places => [LIMIT_REQUESTS, REMAINING_REQUESTS, RESET_REQUESTS],
-        Unit::Tokens | Unit::PromptTokens | Unit::CompletionTokens => [LIMIT_TOKENS, REMAINING_TOKENS, RESET_TOKENS],
+        Unit::Tokens | Unit::PromptTokens | Unit::CompletionTokens => {
+            [LIMIT_TOKENS, REMAINING_TOKENS, RESET_TOKENS]
+        }
         Unit::Money => return,
     };
     headers.insert(limit, HeaderValue::from(standing.quota));

@@ -164,7 +164,8 @@ impl Registry {
             let mut sums: AHashMap<*const Tally, Standing> = AHashMap::new();
             let mut add = |tally: &Arc<Tally>, _: On<'_>, _: bool, standing: Standing| {
                 let sum = sums.entry(Arc::as_ptr(tally));
-                sum.and_modify(|sum| sum.add(&standing)).or_insert_with(|| Standing { quota: debt(&standing), ..standing });
+                sum.and_modify(|sum| sum.add(&standing))
+                    .or_insert_with(|| Standing { quota: debt(&standing), ..standing });
             };
             known.tenants.values().for_each(|tenant| tenant.books.lock().each(now, &mut add));
             known.routes.values().chain(known.models.values()).for_each(|common| common.each(now, &mut add));
@@ -237,7 +238,13 @@ impl Pair {
     fn each_limit(&self, plan: &PlanRules, now: Now, each: &mut Each<'_>) {
         let on = On::common(self.common.per_tenant(), &self.common);
         on.each(self.plan_rules(plan), (&self.by_plan.rates, &self.by_plan.spends), self.open, now, each);
-        on.each(&self.common_rules.tenant, (&self.by_common.rates, &self.by_common.spends), self.open, now, each);
+        on.each(
+            &self.common_rules.tenant,
+            (&self.by_common.rates, &self.by_common.spends),
+            self.open,
+            now,
+            each,
+        );
     }
 }
 
@@ -257,7 +264,14 @@ impl<'a> On<'a> {
         On { per, user: None, route: name.filter(|_| !is_model), model: name.filter(|_| is_model) }
     }
 
-    fn each(self, rules: &Rules, (rates, spends): (&[Level], &[Spend]), open: Open, now: Now, each: &mut Each<'_>) {
+    fn each(
+        self,
+        rules: &Rules,
+        (rates, spends): (&[Level], &[Spend]),
+        open: Open,
+        now: Now,
+        each: &mut Each<'_>,
+    ) {
         for (rate, level) in rules.rates.iter().zip(rates) {
             each(&rate.tally, self, rate.shadow, standing_of_rate(rate, level, now.mono_us));
         }

@@ -19,7 +19,10 @@ pub(super) struct Levels {
 impl Levels {
     /// Empty ones. `born` is the reload in force.
     pub(super) fn fresh(rules: &Rules, born: u32) -> Levels {
-        Levels { rates: level::fresh(&rules.rates).collect(), spends: spend::fresh(&rules.spends, born).collect() }
+        Levels {
+            rates: level::fresh(&rules.rates).collect(),
+            spends: spend::fresh(&rules.spends, born).collect(),
+        }
     }
 
     /// Puts new rules in force: levels are kept by the names of limits.

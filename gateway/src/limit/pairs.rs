@@ -2,8 +2,8 @@
 
 use super::common::{Common, CommonKey};
 use super::decide::Subject;
-use super::quantile::Quantile;
 use super::levels::{Levels, Open};
+use super::quantile::Quantile;
 use super::rules::{CommonRules, PlanRules, Rules};
 use crate::clock::Now;
 use std::sync::Arc;

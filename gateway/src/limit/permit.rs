@@ -69,7 +69,14 @@ impl Ledger {
     /// Takes a step at one subject. `at` is its position, `born` the reload it was admitted under there. Returns
     /// whether a limit that cuts is spent.
     #[inline]
-    pub(super) fn step(&self, step: &Step, at: usize, born: u32, subject: &mut Subject<'_>, now: Now) -> bool {
+    pub(super) fn step(
+        &self,
+        step: &Step,
+        at: usize,
+        born: u32,
+        subject: &mut Subject<'_>,
+        now: Now,
+    ) -> bool {
         let mut spent = false;
         for (i, (rule, spend)) in subject.rules.spends.iter().zip(subject.spends.iter_mut()).enumerate() {
             // Born later, or wrapped around: either way not what it was admitted by.
@@ -152,7 +159,9 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         // Nobody said what it cost: what progress has charged stands.
-        if let Some(charged) = self.ledger.as_ref().filter(|ledger| !ledger.ended).map(|ledger| ledger.charged.tokens) {
+        if let Some(charged) =
+            self.ledger.as_ref().filter(|ledger| !ledger.ended).map(|ledger| ledger.charged.tokens)
+        {
             self.step(charged, true, self.seen);
         }
         let took_us = self.seen.mono_us.saturating_sub(self.began_us);

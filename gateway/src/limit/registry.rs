@@ -133,7 +133,13 @@ impl Known {
         Arc::clone(common)
     }
 
-    fn apply_tenant(&mut self, spec: &TenantSpec, plan: &Arc<PlanRules>, unsaved: &Unsaved, now: Now) -> Enrolled {
+    fn apply_tenant(
+        &mut self,
+        spec: &TenantSpec,
+        plan: &Arc<PlanRules>,
+        unsaved: &Unsaved,
+        now: Now,
+    ) -> Enrolled {
         let new = || Arc::new(Tenant::new(Arc::clone(&spec.name), unsaved));
         let tenant = self.tenants.entry(Arc::clone(&spec.name)).or_insert_with(new);
         let users = tenant.apply(plan, &spec.users, now, self.born);

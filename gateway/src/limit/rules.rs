@@ -94,7 +94,9 @@ impl PlanRules {
 impl PlanRules {
     /// Does any of its levels outlive the program?
     pub(super) fn must_be_saved(&self) -> bool {
-        [&self.tenant, &self.user, &self.tenant_route, &self.tenant_model].iter().any(|rules| rules.must_be_saved())
+        [&self.tenant, &self.user, &self.tenant_route, &self.tenant_model]
+            .iter()
+            .any(|rules| rules.must_be_saved())
     }
 }
 

@@ -164,7 +164,9 @@ impl Spend {
     pub(super) fn has_room(&self, rule: &SpendRule, cost: u64, now: Now) -> bool {
         match (&self.vessel, &rule.bound) {
             (Vessel::Bucket(meter), Bound::Bucket(quota)) => meter.fits(quota, cost, now.mono_us),
-            (Vessel::Calendar(dated), Bound::Calendar { most, .. }) => dated.at(now.wall_ms).fits(*most, cost),
+            (Vessel::Calendar(dated), Bound::Calendar { most, .. }) => {
+                dated.at(now.wall_ms).fits(*most, cost)
+            }
             _ => unreachable!("a level is made for its rule"),
         }
     }
@@ -173,9 +175,10 @@ impl Spend {
     /// `typical_us` is the expectation of.
     pub(super) fn wait_us(&self, rule: &SpendRule, cost: u64, now: Now, typical_us: u64) -> u64 {
         let (by_time, by_holds) = match (&self.vessel, &rule.bound) {
-            (Vessel::Bucket(meter), Bound::Bucket(quota)) => {
-                (meter.wait_without_holds_us(quota, cost, now.mono_us), meter.wait_us(quota, cost, now.mono_us))
-            }
+            (Vessel::Bucket(meter), Bound::Bucket(quota)) => (
+                meter.wait_without_holds_us(quota, cost, now.mono_us),
+                meter.wait_us(quota, cost, now.mono_us),
+            ),
             (Vessel::Calendar(dated), Bound::Calendar { most, .. }) => {
                 let ends_us = dated.ends_in_us(now.wall_ms);
                 let fits = dated.at(now.wall_ms).holding(0).fits(*most, cost);
@@ -294,11 +297,11 @@ impl Spend {
             (_, _, Bound::Bucket(quota)) => {
                 Vessel::Bucket(Meter::with_used(quota, self.spent(from, now), now.mono_us).holding(held))
             }
-            (Vessel::Calendar(old), Bound::Calendar { calendar: from, .. }, Bound::Calendar { calendar: to, .. })
-                if from == to =>
-            {
-                Vessel::Calendar(Dated { meter: old.meter.holding(held), ..*old })
-            }
+            (
+                Vessel::Calendar(old),
+                Bound::Calendar { calendar: from, .. },
+                Bound::Calendar { calendar: to, .. },
+            ) if from == to => Vessel::Calendar(Dated { meter: old.meter.holding(held), ..*old }),
             (_, _, Bound::Calendar { calendar, .. }) => {
                 let dated = Dated::with_used(calendar, self.spent(from, now), now.wall_ms);
                 Vessel::Calendar(Dated { meter: dated.meter.holding(held), ..dated })

@@ -48,7 +48,13 @@ impl Tenant {
     }
 
     /// Puts a plan and a list of users in force; returns the users' places in the order given.
-    pub(super) fn apply(&self, plan: &Arc<PlanRules>, users: &[Arc<str>], now: Now, born: u32) -> Vec<UserIx> {
+    pub(super) fn apply(
+        &self,
+        plan: &Arc<PlanRules>,
+        users: &[Arc<str>],
+        now: Now,
+        born: u32,
+    ) -> Vec<UserIx> {
         let mut books = self.books.lock();
         let places = books.apply(plan, users, now, born);
         self.denial.forget();
@@ -57,10 +63,17 @@ impl Tenant {
 
     /// Takes a step of one request's cost at every level of the tenant that it was admitted by. Returns whether a
     /// limit that cuts is spent.
-    pub(super) fn step(self: &Arc<Tenant>, counted: &Counted, ledger: &Ledger, step: &Step, now: Now) -> bool {
+    pub(super) fn step(
+        self: &Arc<Tenant>,
+        counted: &Counted,
+        ledger: &Ledger,
+        step: &Step,
+        now: Now,
+    ) -> bool {
         let mut books = self.books.lock();
         let spent = books.step(counted, ledger, step, now);
-        let save = books.plan.must_be_saved() || books.for_models.each().any(|pair| pair.common_rules.tenant.must_be_saved());
+        let save = books.plan.must_be_saved()
+            || books.for_models.each().any(|pair| pair.common_rules.tenant.must_be_saved());
         self.denial.forget();
         drop(books);
         if save {
@@ -91,8 +104,10 @@ impl Books {
         if let Some(mut user) = counted.user.and_then(|user| users.subject(user, &plan.user)) {
             spent |= ledger.step(step, 1, born, &mut user, now);
         }
-        let on_route = counted.on_route.and_then(|key| on_routes.get(key)).map(|pair| (2, pair, &plan.tenant_route));
-        let for_model = counted.for_model.and_then(|key| for_models.get(key)).map(|pair| (4, pair, &plan.tenant_model));
+        let on_route =
+            counted.on_route.and_then(|key| on_routes.get(key)).map(|pair| (2, pair, &plan.tenant_route));
+        let for_model =
+            counted.for_model.and_then(|key| for_models.get(key)).map(|pair| (4, pair, &plan.tenant_model));
         for (at, pair, rules) in on_route.into_iter().chain(for_model) {
             let (mut by_plan, mut by_common) = pair.subjects(rules);
             spent |= ledger.step(step, at, born, &mut by_plan, now);

@@ -2,10 +2,11 @@
 
 use super::Live;
 use super::check::{self, Checked, Credential};
-use super::snapshot::{Caller, Route, Snapshot};
+use super::snapshot::{Api, Caller, Ceilings, Metering, Model, Models, Route, Snapshot};
 use crate::auth::{Keyring, KeyringBuilder, Rules};
 use crate::clock::Now;
 use crate::ids::CallerId;
+use crate::limit::price::Price;
 use crate::limit::{self, CommonPlan, Plan, TenantSpec};
 use crate::observe::metrics::RouteMetrics;
 use crate::upstream::{BackendSpec, Pool, PoolSpec};
@@ -35,9 +36,18 @@ pub fn install(checked: Checked, live: &Live, version: u64, digest: Arc<str>, no
         .iter()
         .map(|route| (route.name.clone(), Arc::new(CommonPlan { limits: route.limits.clone() })))
         .collect();
-    let wanted = limit::Policy { tenants: &tenants, routes: &route_plans, models: &[] };
+    let other_plan: (Arc<str>, Arc<CommonPlan>) = ("other".into(), Arc::default());
+    let wanted = limit::Policy { tenants: &tenants, routes: &route_plans, models: &[other_plan] };
     let levels = live.limits.apply(&wanted, now);
 
+    let limits = levels.models.into_iter().next().expect("a handle for each model");
+    let other = Arc::new(Model {
+        name: "other".into(),
+        price: Price::default(),
+        limits,
+        ceilings: Ceilings::default(),
+    });
+    let models = Models::new([], other);
     let mut callers = Vec::new();
     for (spec, enrolled) in checked.tenants.iter().zip(levels.tenants) {
         let value = HeaderValue::from_str(&spec.name).expect("a name is letters, digits and `._-`");
@@ -49,6 +59,7 @@ pub fn install(checked: Checked, live: &Live, version: u64, digest: Arc<str>, no
                 tenant: enrolled.tenant.clone(),
                 user: place,
                 body_max: checked.plans[spec.plan].body_max.unwrap_or(u64::MAX),
+                ceilings: Ceilings::default(),
             }));
         }
     }
@@ -66,6 +77,12 @@ pub fn install(checked: Checked, live: &Live, version: u64, digest: Arc<str>, no
                 caps: spec.caps,
                 timeouts: spec.timeouts,
                 limits,
+                metering: (spec.api != Api::Plain).then_some(Metering {
+                    model: None,
+                    fixed: false,
+                    usage_paths: None,
+                }),
+                ceilings: Ceilings::default(),
                 rate_headers: spec.rate_headers,
                 tenant_header: spec.tenant_header,
             })
@@ -79,6 +96,7 @@ pub fn install(checked: Checked, live: &Live, version: u64, digest: Arc<str>, no
         routes,
         keys,
         callers,
+        models,
         guard_per_address: checked.guard_per_address,
     }
 }

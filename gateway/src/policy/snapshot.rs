@@ -3,9 +3,11 @@
 use crate::auth;
 use crate::ids::{CallerId, RouteId};
 use crate::limit;
+use crate::limit::price::Price;
 use crate::observe::metrics::RouteMetrics;
 use crate::route::Table;
 use crate::upstream::Pool;
+use ahash::AHashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +27,8 @@ pub struct Snapshot {
     pub keys: auth::Keyring,
     /// Indexed by [`CallerId`].
     pub callers: Vec<Arc<Caller>>,
+    /// What requests may be for.
+    pub models: Models,
     /// Requests per second and address before authentication; 0: no guard.
     pub guard_per_address: u32,
 }
@@ -63,6 +67,10 @@ pub struct Route {
     pub rate_headers: bool,
     /// Header that tells the upstream the tenant's name; None: not told.
     pub tenant_header: Option<http::HeaderName>,
+    /// How its tokens are counted; None: not a model endpoint, and limits on tokens and budgets have no say.
+    pub metering: Option<Metering>,
+    /// How much one request may ask for; the strictest of route, caller and model counts.
+    pub ceilings: Ceilings,
 }
 
 /// How usage is read and how a refusal looks.
@@ -119,4 +127,106 @@ pub struct Caller {
     pub user: limit::UserIx,
     /// The plan's cap on bodies; `u64::MAX` if it has none.
     pub body_max: u64,
+    /// The plan's ceilings.
+    pub ceilings: Ceilings,
+}
+
+/// A model: what its tokens cost, and what limits them.
+pub struct Model {
+    /// As in the files; unique.
+    pub name: Arc<str>,
+    /// What its tokens cost; the default is nothing, in no currency.
+    pub price: Price,
+    /// Levels of the limits written at it, and what it learned of how many tokens a text is.
+    pub limits: Arc<limit::Common>,
+    /// How much one request may ask for.
+    pub ceilings: Ceilings,
+}
+
+/// All models, by the names requests give them.
+pub struct Models {
+    by_name: AHashMap<Box<str>, Arc<Model>>,
+    /// In the order of the files; then [`other`](Models::other).
+    all: Vec<Arc<Model>>,
+    other: Arc<Model>,
+}
+
+impl Models {
+    /// `models` with the names they have in requests, each name once; `other` takes all other names.
+    pub fn new(models: impl IntoIterator<Item = (Arc<Model>, Vec<Box<str>>)>, other: Arc<Model>) -> Models {
+        let (mut by_name, mut all) = (AHashMap::new(), Vec::new());
+        for (model, names) in models {
+            by_name.extend(names.into_iter().map(|name| (name, Arc::clone(&model))));
+            all.push(model);
+        }
+        all.push(Arc::clone(&other));
+        Models { by_name, all, other }
+    }
+
+    /// Hot path. The model that a request calls `name`, letter by letter; [`other`](Models::other) if policy has none.
+    #[inline]
+    pub fn find(&self, name: &str) -> &Arc<Model> {
+        self.by_name.get(name).unwrap_or(&self.other)
+    }
+
+    /// What stands for every model that policy does not name.
+    pub fn other(&self) -> &Arc<Model> {
+        &self.other
+    }
+
+    /// Every model, the last of them [`other`](Models::other).
+    pub fn all(&self) -> &[Arc<Model>] {
+        &self.all
+    }
+}
+
+/// How much one request may ask for. The default is no ceiling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Ceilings {
+    /// Most prompt tokens, as they are estimated.
+    pub prompt_tokens: Option<u64>,
+    /// Most completion tokens of one choice.
+    pub completion_tokens: Option<u64>,
+    /// A request for more completion tokens is cut down to `completion_tokens` and not refused.
+    pub clamp: bool,
+    /// Completion tokens are cut down to what is left of the limits on tokens and of the budgets.
+    pub clamp_to_budget: bool,
+}
+
+impl Ceilings {
+    /// The strictest of both. Of two ceilings the lower one also says whether it refuses or clamps; of two of one
+    /// height, the one that refuses. One `clamp_to_budget` is enough.
+    pub fn and(self, other: Ceilings) -> Ceilings {
+        let lower = |a: Option<u64>, b: Option<u64>| match (a, b) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (one, none) => one.or(none),
+        };
+        let completion_tokens = lower(self.completion_tokens, other.completion_tokens);
+        let clamps = |one: Ceilings| one.clamp || one.completion_tokens != completion_tokens;
+        Ceilings {
+            prompt_tokens: lower(self.prompt_tokens, other.prompt_tokens),
+            completion_tokens,
+            clamp: completion_tokens.is_some() && clamps(self) && clamps(other),
+            clamp_to_budget: self.clamp_to_budget || other.clamp_to_budget,
+        }
+    }
+}
+
+/// How the tokens of a route's requests are counted.
+pub struct Metering {
+    /// The model of requests whose body names none; of all, if `fixed`.
+    pub model: Option<Arc<Model>>,
+    /// Whatever the body says, it is `model` (`model_from: route`).
+    pub fixed: bool,
+    /// Where a ModelArts service says what it used; None: where its API does, else counted here.
+    pub usage_paths: Option<UsagePaths>,
+}
+
+/// Paths of keys in the JSON of an answer, such as `usage.input`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsagePaths {
+    /// To the number of prompt tokens.
+    pub prompt: Box<str>,
+    /// To the number of completion tokens.
+    pub completion: Box<str>,
 }

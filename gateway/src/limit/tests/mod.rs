@@ -2,13 +2,13 @@
 
 mod calendar;
 mod estimate;
-mod price;
-mod quantile;
 mod guard;
 mod headers;
 mod inspect;
 mod meter;
 mod oracle;
+mod price;
+mod quantile;
 mod refusal;
 mod reload;
 mod threads;
