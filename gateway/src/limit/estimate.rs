@@ -80,6 +80,12 @@ impl Estimator {
         (tokens * (1.0 + MARGIN * self.error)).ceil().max(1.0) as u64
     }
 
+    /// Tokens that a prompt probably has; without a margin, for what must not refuse too early.
+    #[inline]
+    pub fn expect(&self, text: Text, messages: u32) -> u64 {
+        self.tokens(&parts(text, messages)).round() as u64
+    }
+
     /// Tokens of a streamed text whose usage the upstream did not tell; rounded up, 0 for no text.
     #[inline]
     pub fn completion_of(&self, text: Text) -> u64 {

@@ -10,6 +10,7 @@ use crate::limit::price::Price;
 use crate::limit::{self, CommonPlan, Plan, TenantSpec};
 use crate::observe::metrics::RouteMetrics;
 use crate::upstream::{BackendSpec, Pool, PoolSpec};
+use crate::usage::Shape;
 use http::HeaderValue;
 use std::sync::Arc;
 
@@ -77,10 +78,10 @@ pub fn install(checked: Checked, live: &Live, version: u64, digest: Arc<str>, no
                 caps: spec.caps,
                 timeouts: spec.timeouts,
                 limits,
-                metering: (spec.api != Api::Plain).then_some(Metering {
+                metering: shape(spec.api).map(|shape| Metering {
                     model: None,
                     fixed: false,
-                    usage_paths: None,
+                    shape: shape.into(),
                 }),
                 ceilings: Ceilings::default(),
                 rate_headers: spec.rate_headers,
@@ -98,6 +99,15 @@ pub fn install(checked: Checked, live: &Live, version: u64, digest: Arc<str>, no
         callers,
         models,
         guard_per_address: checked.guard_per_address,
+    }
+}
+
+/// How answers of an API tell what was used; None: it is no model endpoint.
+fn shape(api: Api) -> Option<Shape> {
+    match api {
+        Api::OpenAi | Api::ModelArts => Some(Shape::open_ai()),
+        Api::Pangu => Some(Shape::pangu()),
+        Api::Plain => None,
     }
 }
 
