@@ -21,6 +21,8 @@ pub mod auth;
 
 pub mod limit;
 
+pub mod state;
+
 pub mod upstream;
 
 pub mod reject;
