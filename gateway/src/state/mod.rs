@@ -51,8 +51,8 @@ pub struct Entry {
 pub struct Store {
     database: Database,
     file: PathBuf,
-    /// Locked while the store is open; the lock ends with the process, however that ends.
-    _lock: File,
+    /// Given up last.
+    _claim: Claim,
 }
 
 impl Store {
@@ -62,11 +62,14 @@ impl Store {
     /// [`Problem`]: the directory cannot be made, belongs to another gateway, or holds a file that is damaged
     /// or of another version.
     pub fn open(dir: &Path) -> Result<Store, Problem> {
-        let lock = claim(dir)?;
+        let claim = claim(dir)?;
         let file = dir.join("state.redb");
-        let database = make(dir, &file).and_then(|()| verified(&file));
-        let database = database.map_err(|error| Problem::of(&file, error))?;
-        Ok(Store { database, file, _lock: lock })
+        let opened = make(dir, &file).and_then(|()| open(&file));
+        let (database, version) = opened.map_err(|error| Problem::of(&file, error))?;
+        if version != VERSION {
+            return Err(Problem::OtherVersion { file, found: version });
+        }
+        Ok(Store { database, file, _claim: claim })
     }
 
     /// Everything stored, by name.
@@ -131,15 +134,26 @@ impl Store {
     }
 }
 
+/// The right to a directory: a locked file, free again when the process ends, however it ends.
+#[derive(Debug)]
+struct Claim(File);
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        // To close the file is not enough while a child process that was just forked has it open, too.
+        let _ = self.0.unlock();
+    }
+}
+
 /// Makes the directory and locks it.
-fn claim(dir: &Path) -> Result<File, Problem> {
+fn claim(dir: &Path) -> Result<Claim, Problem> {
     let unusable = |source: io::Error| Problem::Directory { dir: dir.to_path_buf(), source };
     DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(unusable)?;
     let lock =
         File::options().create(true).truncate(false).write(true).open(dir.join("lock")).map_err(unusable)?;
     match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(Problem::InUse { dir: dir.to_path_buf() }),
+        Ok(()) => Ok(Claim(lock)),
+        Err(TryLockError::WouldBlock) => Err(Problem::InUse { at: dir.to_path_buf() }),
         Err(TryLockError::Error(source)) => Err(unusable(source)),
     }
 }
@@ -165,14 +179,12 @@ fn make(dir: &Path, file: &Path) -> Result<(), redb::Error> {
     Ok(File::open(dir)?.sync_all()?) // the name, too, is on the disk
 }
 
-/// Opens the file if it is whole and of our version.
-fn verified(file: &Path) -> Result<Database, redb::Error> {
+/// Opens the file if it is whole, and says of which version it is; 0 if it does not tell.
+fn open(file: &Path) -> Result<(Database, u32), redb::Error> {
     let database = builder().open(file)?;
-    let about = database.begin_read()?.open_table(ABOUT)?;
-    match about.get("version")?.map(|version| version.value()) {
-        Some(VERSION) => Ok(database),
-        other => Err(redb::Error::UpgradeRequired(other.unwrap_or(0) as u8)),
-    }
+    let version =
+        database.begin_read()?.open_table(ABOUT)?.get("version")?.map_or(0, |version| version.value());
+    Ok((database, version))
 }
 
 fn builder() -> Builder {

@@ -14,11 +14,11 @@ pub enum Problem {
         /// What the system said.
         source: io::Error,
     },
-    /// Another gateway has it open.
-    #[error("the state directory {} is in use by another gateway; end that one, or give this one its own", dir.display())]
+    /// Another process has it open.
+    #[error("{} is in use by another gateway; end that one, or give this one its own state directory", at.display())]
     InUse {
-        /// The directory.
-        dir: PathBuf,
+        /// The directory, or the file in it.
+        at: PathBuf,
     },
     /// The file is not what this program left there.
     #[error(
@@ -58,6 +58,9 @@ impl Problem {
         let file = file.to_path_buf();
         match error {
             redb::Error::UpgradeRequired(found) => Problem::OtherVersion { file, found: u32::from(found) },
+            redb::Error::DatabaseAlreadyOpen | redb::Error::LockProtocolMismatch => {
+                Problem::InUse { at: file }
+            }
             redb::Error::Io(source) if !damage(source.kind()) => Problem::Io { file, source },
             redb::Error::PreviousIo => {
                 Problem::Io { file, source: io::Error::other("an earlier write failed") }

@@ -51,7 +51,7 @@ fn what_was_saved_is_there_when_opened_again() {
 fn a_directory_belongs_to_one_gateway() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
-    let text = format!("the state directory {} is in use by another gateway", dir.path().display());
+    let text = format!("{} is in use by another gateway", dir.path().display());
     assert!(refusal(dir.path()).starts_with(&text), "{}", refusal(dir.path()));
     drop(store);
     Store::open(dir.path()).unwrap();
