@@ -23,6 +23,8 @@ pub mod usage;
 
 pub mod limit;
 
+pub mod state;
+
 pub mod upstream;
 
 pub mod reject;
