@@ -2,6 +2,7 @@
 
 pub mod tokens;
 
+mod escape;
 mod json;
 mod number;
 mod paths;
