@@ -8,9 +8,11 @@
 //! More lenient than RFC 8259 in three ways, none of which changes what stands where: strings may be any bytes but
 //! quote and backslash, a lone surrogate becomes U+FFFD, and below [`DEPTH_MAX`] only brackets and strings are matched.
 
+use super::escape::{Decoded, Escape};
 use super::number::Number;
 use super::paths::{Paths, Place};
 use super::short::Short;
+use crate::swar::{self, has};
 use memchr::memchr2;
 
 /// Containers within one another whose kinds and places are kept; what is deeper is skipped.
@@ -114,6 +116,7 @@ enum State {
     Next,
     Text,
     Backslash,
+    /// A `\u` that is split over pieces.
     Hex,
     Literal,
     Number,
@@ -121,15 +124,6 @@ enum State {
     Deep,
     Done,
     Broken,
-}
-
-/// `\u` as far as it was read.
-#[derive(Debug, Clone, Copy, Default)]
-struct Escape {
-    digits: u8,
-    unit: u16,
-    /// The first half of a pair, whose second should follow.
-    high: Option<u16>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -162,7 +156,7 @@ impl Scanner {
     pub fn reset(&mut self) {
         // All else is set before it is read.
         (self.state, self.place, self.depth, self.before) = (State::Value, Place::ROOT, 0, 0);
-        self.escape.high = None;
+        self.escape.reset();
     }
 
     /// Reads the next piece of the document.
@@ -171,14 +165,14 @@ impl Scanner {
     #[inline]
     pub fn feed<T: Copy>(&mut self, paths: &Paths<T>, bytes: &[u8], visitor: &mut impl Visitor<T>) {
         let before = self.before;
-        Walk { scanner: self, paths, visitor, bytes }.all();
+        Walk { scanner: self, paths, visitor, bytes, decoded: Decoded::EMPTY }.all();
         self.before = before.saturating_add(bytes.len());
     }
 
     /// Ends the document: whether it was one JSON value, with nothing but blanks after it.
     pub fn finish<T: Copy>(&mut self, paths: &Paths<T>, visitor: &mut impl Visitor<T>) -> bool {
         if self.state == State::Number && self.depth == 0 {
-            Walk { scanner: self, paths, visitor, bytes: b"" }.number_end(0);
+            Walk { scanner: self, paths, visitor, bytes: b"", decoded: Decoded::EMPTY }.number_end(0);
         }
         self.state == State::Done
     }
@@ -205,6 +199,8 @@ struct Walk<'a, T, V> {
     paths: &'a Paths<T>,
     visitor: &'a mut V,
     bytes: &'a [u8],
+    /// What escapes stand for that has not been told yet; they are short and come in runs.
+    decoded: Decoded,
 }
 
 impl<T: Copy, V: Visitor<T>> Walk<'_, T, V> {
@@ -214,15 +210,16 @@ impl<T: Copy, V: Visitor<T>> Walk<'_, T, V> {
         while let Some(&byte) = self.bytes.get(at) {
             at = match self.scanner.state {
                 State::Text => self.text(at),
-                State::Backslash => self.backslash(byte, at),
+                State::Backslash => self.backslash(at),
                 State::Hex => self.hex(byte, at),
                 State::Number => self.number(at),
                 State::Literal => self.literal(byte, at),
                 State::Deep => self.deep(byte, at),
-                State::Broken => return,
+                State::Broken => break,
                 _ => self.token(byte, at),
             };
         }
+        self.tell_decoded();
     }
 
     /// What stands between values; each of these takes one byte or more and returns where to go on.
@@ -323,9 +320,10 @@ impl<T: Copy, V: Visitor<T>> Walk<'_, T, V> {
     #[inline]
     fn text(&mut self, at: usize) -> usize {
         let rest = &self.bytes[at..];
-        let run = memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
+        let run = run(rest);
         if run > 0 {
-            self.lone_surrogate();
+            self.scanner.escape.end(&mut self.decoded);
+            self.tell_decoded();
             self.piece(&rest[..run]);
         }
         match rest.get(run) {
@@ -338,7 +336,8 @@ impl<T: Copy, V: Visitor<T>> Walk<'_, T, V> {
 
     #[inline]
     fn text_end(&mut self, end: usize) {
-        self.lone_surrogate();
+        self.scanner.escape.end(&mut self.decoded);
+        self.tell_decoded();
         if self.scanner.depth > DEPTH_MAX {
             self.scanner.state = State::Deep;
         } else if self.scanner.in_key {
@@ -370,70 +369,35 @@ impl<T: Copy, V: Visitor<T>> Walk<'_, T, V> {
         }
     }
 
-    fn backslash(&mut self, byte: u8, at: usize) -> usize {
-        self.scanner.state = State::Text;
-        let stands_for = match byte {
-            b'u' => {
-                let high = self.scanner.escape.high;
-                (self.scanner.state, self.scanner.escape) = (State::Hex, Escape { digits: 0, unit: 0, high });
-                return at + 1;
-            }
-            b'"' | b'\\' | b'/' => byte,
-            b'b' => 0x08,
-            b'f' => 0x0c,
-            b'n' => b'\n',
-            b'r' => b'\r',
-            b't' => b'\t',
-            _ => {
-                self.scanner.state = State::Broken;
-                return at + 1;
-            }
-        };
-        self.lone_surrogate();
-        self.piece(&[stands_for]);
-        at + 1
-    }
-
-    fn hex(&mut self, byte: u8, at: usize) -> usize {
-        let Some(digit) = char::from(byte).to_digit(16) else {
-            self.scanner.state = State::Broken;
-            return at + 1;
-        };
-        let escape = &mut self.scanner.escape;
-        escape.unit = escape.unit << 4 | digit as u16;
-        escape.digits += 1;
-        if escape.digits == 4 {
-            self.scanner.state = State::Text;
-            self.unit(self.scanner.escape.unit);
-        }
-        at + 1
-    }
-
-    /// One UTF-16 unit of an escape.
-    fn unit(&mut self, unit: u16) {
-        if let (Some(high), 0xdc00..0xe000) = (self.scanner.escape.high, unit) {
-            self.scanner.escape.high = None;
-            let [high, low] = [high, unit].map(|half| u32::from(half & 0x3ff));
-            return self.character(0x1_0000 + (high << 10 | low));
-        }
-        self.lone_surrogate();
-        match unit {
-            0xd800..0xdc00 => self.scanner.escape.high = Some(unit),
-            _ => self.character(u32::from(unit)),
-        }
-    }
-
-    /// A first half whose second did not follow.
     #[inline]
-    fn lone_surrogate(&mut self) {
-        if self.scanner.escape.high.take().is_some() {
-            self.character(0xfffd);
+    fn backslash(&mut self, at: usize) -> usize {
+        if Escape::is_full(&self.decoded) {
+            self.tell_decoded();
         }
+        let (state, taken) = match self.scanner.escape.whole(&self.bytes[at..], &mut self.decoded) {
+            Ok(Some(taken)) => (State::Text, taken),
+            Ok(None) => (State::Hex, 1),
+            Err(()) => (State::Broken, 1),
+        };
+        self.scanner.state = state;
+        at + taken
     }
 
-    fn character(&mut self, code: u32) {
-        let character = char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER);
-        self.piece(character.encode_utf8(&mut [0; 4]).as_bytes());
+    fn hex(&mut self, digit: u8, at: usize) -> usize {
+        match self.scanner.escape.digit(digit, &mut self.decoded) {
+            Ok(true) => self.scanner.state = State::Text,
+            Ok(false) => {}
+            Err(()) => self.scanner.state = State::Broken,
+        }
+        at + 1
+    }
+
+    #[inline]
+    fn tell_decoded(&mut self) {
+        if !self.decoded.is_empty() {
+            let decoded = std::mem::take(&mut self.decoded);
+            self.piece(decoded.as_bytes().unwrap_or_default());
+        }
     }
 
     #[inline]
@@ -459,13 +423,12 @@ impl<T: Copy, V: Visitor<T>> Walk<'_, T, V> {
     #[inline]
     fn literal(&mut self, byte: u8, at: usize) -> usize {
         let Literal { rest, value } = self.scanner.literal;
+        if self.bytes[at..].starts_with(rest) {
+            self.end(value, at + rest.len());
+            return at + rest.len();
+        }
         match rest.split_first() {
-            Some((&expected, rest)) if expected == byte => {
-                self.scanner.literal.rest = rest;
-                if rest.is_empty() {
-                    self.end(value, at + 1);
-                }
-            }
+            Some((&expected, rest)) if expected == byte => self.scanner.literal.rest = rest,
             _ => self.scanner.state = State::Broken,
         }
         at + 1
@@ -485,4 +448,15 @@ impl<T: Copy, V: Visitor<T>> Walk<'_, T, V> {
         }
         at + 1
     }
+}
+
+/// How many bytes stand before the next quote or backslash. Most strings end within the first bytes, before a
+/// vector search has warmed up.
+#[inline]
+fn run(bytes: &[u8]) -> usize {
+    let (near, far) = bytes.split_at(bytes.len().min(16));
+    let maybe = |word| has(word, b'"') | has(word, b'\\');
+    swar::first(near, maybe, |byte| matches!(byte, b'"' | b'\\'))
+        .or_else(|| memchr2(b'"', b'\\', far).map(|at| near.len() + at))
+        .unwrap_or(bytes.len())
 }
