@@ -2,7 +2,7 @@
 //! ModelArts real-time services.
 //!
 //! The modules stand in the order in which they matter: first what happens before traffic, then the
-//! walk of one request (`proxy` is its story, the five below it answer one question each), then what
+//! walk of one request (`proxy` is its story, the six below it answer one question each), then what
 //! runs alongside. Arrows point one way: `main -> server -> proxy -> {route, auth, limit, upstream,
 //! reject, observe}`; `policy` builds the first four and nobody calls it back.
 
@@ -22,6 +22,8 @@ pub mod auth;
 pub mod usage;
 
 pub mod limit;
+
+pub mod state;
 
 pub mod upstream;
 

@@ -78,6 +78,28 @@ pub enum Reject {
     /// Ended before its end.
     #[error("the request body broke off or was malformed")]
     BodyBroken,
+    /// Has two readings, or says something in a way that has.
+    #[error("{what}")]
+    BodyUnclear {
+        /// Which key.
+        what: crate::usage::NotRead,
+    },
+    /// More prompt than a ceiling allows.
+    #[error("the prompt has about {tokens} tokens, and {cap} are the most that may be sent here; shorten it")]
+    PromptTooLong {
+        /// Estimated.
+        tokens: u64,
+        /// The ceiling.
+        cap: u64,
+    },
+    /// More answer than a ceiling allows.
+    #[error("{asked} completion tokens are asked for, and {cap} are the most here; ask for at most {cap}")]
+    AnswerTooLong {
+        /// `max_tokens` of the request.
+        asked: u64,
+        /// The ceiling.
+        cap: u64,
+    },
     /// A limit has no room.
     #[error(transparent)]
     Limited(#[from] Limited),
@@ -135,7 +157,11 @@ impl Reject {
     /// HTTP status.
     pub fn status(&self) -> StatusCode {
         match self {
-            Reject::Ambiguous { .. } | Reject::BodyBroken => StatusCode::BAD_REQUEST,
+            Reject::Ambiguous { .. }
+            | Reject::BodyBroken
+            | Reject::BodyUnclear { .. }
+            | Reject::PromptTooLong { .. }
+            | Reject::AnswerTooLong { .. } => StatusCode::BAD_REQUEST,
             Reject::NoRoute => StatusCode::NOT_FOUND,
             Reject::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Reject::TargetTooLong { .. } => StatusCode::URI_TOO_LONG,
@@ -165,7 +191,10 @@ impl Reject {
             | Reject::Expectation
             | Reject::BodyTooLarge { .. }
             | Reject::BodyTooSlow
-            | Reject::BodyBroken => "APIG.0201",
+            | Reject::BodyBroken
+            | Reject::BodyUnclear { .. }
+            | Reject::PromptTooLong { .. }
+            | Reject::AnswerTooLong { .. } => "APIG.0201",
             // APIG tells IAM credentials (access keys) from those of apps.
             Reject::Denied(denied) => match denied.kind() {
                 Some(Kind::AkSk) => "APIG.0301",
@@ -197,6 +226,9 @@ impl Reject {
             Reject::BodyTooLarge { .. } => "body_too_large",
             Reject::BodyTooSlow => "body_too_slow",
             Reject::BodyBroken => "body_broken",
+            Reject::BodyUnclear { .. } => "body_unclear",
+            Reject::PromptTooLong { .. } => "context_length_exceeded",
+            Reject::AnswerTooLong { .. } => "max_tokens_exceeded",
             Reject::Limited(_) => "limited",
             Reject::Overloaded => "overloaded",
             Reject::NoBackend => "no_backend",
@@ -223,6 +255,8 @@ impl Reject {
             Reject::Denied(_) if !self.status().is_server_error() => {
                 ("authentication_error", "invalid_api_key")
             }
+            Reject::Limited(limited) if limited.full.budget => ("insufficient_quota", "insufficient_quota"),
+            Reject::Limited(limited) if limited.full.unit.is_tokens() => ("tokens", "rate_limit_exceeded"),
             Reject::Limited(_) | Reject::Flood { .. } => ("requests", "rate_limit_exceeded"),
             _ if self.status().is_server_error() => ("server_error", self.code()),
             _ => ("invalid_request_error", self.code()),

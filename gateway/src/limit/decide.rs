@@ -2,12 +2,13 @@
 
 use super::level::Level;
 use super::levels::Open;
-use super::measure::Cost;
+use super::measure::{Cost, Measure};
 use super::permit::Standings;
 use super::rules::{Rate, Rules, Slots};
 use super::spend::{Bound, Spend, SpendRule};
 use super::{Per, Standing, Unit};
 use crate::clock::Now;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -63,8 +64,7 @@ pub(super) fn decide(
             *skipped = subject.take(cost, now);
         }
     }
-    let standings =
-        if report { most_constrained(subjects, cost.is_some(), now) } else { Standings::default() };
+    let standings = if report { most_constrained(subjects, cost, now) } else { Standings::default() };
     Ok((skipped, standings))
 }
 
@@ -199,16 +199,33 @@ impl Blocked<'_> {
 }
 
 /// The request limit and the token limit with the least share of their room left; of equals, the first.
-fn most_constrained(subjects: &[Option<Subject<'_>>], metered: bool, now: Now) -> Standings {
+fn most_constrained(subjects: &[Option<Subject<'_>>], cost: Option<Cost>, now: Now) -> Standings {
     let rates = subjects.iter().flatten().flat_map(Subject::rates).filter(|(rate, _)| !rate.shadow);
     let requests = least(rates, |(rate, level)| (level.remaining(&rate.quota, now.mono_us), rate.quota.most));
-    let spends = subjects.iter().filter(|_| metered).flatten().flat_map(Subject::spends);
-    let spends = spends.filter(|(rule, _)| !rule.shadow && rule.measure.unit().is_tokens());
-    let tokens = least(spends, |(rule, spend)| (remaining(rule, spend, now), rule.most()));
+    let spends = || {
+        let spends = subjects.iter().filter(|_| cost.is_some()).flatten().flat_map(Subject::spends);
+        spends.filter(|(rule, _)| !rule.shadow)
+    };
+    let spare =
+        cost.and_then(|cost| spends().filter_map(|(rule, spend)| spare(rule, spend, cost, now)).min());
+    let counted = spends().filter(|(rule, _)| rule.measure.unit().is_tokens());
+    let tokens = least(counted, |(rule, spend)| (remaining(rule, spend, now), rule.most()));
     Standings {
         requests: requests.map(|(rate, level)| standing_of_rate(rate, level, now.mono_us)),
         tokens: tokens.map(|(rule, spend)| standing_of_spend(rule, spend, now)),
+        spare_completion: spare,
     }
+}
+
+/// Completion tokens that a request may have in all before `rule` is spent; it holds `cost` there already.
+fn spare(rule: &SpendRule, spend: &Spend, cost: Cost, now: Now) -> Option<u64> {
+    let left = remaining(rule, spend, now);
+    let more = match rule.measure {
+        Measure::Prompt => return None,
+        Measure::Total | Measure::Completion => left,
+        Measure::Money => left / NonZeroU64::new(cost.price.cost(0, 1))?,
+    };
+    Some(cost.tokens.completion.saturating_add(more))
 }
 
 /// The one with the least of `(part, whole)`.

@@ -80,6 +80,12 @@ impl Estimator {
         (tokens * (1.0 + MARGIN * self.error)).ceil().max(1.0) as u64
     }
 
+    /// Tokens that a prompt probably has; without a margin, for what must not refuse too early.
+    #[inline]
+    pub fn expect(&self, text: Text, messages: u32) -> u64 {
+        self.tokens(&parts(text, messages)).round() as u64
+    }
+
     /// Tokens of a streamed text whose usage the upstream did not tell; rounded up, 0 for no text.
     #[inline]
     pub fn completion_of(&self, text: Text) -> u64 {
@@ -87,13 +93,13 @@ impl Estimator {
         (ascii * text.ascii as f32 + wide * text.wide as f32).ceil() as u64
     }
 
-    /// Learns that a prompt was `actual` tokens. 0 means that nothing was counted, and teaches nothing; nor
-    /// does what is a hundred times off.
+    /// Learns that a prompt was `actual` tokens. What is a hundred times off teaches nothing, nor does 0,
+    /// which means that nothing was counted.
     pub fn learn(&mut self, text: Text, messages: u32, actual: u64) {
         let parts = parts(text, messages);
         let tokens = self.tokens(&parts);
         let off = actual as f32 / tokens.max(JUDGED);
-        if actual == 0 || !(1.0 / ABSURD..=ABSURD).contains(&off) {
+        if !(1.0 / ABSURD..=ABSURD).contains(&off) {
             return;
         }
         let wrong = (actual as f32 - tokens).clamp(-tokens, tokens);

@@ -34,6 +34,8 @@ pub struct Standings {
     pub requests: Option<Standing>,
     /// Of the limits on tokens.
     pub tokens: Option<Standing>,
+    /// Completion tokens that every limit on tokens and every budget has left, with those this request holds.
+    pub spare_completion: Option<u64>,
 }
 
 /// Where a tenant counts an open request.
@@ -96,6 +98,12 @@ impl Permit {
     /// report.
     pub fn standings(&self) -> &Standings {
         &self.standings
+    }
+
+    /// Completion tokens that the request may have before a limit on tokens or a budget is spent. None: no bound, or
+    /// [`admit`](super::admit) was not asked to report.
+    pub fn spare_completion(&self) -> Option<u64> {
+        self.standings.spare_completion
     }
 
     /// What is held for it: an estimate. None: not metered.

@@ -73,10 +73,12 @@ impl Quantile {
         } else if answer < self.mark {
             self.pace(self.run < 0.0, -BITS_BELOW);
             self.mark = answer.max(self.mark - (1.0 - BELOW) * self.step);
+        } else {
+            self.pace(false, 0.0);
         }
     }
 
-    /// Counts one more answer, and makes the step longer or shorter by what it says.
+    /// Makes the step longer if one more answer on the same side is too many, shorter if it ends their run.
     fn pace(&mut self, same_side: bool, bits: f32) {
         if !same_side {
             self.run = bits;

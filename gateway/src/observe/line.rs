@@ -1,6 +1,7 @@
 //! One line of the access log.
 
 use super::json::Json;
+use crate::usage::Tokens;
 use std::net::IpAddr;
 
 /// What one line says. Strings are escaped, so that every line parses whatever a caller sends.
@@ -46,6 +47,12 @@ pub struct Line<'a> {
     /// `host:port` of the backend asked.
     #[cfg_attr(test, serde(skip_serializing_if = "Option::is_none"))]
     pub backend: Option<&'a str>,
+    /// The model's name in policy, on a route to a model.
+    #[cfg_attr(test, serde(skip_serializing_if = "Option::is_none"))]
+    pub model: Option<&'a str>,
+    /// Model tokens it was charged for.
+    #[cfg_attr(test, serde(skip_serializing_if = "Option::is_none"))]
+    pub tokens: Option<Tokens>,
     /// Version of the policy that decided.
     pub policy: u64,
 }
@@ -80,6 +87,13 @@ impl Line<'_> {
         }
         if let Some(backend) = self.backend {
             json.raw(br#","backend":""#).text(backend).raw(b"\"");
+        }
+        if let Some(model) = self.model {
+            json.raw(br#","model":""#).plain(model).raw(b"\"");
+        }
+        if let Some(Tokens { prompt, completion }) = self.tokens {
+            json.raw(br#","tokens":{"prompt":"#).number(prompt);
+            json.raw(br#","completion":"#).number(completion).raw(b"}");
         }
         json.raw(br#","policy":"#).number(self.policy).raw(b"}\n");
     }
@@ -117,6 +131,7 @@ mod tests {
             (peer, status, policy) in (any::<IpAddr>(), any::<u16>(), any::<u64>()),
             (bytes_in, bytes_out, duration_us) in (any::<u64>(), any::<u64>(), any::<u64>()),
             first_byte_us in any::<Option<u64>>(),
+            (model, tokens) in (name(), proptest::option::of((any::<u64>(), any::<u64>()))),
         ) {
             let line = Line {
                 time: "2026-01-01T00:00:00.000Z",
@@ -137,6 +152,8 @@ mod tests {
                 duration_us,
                 first_byte_us,
                 backend: backend.as_deref(),
+                model: model.as_deref(),
+                tokens: tokens.map(|(prompt, completion)| Tokens { prompt, completion }),
                 policy,
             };
             let mut written = Vec::new();

@@ -4,6 +4,7 @@
 //! policy names and closed enums, so that no caller can make a series.
 
 use crate::reject::Reject;
+use crate::usage::Tokens;
 use metrics::{Counter, Gauge, Histogram, Label};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use parking_lot::RwLock;
@@ -35,6 +36,7 @@ const REQUEST_SECONDS: &str = "gateway_request_duration_seconds";
 const FIRST_BYTE_SECONDS: &str = "gateway_upstream_first_byte_seconds";
 const REQUEST_BYTES: &str = "gateway_request_body_bytes_total";
 const ANSWER_BYTES: &str = "gateway_answer_body_bytes_total";
+const TOKENS: &str = "gateway_model_tokens_total";
 const IN_FLIGHT: &str = "gateway_requests_in_flight";
 const CANCELLED: &str = "gateway_requests_cancelled_total";
 const REJECTS: &str = "gateway_rejects_total";
@@ -65,6 +67,7 @@ pub const METRICS: &[Metric] = &[
     histogram(FIRST_BYTE_SECONDS,  &["route"],                 "Request sent to the head of the answer received."),
     counter  (REQUEST_BYTES,       &["route"],                 "Body bytes read from callers."),
     counter  (ANSWER_BYTES,        &["route"],                 "Body bytes written to callers."),
+    counter  (TOKENS,              &["route", "kind", "told"], "Model tokens charged: `kind` prompt or completion; `told` by the upstream, or counted here (`no`)."),
     gauge    (IN_FLIGHT,           &["route"],                 "Requests between head and last byte."),
     counter  (CANCELLED,           &["route"],                 "Callers who left before their answer ended."),
     counter  (REJECTS,             &["route", "reason"],       "Refused here; `reason` is `Reject::code`. Requests that no route takes count as route `-`."),
@@ -155,6 +158,8 @@ pub struct RouteMetrics {
     pub in_flight: Gauge,
     /// Callers who left early.
     pub cancelled: Counter,
+    /// By who told them (upstream, gateway), then prompt and completion.
+    tokens: [[OnceLock<Counter>; 2]; 2],
     upstream_errors: [OnceLock<Counter>; UpstreamError::ALL.len()],
     rejects: RwLock<Vec<(&'static str, Counter)>>,
 }
@@ -206,6 +211,7 @@ impl RouteMetrics {
             answer_bytes: metrics::counter!(ANSWER_BYTES, labels()),
             in_flight: metrics::gauge!(IN_FLIGHT, labels()),
             cancelled: metrics::counter!(CANCELLED, labels()),
+            tokens: Default::default(),
             upstream_errors: Default::default(),
             rejects: RwLock::default(),
         }
@@ -215,6 +221,19 @@ impl RouteMetrics {
     pub fn finished(&self, status: u16, duration_us: u64) {
         let class = usize::from(status / 100).clamp(1, 5) - 1;
         self.seconds[class].record(duration_us as f64 / 1e6);
+    }
+
+    /// Counts what one request was charged. The series appear with their first count.
+    pub fn spent(&self, tokens: Tokens, by_upstream: bool) {
+        let told = if by_upstream { "yes" } else { "no" };
+        let kinds = [("prompt", tokens.prompt), ("completion", tokens.completion)];
+        for ((kind, n), counter) in kinds.into_iter().zip(&self.tokens[usize::from(by_upstream)]) {
+            if n > 0 {
+                let labels =
+                    || [("route", self.route.to_string()), ("kind", kind.into()), ("told", told.into())];
+                counter.get_or_init(|| metrics::counter!(TOKENS, &labels())).increment(n);
+            }
+        }
     }
 
     /// Counts one head of an answer.

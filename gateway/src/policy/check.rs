@@ -8,7 +8,7 @@ mod models;
 
 use super::problem::{Located, Place, Problems, nearest};
 use super::secret::{Missing, Secret, Secrets};
-use super::snapshot::{Api, Caps, Ceilings, Timeouts, UsagePaths};
+use super::snapshot::{Api, Caps, Ceilings, Timeouts};
 use super::spec::{self, Amount, Budget, Hashed, Rules};
 use crate::auth::Kind;
 use crate::ids::RouteId;
@@ -17,6 +17,7 @@ use crate::limit::price::Price;
 use crate::limit::{self, Per};
 use crate::route::{Conflict, Table, TableBuilder};
 use crate::upstream::{Backend, BackendSpec};
+use crate::usage::Shape;
 use http::{HeaderName, Method};
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -61,7 +62,8 @@ pub struct Route {
     pub model: Option<usize>,
     /// It is `model`, whatever the body says.
     pub model_fixed: bool,
-    pub usage_paths: Option<UsagePaths>,
+    /// How answers tell what was used; None: nothing is metered.
+    pub shape: Option<Arc<Shape>>,
     pub ceilings: Ceilings,
 }
 
@@ -311,7 +313,7 @@ impl Check<'_> {
                 model => model.flatten(),
             },
             model_fixed: route.metering.fixed,
-            usage_paths: route.metering.usage_paths,
+            shape: route.metering.shape,
             ceilings: route.ceilings,
         })
     }

@@ -2,7 +2,7 @@
 
 use super::Live;
 use super::check::{self, Checked, Credential};
-use super::snapshot::{Api, Caller, Metering, Model, Models, Route, Snapshot};
+use super::snapshot::{Caller, Metering, Model, Models, Route, Snapshot};
 use crate::auth::{Keyring, KeyringBuilder, Rules};
 use crate::clock::Now;
 use crate::ids::CallerId;
@@ -68,10 +68,10 @@ pub fn install(checked: Checked, live: &Live, version: u64, digest: Arc<str>, no
                 caps: spec.caps,
                 timeouts: spec.timeouts,
                 limits,
-                metering: (spec.api != Api::Plain).then(|| Metering {
+                metering: spec.shape.map(|shape| Metering {
                     model: spec.model.map(|model| models.all()[model].clone()),
                     fixed: spec.model_fixed,
-                    usage_paths: spec.usage_paths,
+                    shape,
                 }),
                 ceilings: spec.ceilings,
                 rate_headers: spec.rate_headers,

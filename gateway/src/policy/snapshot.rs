@@ -7,6 +7,7 @@ use crate::limit::price::Price;
 use crate::observe::metrics::RouteMetrics;
 use crate::route::Table;
 use crate::upstream::Pool;
+use crate::usage::Shape;
 use ahash::AHashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -218,15 +219,6 @@ pub struct Metering {
     pub model: Option<Arc<Model>>,
     /// Whatever the body says, it is `model` (`model_from: route`).
     pub fixed: bool,
-    /// Where a ModelArts service says what it used; None: where its API does, else counted here.
-    pub usage_paths: Option<UsagePaths>,
-}
-
-/// Paths of keys in the JSON of an answer, such as `usage.input`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UsagePaths {
-    /// To the number of prompt tokens.
-    pub prompt: Box<str>,
-    /// To the number of completion tokens.
-    pub completion: Box<str>,
+    /// How answers tell what was used.
+    pub shape: Arc<Shape>,
 }

@@ -1,7 +1,7 @@
 //! The policy as written: typed, every value with its place, not yet asked whether it makes sense.
 
 use super::problem::{Located, Place};
-use super::snapshot::{Api, Caps, Ceilings, Timeouts, UsagePaths};
+use super::snapshot::{Api, Caps, Ceilings, Timeouts};
 use super::units::Rate;
 use crate::auth::Kind;
 use crate::limit::calendar::Calendar;
@@ -10,6 +10,7 @@ use crate::limit::money::Currency;
 use crate::limit::price::Price;
 use crate::limit::{Algorithm, Per};
 use crate::upstream::BackendSpec;
+use crate::usage::Shape;
 use http::{HeaderName, Method};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -55,7 +56,8 @@ pub struct Metering {
     pub model: Option<Located<Arc<str>>>,
     /// `model_from: route`
     pub fixed: bool,
-    pub usage_paths: Option<UsagePaths>,
+    /// None: nothing is metered.
+    pub shape: Option<Arc<Shape>>,
 }
 
 /// `routes[].auth` and `routes[].signing`

@@ -3,11 +3,13 @@
 
 use super::body::{self, Held};
 use super::finish::Exchange;
+use super::metered::Ask;
+use super::usage::Usage;
 use crate::auth::{self, Claim, Digest, Signed};
 use crate::clock::Now;
 use crate::ids::RouteId;
-use crate::limit;
-use crate::policy::Route;
+use crate::limit::{self, Permit};
+use crate::policy::{Ceilings, Metering, Route};
 use crate::reject::Reject;
 use http::header::{EXPECT, HOST};
 use http::request::Parts;
@@ -51,7 +53,13 @@ pub async fn admit(exchange: &mut Exchange, head: &Parts, body: Incoming) -> Res
         }
         Some(Claim::Proven(_)) | None => (Admitted::Passing(body, exchange.body_max(route)), None),
     };
-    take(exchange, route)?;
+    let body = match &route.metering {
+        Some(metering) => take_metered(exchange, route, metering, body).await?,
+        None => {
+            take(exchange, route, None, false)?;
+            body
+        }
+    };
     if let Some(seen) = seen {
         seen.keep();
     }
@@ -128,10 +136,43 @@ fn verify(exchange: &mut Exchange, signed: Signed, body: &[u8]) -> Result<auth::
     Ok(verified)
 }
 
-fn take(exchange: &mut Exchange, route: &Route) -> Result<(), Reject> {
+/// Admits a request by what it may cost, which its body says: that is read whole.
+async fn take_metered(
+    exchange: &mut Exchange,
+    route: &Route,
+    metering: &Metering,
+    body: Admitted,
+) -> Result<Admitted, Reject> {
+    // Who has no room for anything is not read.
+    limit::check(&asking(exchange, route, None, false), exchange.began)?;
+    let mut held = match body {
+        Admitted::Held(held) => held,
+        Admitted::Passing(body, cap) => body::read_whole(exchange, body, cap).await?,
+    };
+    let plan = exchange.caller().map_or_else(Ceilings::default, |caller| caller.ceilings);
+    let mut ask = Ask::read(&exchange.policy, route, metering, plan, &held.bytes)?;
+    let permit = take(exchange, route, Some(ask.metered()), ask.wants_spare())?;
+    ask.edit(route.api, &mut held, permit);
+    exchange.usage = Some(Box::new(Usage::of(ask)));
+    Ok(Admitted::Held(held))
+}
+
+fn take<'a>(
+    exchange: &'a mut Exchange,
+    route: &Route,
+    metered: Option<limit::Metered<'_>>,
+    spare: bool,
+) -> Result<&'a mut Permit, Reject> {
+    let permit = limit::admit(&asking(exchange, route, metered, spare), exchange.began)?;
+    Ok(exchange.permit.insert(permit))
+}
+
+fn asking<'a>(
+    exchange: &'a Exchange,
+    route: &'a Route,
+    metered: Option<limit::Metered<'a>>,
+    spare: bool,
+) -> limit::Asking<'a> {
     let caller = exchange.caller().map(|caller| (&caller.tenant, caller.user));
-    let asking = limit::Asking { caller, route: &route.limits, metered: None, report: route.rate_headers };
-    let permit = limit::admit(&asking, exchange.began)?;
-    exchange.permit = Some(permit);
-    Ok(())
+    limit::Asking { caller, route: &route.limits, metered, report: route.rate_headers || spare }
 }

@@ -4,6 +4,7 @@ use super::body::Upload;
 use super::deadline::{Deadline, Waiting};
 use super::finish::Exchange;
 use super::forward::Received;
+use crate::clock::Now;
 use crate::limit::headers as rate;
 use crate::policy::Timeouts;
 use crate::reject::Reject;
@@ -14,7 +15,7 @@ use http::header::HeaderName;
 use http_body::{Body, Frame, SizeHint};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -50,8 +51,12 @@ impl Answer {
         if let Some(permit) = &exchange.permit {
             rate::admitted(permit.standings(), headers);
         }
+        let exact = !exchange.metered_head(response.status(), response.headers());
+        if !exact {
+            response.headers_mut().remove(http::header::CONTENT_LENGTH);
+        }
         let upload = (!call.upload().complete).then(|| exchange.separate_deadline(timeouts.total));
-        *source = Source::Upstream(Upstream { call, timeouts, upload });
+        *source = Source::Upstream(Upstream { call, timeouts, upload, exact });
         if source.is_at_its_end() {
             source.end(exchange);
         } else {
@@ -83,6 +88,8 @@ struct Upstream {
     timeouts: Timeouts,
     /// The wait for the rest of the request's body, if the answer began before it was complete.
     upload: Option<Rc<Deadline>>,
+    /// The caller gets as many bytes as the upstream sends.
+    exact: bool,
 }
 
 impl Source {
@@ -97,6 +104,9 @@ impl Source {
     /// All of the answer has passed: its connection may serve the next request, if it has also taken all
     /// of this one's body.
     fn end(&mut self, exchange: &mut Exchange) {
+        if let Some(usage) = &mut exchange.usage {
+            usage.end();
+        }
         exchange.completed();
         let Source::Upstream(upstream) = std::mem::replace(self, Source::Ended) else { return };
         exchange.bytes_in = upstream.call.upload().bytes;
@@ -161,6 +171,46 @@ impl Answering {
     }
 }
 
+impl Answering {
+    /// The next part of a metered answer: what its meter lets pass of what the upstream sends.
+    fn poll_metered(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+        loop {
+            if let Some(piece) = self.exchange.usage.as_mut().and_then(|usage| usage.next()) {
+                self.exchange.bytes_out += piece.len() as u64;
+                return Poll::Ready(Some(Ok(Frame::data(piece))));
+            }
+            let frame = match &self.source {
+                Source::Upstream(_) => ready!(self.poll_upstream(cx)),
+                Source::Refusal(_) | Source::Ended => return Poll::Ready(None),
+            };
+            match frame.map(|frame| frame.map(Frame::into_data)) {
+                Some(Ok(Ok(chunk))) => self.meter(chunk),
+                Some(Ok(Err(trailers))) => return Poll::Ready(Some(Ok(trailers))),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => {} // its end may still have something to go down
+            }
+        }
+    }
+
+    fn meter(&mut self, chunk: Bytes) {
+        let Answering { exchange, source } = self;
+        exchange.bytes_out -= chunk.len() as u64; // what goes down counts, and not what came
+        let now_ms = exchange.connection.worker.deadlines.now_ms();
+        let (Some(usage), Some(permit)) = (&mut exchange.usage, &mut exchange.permit) else { return };
+        usage.pass(chunk);
+        if usage.charge(permit, now_ms, Now::read) && !matches!(source, Source::Ended) {
+            // Dropping the call closes its connection: the upstream stops.
+            *source = Source::Ended;
+            exchange.ended_by_limit();
+        }
+    }
+
+    /// Has everything gone down?
+    fn is_at_its_end(&self) -> bool {
+        self.source.is_at_its_end() && self.exchange.usage.as_ref().is_none_or(|usage| usage.is_drained())
+    }
+}
+
 impl Body for Answer {
     type Data = Bytes;
     type Error = std::io::Error;
@@ -178,20 +228,21 @@ impl Body for Answer {
                 });
                 Poll::Ready(frame)
             }
-            Source::Upstream(_) => this.poll_upstream(cx),
-            Source::Ended => Poll::Ready(None),
+            Source::Upstream(_) if this.exchange.usage.is_none() => this.poll_upstream(cx),
+            Source::Upstream(_) | Source::Ended => this.poll_metered(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.source.is_at_its_end()
+        self.0.is_at_its_end()
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.0.source {
             Source::Refusal(body) => SizeHint::with_exact(body.as_ref().map_or(0, |b| b.len() as u64)),
-            Source::Upstream(upstream) => upstream.call.size_hint(),
-            Source::Ended => SizeHint::with_exact(0),
+            Source::Upstream(upstream) if upstream.exact => upstream.call.size_hint(),
+            Source::Ended if self.0.is_at_its_end() => SizeHint::with_exact(0),
+            Source::Upstream(_) | Source::Ended => SizeHint::default(),
         }
     }
 }

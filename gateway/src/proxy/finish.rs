@@ -3,6 +3,7 @@
 
 use super::address;
 use super::deadline::{Deadline, Waiting};
+use super::usage::{Told, Usage};
 use super::worker::{Connection, InForce};
 use crate::clock::{self, Now};
 use crate::ids::{CallerId, RequestId, RouteId};
@@ -12,7 +13,7 @@ use crate::observe::metrics::RouteMetrics;
 use crate::policy::{Caller, Route};
 use crate::reject::Reject;
 use crate::upstream::Backend;
-use http::{Method, Request, StatusCode};
+use http::{HeaderMap, Method, Request, StatusCode};
 use hyper::body::Incoming;
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -48,6 +49,8 @@ pub struct Exchange {
     pub caller: Option<CallerId>,
     /// Once admitted; its slots are given back with it.
     pub permit: Option<Permit>,
+    /// Once admitted on a route to a model: what it costs.
+    pub usage: Option<Box<Usage>>,
     /// Once picked.
     pub backend: Option<Arc<Backend>>,
     /// Body bytes read.
@@ -61,6 +64,8 @@ pub struct Exchange {
     outcome: &'static str,
     detail: Option<Cow<'static, str>>,
     first_byte_us: Option<u64>,
+    /// What it cost, once that is settled.
+    cost: Option<Told>,
 }
 
 impl Exchange {
@@ -78,6 +83,7 @@ impl Exchange {
             route: None,
             caller: None,
             permit: None,
+            usage: None,
             backend: None,
             bytes_in: 0,
             bytes_out: 0,
@@ -87,6 +93,7 @@ impl Exchange {
             outcome: "cancelled",
             detail: None,
             first_byte_us: None,
+            cost: None,
             connection: connection.clone(),
         }
     }
@@ -134,6 +141,17 @@ impl Exchange {
         self.metrics().first_byte(wait_us);
     }
 
+    /// Begins to meter an answer. Returns whether its length may change on the way.
+    pub fn metered_head(&mut self, status: StatusCode, headers: &HeaderMap) -> bool {
+        let policy = self.policy.clone();
+        let metering = self.route.and_then(|id| policy.route(id).metering.as_ref());
+        let cuts = self.permit.as_ref().is_some_and(Permit::cuts);
+        match (&mut self.usage, metering) {
+            (Some(usage), Some(metering)) => usage.answered(metering, status, headers, cuts),
+            _ => false,
+        }
+    }
+
     /// The gateway says no; what the log may know beyond it stands in the refusal.
     pub fn refused(&mut self, reject: &Reject) {
         self.metrics().rejected(reject);
@@ -148,6 +166,20 @@ impl Exchange {
     pub fn completed(&mut self) {
         if self.outcome == "cancelled" {
             self.outcome = "ok";
+        }
+        self.settle(true);
+    }
+
+    /// The answer was ended in its middle, because a limit on what it costs is spent. The caller sees a proper end.
+    pub fn ended_by_limit(&mut self) {
+        self.outcome = "limit_spent";
+        self.settle(false);
+    }
+
+    /// Charges what it has cost in all; once.
+    fn settle(&mut self, whole: bool) {
+        if let (Some(usage), Some(permit), None) = (&mut self.usage, &mut self.permit, &self.cost) {
+            self.cost = Some(usage.settle(permit, whole, Now::read()));
         }
     }
 
@@ -180,6 +212,9 @@ impl Exchange {
         if self.outcome == "cancelled" {
             metrics.cancelled.increment(1);
         }
+        if let Some(cost) = self.cost {
+            metrics.spent(cost.tokens, cost.by_upstream);
+        }
         if self.route.is_some() {
             metrics.in_flight.decrement(1.0);
         }
@@ -206,6 +241,8 @@ impl Exchange {
             duration_us,
             first_byte_us: self.first_byte_us,
             backend: self.backend.as_ref().map(|backend| &*backend.address),
+            model: self.usage.as_ref().map(|usage| usage.model()),
+            tokens: self.cost.map(|cost| cost.tokens),
             policy: self.policy.version,
         });
     }
@@ -216,6 +253,7 @@ impl Drop for Exchange {
         if self.outcome == "cancelled" && self.deadline.expired() == Some(Waiting::Write) {
             self.detail = Some("the caller did not read its answer".into());
         }
+        self.settle(false);
         let duration_us = clock::mono_us().saturating_sub(self.began.mono_us);
         self.count(duration_us);
         self.log(duration_us);

@@ -45,6 +45,9 @@ pub async fn forward(
     let mut call = dress(exchange, route, backend, &head, link, upload);
     // The answer's headers go into the map that the request's have left: its table is warm and large enough.
     head.headers.clear();
+    if let Some(usage) = &mut exchange.usage {
+        usage.sent();
+    }
     let answer = send(exchange, route, backend, &mut call, head.headers, warm).await;
     exchange.bytes_in = call.upload().bytes;
     let response = answer.map_err(|failure| explain(route, exchange, failure, call.upload().stopped))?;
@@ -72,6 +75,9 @@ fn dress(
         }
     }
     forwarded.write(&mut call);
+    if route.metering.is_some() {
+        call.header(header::ACCEPT_ENCODING.as_str(), b"identity"); // what is compressed cannot be metered
+    }
     call.header(X_REQUEST_ID.as_str(), exchange.id.as_str().as_bytes());
     if let (Some(name), Some(caller)) = (&route.tenant_header, exchange.caller()) {
         call.header(name.as_str(), caller.tenant_value.as_bytes());
@@ -132,6 +138,7 @@ fn ends_here(name: &HeaderName, route: &Route) -> bool {
     is_hop_by_hop(name)
         || matches!(*name, header::HOST | header::CONTENT_LENGTH)
         || (route.auth.is_some() && is_credential(name))
+        || (route.metering.is_some() && *name == header::ACCEPT_ENCODING)
         || is_reserved(name, route.tenant_header.as_ref())
 }
 

@@ -10,9 +10,13 @@
 
 mod admit;
 mod body;
+mod metered;
+
 mod forward;
 
 mod answer;
+mod usage;
+
 mod finish;
 
 mod address;

@@ -172,6 +172,8 @@ impl Connection {
             duration_us: 0,
             first_byte_us: None,
             backend: None,
+            model: None,
+            tokens: None,
             policy: worker.policy().version,
         });
     }

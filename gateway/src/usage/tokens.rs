@@ -3,7 +3,7 @@
 use memchr::memchr;
 
 /// Model tokens of one exchange, as the model counts them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
 pub struct Tokens {
     /// What was asked: messages, tools, images.
     pub prompt: u64,

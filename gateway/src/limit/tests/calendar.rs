@@ -107,6 +107,7 @@ fn a_clock_that_was_never_set_and_one_beyond_the_calendar_do_no_harm() {
     assert_eq!(new_york.period(0, &mut cached).serial, 0);
     assert_eq!(new_york.period(6 * HOUR_MS, &mut cached).serial, 0);
     let last = new_york.period(u64::MAX, &mut cached);
+    assert_eq!(last.serial, (9998 - 1970) * 12 + 11, "the last of its months");
     assert_eq!(CalendarMeter::default().wait_ms(&last, u64::MAX), 0);
 }
 

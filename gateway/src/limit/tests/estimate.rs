@@ -96,6 +96,20 @@ fn absurd_counts_teach_nothing() {
 }
 
 #[test]
+fn no_run_of_wrong_counts_makes_a_coefficient_senseless() {
+    for (actual, least, most) in [(20_000, 1_000, 1_000), (20, 50, 51)] {
+        let mut estimator = Estimator::default();
+        for _ in 0..2_000 {
+            estimator.learn(text(1_000, 0), 1, actual);
+            estimator.learn(text(0, 1_000), 1, actual);
+        }
+        for text in [text(1_000, 0), text(0, 1_000)] {
+            assert!((least..=most).contains(&estimator.completion_of(text)), "{estimator:?}");
+        }
+    }
+}
+
+#[test]
 fn one_wrong_count_moves_little() {
     let mut estimator = Estimator::default();
     estimator.learn(text(1000, 400), 2, 38_000);

@@ -47,6 +47,7 @@ pub(super) fn subject(per: Per, Ask { tenant, user, route }: Ask) -> [Option<usi
         Per::User => [Some(tenant), Some(user), None],
         Per::Route => [None, None, Some(route)],
         Per::TenantRoute => [Some(tenant), None, Some(route)],
+        Per::Model | Per::TenantModel => unreachable!("these requests name no model"),
     }
 }
 
@@ -95,6 +96,7 @@ impl Oracle {
                 let open = self.open.iter().filter(|&&open| subject(limit.per, open) == of).count();
                 open < most.get() as usize
             }
+            Amount::Tokens { .. } | Amount::Budget { .. } => true, // these requests are not metered
             Amount::Requests { requests, period, burst, algorithm } => match algorithm {
                 Algorithm::TokenBucket => log.bucket_has_room(requests.get(), period, burst.get(), now_us),
                 Algorithm::FixedWindow => log.fixed_has_room(requests.get(), period, now_us),

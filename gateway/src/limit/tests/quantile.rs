@@ -67,6 +67,8 @@ fn equal_answers_are_hit_exactly() {
             quantile.learn(length);
         }
         assert_eq!(quantile.reserve(None), length);
+        quantile.learn(50 * length);
+        assert!(quantile.reserve(None) <= length + length / 10, "one of another length is no change");
     }
 }
 

@@ -31,9 +31,9 @@ fn a_refusal_moves_no_level_at_every_level_and_in_every_order() {
         concurrent(3),
     ];
     for per in [Per::Tenant, Per::User, Per::Route, Per::TenantRoute] {
-        for amount in amounts {
+        for amount in &amounts {
             for reversed in [false, true] {
-                let (mut plan, mut route) = tight_at(per, amount);
+                let (mut plan, mut route) = tight_at(per, amount.clone());
                 if reversed {
                     plan.reverse();
                     route.reverse();
@@ -147,9 +147,10 @@ fn a_remembered_refusal_does_not_hide_a_wait_that_grew() {
     let (once, twice) = (bucket(1, SECOND), bucket(2, MINUTE));
     let (bob, stranger) = (Ask { user: 1, ..ALICE }, Ask { tenant: 1, ..ALICE });
     for (shared, other) in [(Per::Tenant, bob), (Per::TenantRoute, bob), (Per::Route, stranger)] {
-        let (plan, route): (Vec<_>, Vec<_>) = [limit("u", Per::User, once), limit("s", shared, twice)]
-            .into_iter()
-            .partition(|l| l.per != Per::Route);
+        let (plan, route): (Vec<_>, Vec<_>) =
+            [limit("u", Per::User, once.clone()), limit("s", shared, twice.clone())]
+                .into_iter()
+                .partition(|l| l.per != Per::Route);
         let world = world(&plan, &route);
         let wait_us = |now_us| {
             let limited = world.admit(ALICE, now_us).err().expect("refused");

@@ -40,6 +40,7 @@ fn asks(per: Per, thread: usize) -> Ask {
         Per::User => Ask { route: thread % 2, ..ALICE },
         Per::Route => Ask { tenant: thread % 2, user: thread / 2 % 2, ..ALICE },
         Per::TenantRoute => Ask { user: thread % 2, ..ALICE },
+        Per::Model | Per::TenantModel => unreachable!("these requests name no model"),
     }
 }
 
@@ -53,8 +54,8 @@ fn sixty_four_threads_get_exactly_n_at_every_level() {
         concurrent(N),
     ];
     for per in [Per::Tenant, Per::User, Per::Route, Per::TenantRoute] {
-        for amount in amounts {
-            let (plan, route) = tight(per, amount);
+        for amount in &amounts {
+            let (plan, route) = tight(per, amount.clone());
             let world = world(&plan, &route);
             assert_eq!(rush(&world, |thread| asks(per, thread)), N as usize, "{per:?} {amount:?}");
             let (_, routes) = world.state(1_000);

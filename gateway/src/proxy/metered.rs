@@ -1,0 +1,143 @@
+//! What may this request cost? Read off its body, before it is admitted.
+//!
+//! On a route to a model endpoint the body is read whole: which model it is for, how long the prompt is and how much
+//! answer it asks for decide whether there is room for it. A body that cannot be read so is metered all the same, by
+//! its bytes; one with two readings is refused, since the upstream might take the other.
+
+use super::body::Held;
+use crate::limit::{self, Permit};
+use crate::policy::{Api, Ceilings, Metering, Model, Route, Snapshot};
+use crate::reject::Reject;
+use crate::usage::{self, Asked, Changes, NotRead, Text, Tokens};
+use std::sync::Arc;
+
+/// A request as the model will see it.
+pub struct Ask {
+    /// The model it is for.
+    pub model: Arc<Model>,
+    /// Text of its prompt.
+    pub text: Text,
+    /// Messages, or prompts of a list.
+    pub messages: u32,
+    /// Completions it asks for; at least 1.
+    pub choices: u32,
+    /// Its prompt tokens, as estimated: what is charged if nobody tells the truth.
+    pub prompt: u64,
+    /// The caller did not ask to be told the usage, so that it is taken out of the stream again.
+    pub strip_usage: bool,
+    ceilings: Ceilings,
+    /// None: no JSON, or none of a kind that is known.
+    asked: Option<Asked>,
+}
+
+impl Ask {
+    /// Reads a body.
+    ///
+    /// # Errors
+    /// A body with two readings, or a request for more than a ceiling allows.
+    pub fn read(
+        policy: &Snapshot,
+        route: &Route,
+        metering: &Metering,
+        plan: Ceilings,
+        body: &[u8],
+    ) -> Result<Ask, Reject> {
+        let api = api(route.api);
+        let asked = match Asked::read(api, body) {
+            Ok(asked) => Some(asked),
+            Err(NotRead::NotJson) => None,
+            Err(unclear) => return Err(Reject::BodyUnclear { what: unclear }),
+        };
+        let model = model(policy, metering, asked.as_ref());
+        let ceilings = route.ceilings.and(plan).and(model.ceilings);
+        let (text, messages, numbers, choices) = match &asked {
+            Some(asked) => (asked.prompt, asked.messages, asked.prompt_tokens, asked.completions),
+            None => (Text::plain(body), 1, 0, 1),
+        };
+        let estimator = model.limits.estimator();
+        let messages = u32::try_from(messages).unwrap_or(u32::MAX);
+        let ask = Ask {
+            text,
+            messages,
+            choices: u32::try_from(choices).unwrap_or(u32::MAX),
+            prompt: estimator.reserve(text, messages).saturating_add(numbers),
+            strip_usage: false,
+            ceilings,
+            asked,
+            model,
+        };
+        let expected = estimator.expect(text, messages).saturating_add(numbers);
+        ask.check_ceilings(expected)?;
+        Ok(ask)
+    }
+
+    fn check_ceilings(&self, prompt: u64) -> Result<(), Reject> {
+        let Ceilings { prompt_tokens, completion_tokens, clamp, .. } = self.ceilings;
+        if let Some(cap) = prompt_tokens.filter(|cap| prompt > *cap) {
+            return Err(Reject::PromptTooLong { tokens: prompt, cap });
+        }
+        match (self.asked_max(), completion_tokens) {
+            (Some(asked), Some(cap)) if asked > cap && !clamp => Err(Reject::AnswerTooLong { asked, cap }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Completion tokens of one choice, as the caller bounds them.
+    fn asked_max(&self) -> Option<u64> {
+        self.asked.as_ref().and_then(|asked| asked.max_tokens)
+    }
+
+    /// What admission is to make room for.
+    pub fn metered(&self) -> limit::Metered<'_> {
+        let bounds = [self.asked_max(), self.ceilings.completion_tokens];
+        limit::Metered {
+            model: &self.model.limits,
+            price: self.model.price,
+            prompt: self.prompt,
+            completion_max: bounds.into_iter().flatten().min(),
+            choices: self.choices,
+        }
+    }
+
+    /// Does the permit have to tell what is left of the budgets?
+    pub fn wants_spare(&self) -> bool {
+        self.ceilings.clamp_to_budget
+    }
+
+    /// The body to send: with what the ceilings and the budgets leave of its `max_tokens`, and asking for usage at the
+    /// end of a stream. All else as it came.
+    pub fn edit(&mut self, api: Api, held: &mut Held, permit: &Permit) {
+        let Some(asked) = &self.asked else { return };
+        let include_usage = api == Api::OpenAi && asked.stream && !asked.include_usage;
+        let spare = permit.spare_completion().filter(|_| self.ceilings.clamp_to_budget);
+        let spare = spare.map(|spare| (spare / u64::from(self.choices.max(1))).max(1));
+        let max_tokens = [self.ceilings.completion_tokens, spare].into_iter().flatten().min();
+        held.bytes = usage::edit(&held.bytes, asked, Changes { include_usage, max_tokens });
+        self.strip_usage = include_usage;
+    }
+
+    /// Is a stream asked for?
+    pub fn streams(&self) -> bool {
+        self.asked.as_ref().is_some_and(|asked| asked.stream)
+    }
+
+    /// Charged where the upstream was asked, but told nothing.
+    pub fn least(&self) -> Tokens {
+        Tokens { prompt: self.prompt, completion: 0 }
+    }
+}
+
+/// Which model a request is for.
+fn model(policy: &Snapshot, metering: &Metering, asked: Option<&Asked>) -> Arc<Model> {
+    let named = asked.and_then(Asked::model).filter(|_| !metering.fixed).map(|name| policy.models.find(name));
+    let model = named.or(metering.model.as_ref()).unwrap_or(policy.models.other());
+    Arc::clone(model)
+}
+
+fn api(api: Api) -> usage::Api {
+    match api {
+        Api::OpenAi => usage::Api::OpenAi,
+        Api::Pangu => usage::Api::Pangu,
+        Api::ModelArts | Api::Plain => usage::Api::Unknown,
+    }
+}

@@ -1,0 +1,184 @@
+//! What has this exchange cost so far? Reads the answer as it passes, charges what it sees, and settles at the end.
+//!
+//! The bytes that the caller gets are the upstream's, but for the usage that the gateway asked for in its name, and the
+//! end of a stream that is cut because a budget is spent.
+
+use super::metered::Ask;
+use crate::clock::Now;
+use crate::limit::Permit;
+use crate::policy::Metering;
+use crate::usage::{Framing, Holding, Passed, Reader, Seen, Text, Tokens};
+use bytes::Bytes;
+use http::StatusCode;
+use http::header::{self, HeaderMap};
+
+/// Tokens after which what has passed is charged, where no limit cuts.
+const CHARGE_TOKENS: u64 = 64;
+/// Or this long after the last charge, in milliseconds.
+const CHARGE_MS: u64 = 250;
+
+/// The meter of one exchange.
+pub struct Usage {
+    ask: Ask,
+    state: State,
+    /// Charged so far: completion tokens, and when.
+    charged: u64,
+    charged_ms: u64,
+    /// What of the answer goes down next.
+    pieces: <Passed as IntoIterator>::IntoIter,
+    /// And after that.
+    end: Bytes,
+}
+
+enum State {
+    /// Nothing has gone upstream.
+    Unsent,
+    /// It was asked and has not answered.
+    Asked,
+    Answering {
+        reader: Reader,
+        framing: Framing,
+        ok: bool,
+    },
+}
+
+/// What is known of an exchange's tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Told {
+    /// Its tokens.
+    pub tokens: Tokens,
+    /// The upstream told them; else they were counted here.
+    pub by_upstream: bool,
+}
+
+impl Usage {
+    /// A meter for an admitted request.
+    pub fn of(ask: Ask) -> Usage {
+        let (pieces, end) = (Passed::default().into_iter(), Bytes::new());
+        Usage { ask, state: State::Unsent, charged: 0, charged_ms: 0, pieces, end }
+    }
+
+    /// The request goes to an upstream: from here on it costs something.
+    pub fn sent(&mut self) {
+        self.state = State::Asked;
+    }
+
+    /// The head of an answer has come. Returns whether its length may change on the way.
+    pub fn answered(
+        &mut self,
+        metering: &Metering,
+        status: StatusCode,
+        headers: &HeaderMap,
+        cuts: bool,
+    ) -> bool {
+        let framing = framing(headers);
+        let streams = framing == Framing::Sse;
+        let holding = Holding { strip_usage: self.ask.strip_usage, whole_events: cuts && streams };
+        let reader = Reader::new(metering.shape.clone(), framing, holding);
+        self.state = State::Answering { reader, framing, ok: status.is_success() };
+        streams && (self.ask.strip_usage || cuts)
+    }
+
+    /// Reads the next part of the answer; what of it goes down, [`next`](Usage::next) says until there is no more.
+    pub fn pass(&mut self, chunk: Bytes) {
+        if let State::Answering { reader, .. } = &mut self.state {
+            self.pieces = reader.feed(chunk).into_iter();
+        }
+    }
+
+    /// The answer has ended.
+    pub fn end(&mut self) {
+        if let State::Answering { reader, .. } = &mut self.state {
+            self.end = reader.end();
+        }
+    }
+
+    /// What goes down next of what was passed.
+    #[expect(clippy::should_implement_trait, reason = "it is no sequence: passing on fills it again")]
+    pub fn next(&mut self) -> Option<Bytes> {
+        self.pieces.next().or_else(|| Some(std::mem::take(&mut self.end)).filter(|end| !end.is_empty()))
+    }
+
+    /// Has all gone down that was passed?
+    pub fn is_drained(&self) -> bool {
+        self.end.is_empty() && self.pieces.clone().next().is_none()
+    }
+
+    /// Charges what has passed, if it is worth it by now. Returns whether the stream ends here, because a limit is
+    /// spent; its proper end is then what goes down last.
+    pub fn charge(&mut self, permit: &mut Permit, now_ms: u64, now: impl FnOnce() -> Now) -> bool {
+        let told = self.told();
+        let new = told.tokens.completion.saturating_sub(self.charged);
+        let cuts = permit.cuts();
+        if !cuts && new < CHARGE_TOKENS && now_ms < self.charged_ms + CHARGE_MS {
+            return false;
+        }
+        (self.charged, self.charged_ms) = (told.tokens.completion, now_ms);
+        let spent = permit.progress(told.tokens, now());
+        match &self.state {
+            State::Answering { reader, framing: Framing::Sse, .. } if spent && cuts => {
+                self.end = reader.cut_ending();
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Charges what the exchange has cost in all, and lets estimates learn from it.
+    pub fn settle(&mut self, permit: &mut Permit, whole: bool, now: Now) -> Told {
+        let told = self.told();
+        permit.settle(told.tokens, now);
+        if told.by_upstream {
+            let Ask { text, messages, .. } = self.ask;
+            self.ask.model.limits.teach(|estimator| estimator.learn(text, messages, told.tokens.prompt));
+        }
+        if whole && told.tokens.completion > 0 {
+            permit.learn(told.tokens.completion / u64::from(self.ask.choices.max(1)));
+        }
+        told
+    }
+
+    /// The name of the model.
+    pub fn model(&self) -> &str {
+        &self.ask.model.name
+    }
+
+    /// What is known now. What nobody tells is counted from the text that passed; what has no text, from its bytes.
+    pub fn told(&self) -> Told {
+        let (reader, framing, ok) = match &self.state {
+            State::Unsent => return Told { tokens: Tokens::default(), by_upstream: false },
+            State::Asked => return Told { tokens: self.ask.least(), by_upstream: false },
+            State::Answering { reader, framing, ok } => (reader, *framing, *ok),
+        };
+        let Seen { prompt, completion, text, bytes, .. } = reader.seen();
+        let by_upstream = prompt.is_some() && completion.is_some();
+        if !ok && !by_upstream {
+            // What a model refuses or fails to answer, nobody bills.
+            return Told { tokens: Tokens::default(), by_upstream: false };
+        }
+        let text = if framing == Framing::Other { Text { ascii: bytes, wide: 0 } } else { text };
+        let counted = || self.ask.model.limits.estimator().completion_of(text);
+        let tokens = Tokens {
+            prompt: prompt.unwrap_or(self.ask.prompt),
+            completion: completion.unwrap_or_else(counted),
+        };
+        Told { tokens, by_upstream }
+    }
+}
+
+/// How an answer is framed, as its head says.
+fn framing(headers: &HeaderMap) -> Framing {
+    let value = |name| headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
+    if value(header::CONTENT_ENCODING).is_some_and(|coding| !coding.trim().eq_ignore_ascii_case("identity")) {
+        return Framing::Other;
+    }
+    let kind = value(header::CONTENT_TYPE).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    if kind.eq_ignore_ascii_case("text/event-stream") {
+        Framing::Sse
+    } else if kind.eq_ignore_ascii_case("application/json") || kind.to_ascii_lowercase().ends_with("+json") {
+        Framing::Json
+    } else {
+        Framing::Other
+    }
+}

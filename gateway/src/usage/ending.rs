@@ -1,0 +1,71 @@
+//! The last events of a stream that is cut.
+
+use super::said::{Names, Said};
+use super::shape::Dialect;
+use bytes::Bytes;
+use std::fmt::{self, Write};
+
+/// The closing events, as the upstream would have written them; `within` an event that one is ended first.
+pub(super) fn of(dialect: Dialect, said: &Said, within: bool) -> Bytes {
+    let mut ending = String::with_capacity(512);
+    if within {
+        ending.push_str("\n\n");
+    }
+    let written = match dialect {
+        Dialect::OpenAi => open_ai(&mut ending, &said.names),
+        Dialect::Pangu => pangu(&mut ending, said),
+        Dialect::Custom => ending.write_str("data: [DONE]\n\n"),
+    };
+    debug_assert!(written.is_ok(), "a string takes all that is written to it");
+    ending.into()
+}
+
+fn open_ai(to: &mut String, names: &Names) -> fmt::Result {
+    to.push_str("data: ");
+    let said = if names.text_completion { r#""text":"""# } else { r#""delta":{}"# };
+    let object = if names.text_completion { "text_completion" } else { "chat.completion.chunk" };
+    head(to, object, names)?;
+    choices(to, said, names)?;
+    to.write_str("}\n\ndata: [DONE]\n\n")
+}
+
+/// Pangu's events start without a space, carry messages and not deltas, and tell the usage so far.
+fn pangu(to: &mut String, said: &Said) -> fmt::Result {
+    let names = &said.names;
+    to.push_str("data:");
+    let empty =
+        if names.text_completion { r#""text":"""# } else { r#""message":{"role":"assistant","content":""}"# };
+    let object = if names.text_completion { "text_completion" } else { "chat.completion.chunk" };
+    head(to, object, names)?;
+    choices(to, empty, names)?;
+    let usage = said.usage();
+    if let (Some(prompt), Some(completion)) = (usage.prompt, usage.completion) {
+        let total = prompt.saturating_add(completion);
+        write!(
+            to,
+            r#","usage":{{"prompt_tokens":{prompt},"completion_tokens":{completion},"total_tokens":{total}}}"#
+        )?;
+    }
+    to.write_str("}\n\ndata:[DONE]\n\n")
+}
+
+/// SDKs take an empty name, but not all of them a missing one.
+fn head(to: &mut String, object: &str, names: &Names) -> fmt::Result {
+    let (id, model) = (plain(names.id.as_str()), plain(names.model.as_str()));
+    write!(to, r#"{{"id":"{id}","object":"{object}","created":{},"model":"{model}""#, names.created)
+}
+
+/// Every choice ends for its length.
+fn choices(to: &mut String, said: &str, names: &Names) -> fmt::Result {
+    to.push_str(r#","choices":["#);
+    for index in 0..=names.last_choice {
+        let comma = if index == 0 { "" } else { "," };
+        write!(to, r#"{comma}{{"index":{index},{said},"logprobs":null,"finish_reason":"length"}}"#)?;
+    }
+    to.write_str("]")
+}
+
+/// A name that needs no escape in JSON, or nothing.
+fn plain(name: Option<&str>) -> &str {
+    name.filter(|name| !name.contains(|c: char| c == '"' || c == '\\' || c.is_control())).unwrap_or("")
+}

@@ -1,0 +1,140 @@
+//! The keys of a request's body that are read, per API.
+
+use super::paths::{BadPath, Paths};
+use std::sync::LazyLock;
+
+/// Whose request bodies these are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Api {
+    /// OpenAI shape: MaaS, Pangu V2, ModelArts LLM services.
+    OpenAi,
+    /// Pangu V1.
+    Pangu,
+    /// Some JSON: what looks like the others is read, and all its strings count as text.
+    Unknown,
+}
+
+/// A key that is read, or the body itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Field {
+    Body,
+    Model,
+    Stream,
+    StreamOptions,
+    IncludeUsage,
+    MaxTokens,
+    MaxCompletionTokens,
+    MaxNewTokens,
+    MaxOutputTokens,
+    N,
+    BestOf,
+    Messages,
+    Prompt,
+    Suffix,
+    Input,
+    Query,
+    Documents,
+    Tools,
+    Functions,
+}
+
+use Field::*;
+
+/// What a value must be.
+const WHOLE: &str = "a whole number";
+const FLAG: &str = "true or false";
+
+/// Fields by key, and what their values must be.
+#[rustfmt::skip]
+const FIELDS: &[(Field, &str, &str)] = &[
+    (Model,               "model",                        "a text of at most 128 bytes"),
+    (Stream,              "stream",                       FLAG),
+    (StreamOptions,       "stream_options",               "an object"),
+    (IncludeUsage,        "stream_options.include_usage", FLAG),
+    (MaxTokens,           "max_tokens",                   WHOLE),
+    (MaxCompletionTokens, "max_completion_tokens",        WHOLE),
+    (MaxNewTokens,        "max_new_tokens",               WHOLE),
+    (MaxOutputTokens,     "max_output_tokens",            WHOLE),
+    (N,                   "n",                            WHOLE),
+    (BestOf,              "best_of",                      WHOLE),
+    (Messages,            "messages",                     "a list"),
+    (Prompt,              "prompt",                       "a text or a list"),
+    (Suffix,              "suffix",                       "a text"),
+    (Input,               "input",                        "a text or a list"),
+    (Query,               "query",                        "a text"),
+    (Documents,           "documents",                    "a list"),
+    (Tools,               "tools",                        "a list"),
+    (Functions,           "functions",                    "a list"),
+];
+
+/// Keys of what the model sees in another form than text: of an image of a megabyte no token is a byte of it.
+const MEDIA: [&str; 7] = ["image", "image_url", "video", "video_url", "audio_url", "input_audio", "file"];
+
+impl Field {
+    pub(super) fn key(self) -> &'static str {
+        FIELDS.iter().find(|(field, ..)| *field == self).map_or("", |(_, key, _)| key)
+    }
+
+    pub(super) fn expected(self) -> &'static str {
+        FIELDS.iter().find(|(field, ..)| *field == self).map_or("an object", |(.., expected)| expected)
+    }
+
+    /// Which of the keys that bound an answer's length this is, if it is one.
+    pub(super) fn limit_key(self) -> Option<usize> {
+        [MaxTokens, MaxCompletionTokens, MaxNewTokens, MaxOutputTokens]
+            .iter()
+            .position(|field| *field == self)
+    }
+
+    /// The strings of all that is below this are the prompt's text.
+    fn is_prompt(self) -> bool {
+        matches!(self, Messages | Prompt | Suffix | Input | Query | Documents)
+    }
+}
+
+impl Api {
+    /// Whether upstreams of this kind know a key. A bound under a key that they do not know would bound nothing.
+    fn knows(self, field: Field) -> bool {
+        match (self, field) {
+            (Api::Unknown, _) => true,
+            (_, MaxNewTokens | MaxOutputTokens) | (Api::Pangu, MaxCompletionTokens) => false,
+            _ => true,
+        }
+    }
+
+    fn fields(self) -> impl Iterator<Item = (Field, &'static str)> {
+        FIELDS.iter().filter(move |(field, ..)| self.knows(*field)).map(|&(field, key, _)| (field, key))
+    }
+
+    /// The field whose key this is but for capital letters, which decoders such as Go's overlook.
+    pub(super) fn in_other_letters(self, key: &[u8]) -> Option<Field> {
+        self.fields().find(|(_, known)| known.as_bytes().eq_ignore_ascii_case(key)).map(|(field, _)| field)
+    }
+
+    pub(super) fn paths(self) -> &'static Paths<Field> {
+        static OPEN_AI: LazyLock<Paths<Field>> = LazyLock::new(|| Api::OpenAi.made());
+        static PANGU: LazyLock<Paths<Field>> = LazyLock::new(|| Api::Pangu.made());
+        static UNKNOWN: LazyLock<Paths<Field>> = LazyLock::new(|| Api::Unknown.made());
+        match self {
+            Api::OpenAi => &OPEN_AI,
+            Api::Pangu => &PANGU,
+            Api::Unknown => &UNKNOWN,
+        }
+    }
+
+    fn made(self) -> Paths<Field> {
+        self.try_made().expect("the names above are good paths; a test makes them all")
+    }
+
+    fn try_made(self) -> Result<Paths<Field>, BadPath> {
+        let root =
+            if self == Api::Unknown { Paths::new().below("", Body)? } else { Paths::new().at("", Body)? };
+        self.fields().try_fold(root, |paths, (field, key)| {
+            if !field.is_prompt() {
+                return paths.at(key, field);
+            }
+            let prompt = paths.below(key, field)?;
+            MEDIA.iter().try_fold(prompt, |paths, media| paths.except(&format!("{key}.{media}")))
+        })
+    }
+}

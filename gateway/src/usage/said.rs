@@ -1,0 +1,154 @@
+//! What an answer has said so far: usage, text, and the names that its last event repeats.
+
+use super::json::{At, Kind, Value, Visitor};
+use super::shape::Part;
+use super::short::Short;
+use super::tokens::Text;
+
+/// Greatest believable count of one answer. What is above, negative or broken is not believed, so that an upstream
+/// cannot wrap a counter.
+const TOKENS_MAX: u64 = u32::MAX as u64;
+
+/// What was said; filled by a scanner, document by document.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Said {
+    usage: Usage,
+    /// Of the usage at hand, until it is whole: half of it could be taken for something else.
+    counts: Counts,
+    pub text: Text,
+    choices: Choices,
+    /// This document has an object for `usage`.
+    has_usage: bool,
+    pub names: Names,
+}
+
+/// Usage as far as it is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Usage {
+    pub prompt: Option<u64>,
+    pub completion: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Counts {
+    prompt: Option<u64>,
+    completion: Option<u64>,
+    total: Option<u64>,
+}
+
+/// `choices` of a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Choices {
+    #[default]
+    Unknown,
+    None,
+    Some,
+}
+
+/// What the first event called the answer, for the event that ends it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Names {
+    known: bool,
+    pub id: Short<64>,
+    pub model: Short<128>,
+    pub created: u64,
+    /// Greatest number of a choice.
+    pub last_choice: u8,
+    /// Choices are text, not messages.
+    pub text_completion: bool,
+}
+
+impl Usage {
+    /// With what a later document says: it counts in place of what was said before and is never added to it, since
+    /// each event tells all so far. What only a total tells is the rest of it; a total alone counts as prompt.
+    fn then(self, Counts { prompt, completion, total }: Counts) -> Self {
+        let rest = |of: Option<u64>| total?.checked_sub(of?);
+        let prompt = prompt.or(rest(completion));
+        let completion = completion.or(rest(prompt.or(self.prompt)));
+        match (self.prompt, prompt, completion, total) {
+            (None, None, None, Some(total)) => Self { prompt: Some(total), completion: Some(0) },
+            _ => Self { prompt: prompt.or(self.prompt), completion: completion.or(self.completion) },
+        }
+    }
+}
+
+impl Said {
+    /// Usage as the latest document told it.
+    pub fn usage(&self) -> Usage {
+        self.usage
+    }
+
+    /// This document has told usage and has no choices: the event that `include_usage` adds to a stream.
+    pub fn only_usage(&self) -> bool {
+        self.has_usage && self.choices == Choices::None
+    }
+
+    /// This document may still become one of those.
+    pub fn may_be_only_usage(&self) -> bool {
+        self.choices != Choices::Some
+    }
+
+    /// A new document begins.
+    #[inline]
+    pub fn next(&mut self) {
+        self.settle();
+        (self.choices, self.has_usage) = (Choices::Unknown, false);
+        let names = &mut self.names;
+        names.known |= !names.id.is_empty();
+        if !names.known {
+            names.model.clear();
+        }
+    }
+
+    #[inline]
+    fn settle(&mut self) {
+        self.usage = self.usage.then(std::mem::take(&mut self.counts));
+    }
+}
+
+impl Visitor<Part> for Said {
+    #[inline]
+    fn begin(&mut self, part: Part, kind: Kind, At { depth, .. }: At) {
+        match part {
+            Part::Choices if depth > 1 => self.choices = Choices::Some,
+            Part::Usage => self.has_usage |= kind == Kind::Object,
+            Part::Completion => self.names.text_completion = true,
+            _ => {}
+        }
+    }
+
+    #[inline]
+    fn text(&mut self, part: Part, piece: &[u8]) {
+        match part {
+            Part::Text | Part::Completion => self.text.add(Text::plain(piece)),
+            Part::Id if !self.names.known => self.names.id.push(piece),
+            Part::Model if !self.names.known => self.names.model.push(piece),
+            _ => {}
+        }
+    }
+
+    #[inline]
+    fn end(&mut self, part: Part, value: Value, At { depth, .. }: At) {
+        let count = match value {
+            Value::Number(number) => number.filter(|&number| number <= TOKENS_MAX),
+            Value::Array { empty: true }
+                if part == Part::Choices && depth == 1 && self.choices == Choices::Unknown =>
+            {
+                return self.choices = Choices::None;
+            }
+            Value::Object { .. } if part == Part::Usage => return self.settle(),
+            _ => return,
+        };
+        match part {
+            Part::PromptTokens => self.counts.prompt = count,
+            Part::CompletionTokens => self.counts.completion = count,
+            Part::TotalTokens => self.counts.total = count,
+            Part::Created => self.names.created = count.unwrap_or(0),
+            Part::Index => {
+                let index = count.map_or(0, |index| index.min(127) as u8);
+                self.names.last_choice = self.names.last_choice.max(index);
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Where an answer says what it cost and what was generated.
+
+use super::paths::{BadPath, Paths};
+
+/// The shape of answers, made once per route when policy is compiled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shape {
+    pub(super) dialect: Dialect,
+    pub(super) paths: Paths<Part>,
+}
+
+/// How a stream of this shape ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Dialect {
+    OpenAi,
+    Pangu,
+    Custom,
+}
+
+/// What stands at a place of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    Id,
+    Model,
+    Created,
+    Choices,
+    /// Number of a choice.
+    Index,
+    /// Text that was generated.
+    Text,
+    /// The same, of a text completion, which has no messages.
+    Completion,
+    Usage,
+    PromptTokens,
+    CompletionTokens,
+    TotalTokens,
+}
+
+/// Paths such as `usage.prompt_tokens` in answers of other services: names of objects, with dots between them; lists
+/// on the way are looked through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CustomPaths<'a> {
+    /// Tokens of the prompt.
+    pub prompt: Option<&'a str>,
+    /// Tokens generated.
+    pub completion: Option<&'a str>,
+    /// Both together, from which the other is told where it is missing.
+    pub total: Option<&'a str>,
+}
+
+use Part::*;
+
+impl Shape {
+    /// OpenAI shape: MaaS, Pangu V2, ModelArts LLM services.
+    pub fn open_ai() -> Self {
+        Self { dialect: Dialect::OpenAi, paths: known() }
+    }
+
+    /// Pangu V1. It is read like OpenAI's, and differs in how a stream ends.
+    pub fn pangu() -> Self {
+        Self { dialect: Dialect::Pangu, paths: known() }
+    }
+
+    /// Any other service: usage at these paths; all its strings count as generated text.
+    ///
+    /// # Errors
+    /// [`BadPath`].
+    pub fn custom(CustomPaths { prompt, completion, total }: CustomPaths<'_>) -> Result<Self, BadPath> {
+        let all = Paths::new().below("", Text)?;
+        let wanted = [(prompt, PromptTokens), (completion, CompletionTokens), (total, TotalTokens)];
+        let mut wanted = wanted.into_iter().filter_map(|(path, part)| Some((path?, part)));
+        let paths =
+            wanted.try_fold(
+                all,
+                |paths, (path, part)| {
+                    if path.is_empty() { Err(BadPath) } else { paths.at(path, part) }
+                },
+            )?;
+        Ok(Self { dialect: Dialect::Custom, paths })
+    }
+}
+
+/// What OpenAI and Pangu answer, streamed or not. Whatever a delta or a message has for text was generated, be it
+/// content, reasoning, refusals or arguments of tools, under names known today or not; but not the labels.
+#[rustfmt::skip]
+fn known() -> Paths<Part> {
+    let paths = Paths::new()
+        .at("id", Id)
+        .and_then(|paths| paths.at("model", Model))
+        .and_then(|paths| paths.at("created", Created))
+        .and_then(|paths| paths.at("choices", Choices))
+        .and_then(|paths| paths.at("choices.index", Index))
+        .and_then(|paths| paths.at("choices.text", Completion))
+        .and_then(|paths| paths.at("usage", Usage));
+    let paths = ["choices.delta", "choices.message"].iter().fold(paths, |paths, said| {
+        let labels = ["role", "id", "type"].iter();
+        labels.fold(paths?.below(said, Text), |paths, label| paths?.except(&format!("{said}.{label}")))
+    });
+    let counts = [
+        ("prompt_tokens",     "promptTokens",     PromptTokens),
+        ("completion_tokens", "completionTokens", CompletionTokens),
+        ("total_tokens",      "totalTokens",      TotalTokens),
+    ];
+    let paths = counts.iter().fold(paths, |paths, (name, pangu, part)| {
+        paths?.at(&format!("usage.{name}"), *part)?.at(&format!("usage.{pangu}"), *part)
+    });
+    paths.expect("the names above are good paths; a test makes them all")
+}

@@ -1,0 +1,116 @@
+//! What is said when a stream is cut reads well in an SDK.
+
+use super::{STRIP, WHOLE};
+use crate::usage::{CustomPaths, Framing, Holding, Reader, Shape};
+use bytes::Bytes;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// As the openai package decodes a stream: lines, fields, an event at an empty line, JSON until `[DONE]`.
+fn sdk(stream: &[u8]) -> Result<(Vec<Value>, bool), String> {
+    let (mut events, mut data) = (Vec::new(), Vec::new());
+    for line in std::str::from_utf8(stream).map_err(|error| error.to_string())?.lines() {
+        if let Some(value) = line.strip_prefix("data:") {
+            data.push(value.strip_prefix(' ').unwrap_or(value));
+        } else if line.is_empty() && !data.is_empty() {
+            let event = std::mem::take(&mut data).join("\n");
+            if event.starts_with("[DONE]") {
+                return Ok((events, true));
+            }
+            events.push(serde_json::from_str(&event).map_err(|error| format!("{error}: {event}"))?);
+        }
+    }
+    Ok((events, false))
+}
+
+/// Feeds these chunks and cuts.
+fn cut(shape: Shape, holding: Holding, chunks: &[&str]) -> Vec<u8> {
+    let mut reader = Reader::new(Arc::new(shape), Framing::Sse, holding);
+    let mut sent = Vec::new();
+    for chunk in chunks {
+        sent.extend(reader.feed(Bytes::copy_from_slice(chunk.as_bytes())).into_iter().flatten());
+    }
+    sent.extend_from_slice(&reader.cut_ending());
+    sent
+}
+
+#[test]
+fn an_open_ai_stream_ends_for_its_length() {
+    let chunk = "data: {\"id\":\"chatcmpl-7\",\"object\":\"chat.completion.chunk\",\"created\":1700,\"model\":\"盘古\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}]}\n\n";
+    let (events, done) = sdk(&cut(Shape::open_ai(), WHOLE, &[chunk, chunk, &chunk[..50]])).unwrap();
+    assert!(done);
+    assert_eq!(events.len(), 3, "the half that was held back is not sent");
+    let expected = json!({"id": "chatcmpl-7", "object": "chat.completion.chunk", "created": 1700, "model": "盘古",
+        "choices": [{"index": 0, "delta": {}, "logprobs": null, "finish_reason": "length"}]});
+    assert_eq!(events[2], expected);
+}
+
+#[test]
+fn every_choice_ends() {
+    let chunk = "data: {\"choices\":[{\"index\":2,\"text\":\"a\"}]}\n\n";
+    let (events, done) = sdk(&cut(Shape::open_ai(), WHOLE, &[chunk])).unwrap();
+    assert!(done);
+    let last = &events[1];
+    assert_eq!(
+        (&last["object"], &last["id"], &last["model"]),
+        (&json!("text_completion"), &json!(""), &json!(""))
+    );
+    let ends: Vec<_> = last["choices"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|choice| (&choice["index"], &choice["text"], &choice["finish_reason"]))
+        .collect();
+    assert_eq!(
+        ends,
+        [0, 1, 2]
+            .map(|index| (json!(index), json!(""), json!("length")))
+            .iter()
+            .map(|(a, b, c)| (a, b, c))
+            .collect::<Vec<_>>()
+    );
+}
+
+#[test]
+fn a_pangu_stream_ends_with_its_usage_so_far() {
+    let chunk = "data:{\"id\":\"p\",\"created\":3,\"model\":\"m\",\"choices\":[{\"index\":0,\"message\":{\"content\":\"a\"}}],\"usage\":{\"prompt_tokens\":4,\"completion_tokens\":9,\"total_tokens\":13}}\n\n";
+    let sent = cut(Shape::pangu(), WHOLE, &[chunk]);
+    assert!(sent.ends_with(b"\n\ndata:[DONE]\n\n"), "no space after the colon");
+    let (events, done) = sdk(&sent).unwrap();
+    assert!(done);
+    let expected = json!({"id": "p", "object": "chat.completion.chunk", "created": 3, "model": "m",
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": ""}, "logprobs": null, "finish_reason": "length"}],
+        "usage": {"prompt_tokens": 4, "completion_tokens": 9, "total_tokens": 13}});
+    assert_eq!(events[1], expected);
+}
+
+#[test]
+fn other_streams_are_only_told_that_they_are_done() {
+    let shape = Shape::custom(CustomPaths::default()).unwrap();
+    assert_eq!(cut(shape, WHOLE, &["data: {\"x\":1}\n\ndata"]), b"data: {\"x\":1}\n\ndata: [DONE]\n\n");
+}
+
+#[test]
+fn names_that_would_break_the_json_are_left_out() {
+    let chunk = format!(
+        "data: {{\"id\":\"a\\\"b\\n\",\"model\":\"{}\",\"choices\":[{{\"index\":0}}]}}\n\n",
+        "m".repeat(500)
+    );
+    let (events, _) = sdk(&cut(Shape::open_ai(), WHOLE, &[&chunk])).unwrap();
+    assert_eq!((&events[1]["id"], &events[1]["model"]), (&json!(""), &json!("")));
+}
+
+#[test]
+fn nothing_is_added_where_the_end_is_said_or_cannot_be() {
+    assert_eq!(cut(Shape::open_ai(), WHOLE, &["data: [DO", "NE]\n\n"]), b"data: [DONE]\n\n");
+    let reader = Reader::new(Arc::new(Shape::open_ai()), Framing::Json, Holding::default());
+    assert_eq!(reader.cut_ending(), "");
+}
+
+#[test]
+fn a_cut_inside_an_event_ends_it_and_what_follows_is_read() {
+    let sent = cut(Shape::open_ai(), STRIP, &["data: {\"choices\":[{\"delta\":{\"con"]);
+    let (half, ending) = sent.split_at(sent.windows(2).position(|pair| pair == b"\n\n").unwrap());
+    assert!(half.starts_with(b"data: {\"choices\""));
+    assert_eq!(sdk(ending).map(|(events, done)| (events.len(), done)), Ok((1, true)));
+}
