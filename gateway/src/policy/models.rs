@@ -53,7 +53,7 @@ fn price(entry: &Entry<'_>) -> Option<Located<Price>> {
     let lot = entry.word("per", &[]).and_then(Lot::parse);
     let currency = entry.text("currency").map(|text| currency_of(text.value));
     if let Some(Err(what)) = &currency {
-        entry.wrong("currency", what.as_str(), "write the one your bill is in, such as `CNY`");
+        entry.wrong("currency", what.as_str(), "write the one that the bill is in");
     }
     let price = Price::new(prompt?.value, completion?.value, lot?, currency?.ok()?);
     let wrong = |no: NoPrice| {

@@ -1,6 +1,6 @@
 //! Models: their names, prices and ceilings, and which of them a route is for.
 
-use super::super::{Ceilings, Live, Posture, Snapshot, install};
+use super::super::{Ceilings, Live, Snapshot, install};
 use super::*;
 use crate::clock::Now;
 use crate::usage::{CustomPaths, Shape};
