@@ -30,6 +30,8 @@ pub(super) struct Account {
     pub(super) in_flight: u32,
     /// Tokens in flight.
     pub(super) tokens: u64,
+    /// When it last had something to do.
+    pub(super) seen_us: u64,
 }
 
 impl Account {

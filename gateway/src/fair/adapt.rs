@@ -76,7 +76,7 @@ impl Learned {
     pub(super) fn first_token(&mut self, adapt: &Adapt, load: Load, took_us: u64, prompt: u64, now_us: u64) {
         let slow = self.first_token.is_slow(took_us, prompt, now_us, adapt.first_token_factor);
         if slow && self.step_down(SLOW_KEEP_PERCENT, load) {
-            self.first_token.forget_mean();
+            self.first_token.begin_anew();
         }
     }
 
@@ -135,11 +135,16 @@ impl FirstToken {
         }
         self.least_ns[0] = least(self.least_ns[0], ns);
         self.mean_ns = if self.mean_ns == 0 { ns } else { (self.mean_ns * 7 + ns) / 8 };
-        self.mean_ns > least(self.least_ns[0], self.least_ns[1]) * u64::from(factor.get())
+        self.mean_ns > self.least_ns() * u64::from(factor.get())
     }
 
-    fn forget_mean(&mut self) {
-        self.mean_ns = 0;
+    /// What came before the step down says nothing of what comes after it.
+    fn begin_anew(&mut self) {
+        self.mean_ns = self.least_ns();
+    }
+
+    fn least_ns(&self) -> u64 {
+        least(self.least_ns[0], self.least_ns[1])
     }
 }
 

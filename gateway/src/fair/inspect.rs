@@ -137,7 +137,10 @@ impl<W> Scheduler<W> {
     }
 
     fn class_name(&self, lane: usize) -> Arc<str> {
-        let classes = &self.config.classes;
-        classes.get(lane).or(classes.last()).map_or_else(|| "default".into(), |class| class.name.clone())
+        match self.config.classes.get(lane) {
+            Some(class) => Arc::clone(&class.name),
+            None if lane == 0 => "default".into(),
+            None => "gone".into(), // a reload took it, and somebody in it is not served yet
+        }
     }
 }

@@ -7,6 +7,9 @@ use slab::Slab;
 use std::collections::{BTreeSet, HashMap};
 use std::num::NonZeroU32;
 
+/// How long it matters that somebody was served more than others.
+const LEAD_US: u64 = 60_000_000;
+
 /// One class of requests.
 #[derive(Default)]
 pub(super) struct Lane {
@@ -49,6 +52,7 @@ impl Lane {
             waiting_bytes: 0,
             in_flight: 0,
             tokens: 0,
+            seen_us: 0,
         });
         self.by_tenant.insert(ask.tenant, at);
         at
@@ -77,10 +81,11 @@ impl Lane {
 
     /// Ends what [`began`](Lane::began) counted.
     #[inline]
-    pub(super) fn ended(&mut self, at: usize, tokens: u64) {
+    pub(super) fn ended(&mut self, at: usize, tokens: u64, now_us: u64) {
         let account = &mut self.accounts[at];
         account.in_flight -= 1;
         account.tokens -= tokens;
+        account.seen_us = now_us;
     }
 
     /// Changes the tokens that one of its requests takes in flight.
@@ -139,16 +144,13 @@ impl Lane {
         self.accounts.is_empty()
     }
 
-    /// Forgets accounts that are idle and not ahead: whoever comes anew stands where they do. With `all_idle`, when
-    /// nothing is in flight or waiting in any class, the race is over and nobody is ahead any more.
-    pub(super) fn sweep(&mut self, all_idle: bool) {
-        if all_idle {
-            let furthest = self.accounts.iter().map(|(_, account)| account.counter).max();
-            self.floor = self.floor.max(furthest.unwrap_or(0));
-        }
+    /// Forgets accounts that are idle and not ahead: whoever comes anew stands where they do. A lead is remembered for
+    /// a minute.
+    pub(super) fn sweep(&mut self, now_us: u64) {
         let (floor, by_tenant) = (self.floor, &mut self.by_tenant);
         self.accounts.retain(|_, account| {
-            let stays = !account.is_idle() || account.counter > floor;
+            let is_ahead = account.counter > floor && now_us < account.seen_us.saturating_add(LEAD_US);
+            let stays = is_ahead || !account.is_idle();
             if !stays {
                 by_tenant.remove(&account.tenant);
             }

@@ -52,7 +52,9 @@ impl<W> Scheduler<W> {
         let left = u64::from(self.line.waiting() - gone);
         let left_bytes = self.line.bytes() - gone_bytes;
         left < u64::from(self.config.queue_max)
-            && left_bytes.saturating_add(ask.body_bytes) <= self.config.queue_bytes_max
+            && left_bytes
+                .checked_add(ask.body_bytes)
+                .is_some_and(|bytes| bytes <= self.config.queue_bytes_max)
     }
 
     fn who_gives_way(&self, lane: usize, account: usize, ask: &Ask) -> Option<Vec<SeatIx>> {

@@ -221,7 +221,7 @@ impl<W> Scheduler<W> {
         self.expire();
         self.dispatch();
         if self.now_us >= self.next_sweep_us {
-            self.next_sweep_us = self.now_us + SWEEP_US;
+            self.next_sweep_us = self.now_us.saturating_add(SWEEP_US);
             self.sweep();
         }
     }
@@ -337,7 +337,7 @@ impl<W> Scheduler<W> {
     fn leave(&mut self, slot: Slot) {
         self.capacity.give_back(slot.tokens);
         self.pace.ended(slot.began_us, self.now_us, slot.served);
-        self.lanes[slot.lane].ended(slot.account, slot.tokens);
+        self.lanes[slot.lane].ended(slot.account, slot.tokens, self.now_us);
     }
 
     fn settle_charge(&mut self, slot: &Slot, charge: Charge) {
@@ -371,8 +371,8 @@ impl<W> Scheduler<W> {
     }
 
     fn sweep(&mut self) {
-        let all_idle = self.line.waiting() == 0 && self.capacity.in_flight() == 0;
-        self.lanes.iter_mut().for_each(|lane| lane.sweep(all_idle));
+        let now_us = self.now_us;
+        self.lanes.iter_mut().for_each(|lane| lane.sweep(now_us));
         let classes = self.config.classes.len().max(1);
         while self.lanes.len() > classes && self.lanes.last().is_some_and(Lane::is_empty) {
             self.lanes.pop();
