@@ -2,9 +2,9 @@
 //! ModelArts real-time services.
 //!
 //! The modules stand in the order in which they matter: first what happens before traffic, then the
-//! walk of one request (`proxy` is its story, the five below it answer one question each), then what
-//! runs alongside. Arrows point one way: `main -> server -> proxy -> {route, auth, limit, upstream,
-//! reject, observe}`; `policy` builds the first four and nobody calls it back.
+//! walk of one request (`proxy` is its story, the six below it answer one question each), then what
+//! runs alongside. Arrows point one way: `main -> server -> proxy -> {route, auth, limit, fair, upstream,
+//! reject, observe}`; `policy` builds the first five and nobody calls it back.
 
 pub mod cli;
 pub mod settings;
@@ -20,6 +20,8 @@ pub mod route;
 pub mod auth;
 
 pub mod limit;
+
+pub mod fair;
 
 pub mod upstream;
 

@@ -159,6 +159,22 @@ fn a_charge_does_not_depend_on_the_pieces_an_answer_comes_in() {
 }
 
 #[test]
+fn a_request_whose_caller_went_before_it_knew_costs_nothing() {
+    let mut scheduler = Scheduler::<()>::new(config(1));
+    let Entered::Now(first) = scheduler.enter(&ask(1)) else { panic!("it is empty") };
+    let Entered::Wait(seat) = scheduler.enter(&ask(2)) else { panic!("it is full") };
+    let counter = |scheduler: &Scheduler<()>| {
+        let mut accounts = scheduler.lanes[0].accounts();
+        accounts.find(|(_, account)| account.tenant == TenantKey(2)).map(|(_, account)| account.counter)
+    };
+    let before = counter(&scheduler);
+    scheduler.end(first);
+    assert_ne!(counter(&scheduler), before, "it is let in");
+    scheduler.cancel(seat);
+    assert_eq!(counter(&scheduler), before);
+}
+
+#[test]
 fn what_the_upstream_counted_replaces_what_was_estimated() {
     let counter = |estimate: u64| {
         let mut bench = Bench::new(config(1));
