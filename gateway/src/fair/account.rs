@@ -1,7 +1,7 @@
 //! What one tenant has been given in one class, and the arithmetic of it.
 //!
-//! The cost of a request is that of the VTC paper: one for a token of the prompt, two for one of the output, divided
-//! by the tenant's weight. Prompts are charged when a request is let in, outputs as they come.
+//! The cost of a request is that of the VTC paper: one for a token of the prompt, two for one of the output,
+//! divided by the tenant's weight. Prompts are charged when a request is let in, outputs as they come.
 
 use super::TenantKey;
 use super::line::Queue;
@@ -11,7 +11,8 @@ use std::num::NonZeroU32;
 pub const PROMPT_COST: u64 = 1;
 /// What a token of the output costs.
 pub const OUTPUT_COST: u64 = 2;
-/// Fractions of a cost that a counter can tell apart. Sixteen bits leave room for 10^14 tokens, years of a pool's work.
+/// Fractions of a cost that a counter can tell apart. Sixteen bits leave room for 10^14 tokens, years of a
+/// pool's work.
 const SCALE: u64 = 1 << 16;
 /// More tokens than any request has; keeps sums far from overflow whatever a caller claims.
 pub(super) const TOKENS_MAX: u64 = u32::MAX as u64;

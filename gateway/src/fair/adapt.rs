@@ -1,10 +1,11 @@
 //! How many requests the upstream takes at once, learned from its answers.
 //!
-//! *Down.* 429 or 503 leaves a part of what was in flight, once for all that was: the refusals of requests sent before
-//! the last step down tell nothing new. *Up.* While capacity is what others wait for, each round of good answers adds
-//! one place; below the mark where trouble began each good answer adds one, which doubles it in a round (slow start, as
-//! in TCP: an outage leaves one place, and a hundred steps of one would take minutes). *Pause.* `Retry-After` of the
-//! upstream is obeyed: until then nothing is let in. What it takes is never below one, so it is always found out.
+//! *Down.* 429 or 503 leaves a part of what was in flight, once for all that was: the refusals of requests
+//! sent before the last step down tell nothing new. *Up.* While capacity is what others wait for, each round
+//! of good answers adds one place; below the mark where trouble began each good answer adds one, which
+//! doubles it in a round (slow start, as in TCP: an outage leaves one place, and a hundred steps of one
+//! would take minutes). *Pause.* `Retry-After` of the upstream is obeyed: until then nothing is let in. What
+//! it takes is never below one, so it is always found out.
 
 use super::Adapt;
 

@@ -32,10 +32,11 @@ impl Capacity {
         self.shares = config.classes.iter().map(share_of).collect();
     }
 
-    /// Is there room for one more of a class? `learned` is the number of places that the upstream has shown to have.
+    /// Is there room for one more of a class? `learned` is the number of places that the upstream has shown
+    /// to have.
     ///
-    /// What is too large for the pool, or for its class, goes alone: else it would never go. The same holds for a
-    /// class to which rounding leaves nothing.
+    /// What is too large for the pool, or for its class, goes alone: else it would never go. The same holds
+    /// for a class to which rounding leaves nothing.
     #[inline]
     pub(super) fn fits(&self, class: usize, tokens: u64, learned: Option<u32>) -> bool {
         if self.in_flight == 0 {

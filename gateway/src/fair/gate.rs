@@ -2,8 +2,9 @@
 //!
 //! The lock is never held across an await, and nobody is woken, and no waker dropped, while it is held.
 
+use super::flight::Slot;
 use super::line::SeatIx;
-use super::scheduler::{Entered, Scheduler, Slot};
+use super::scheduler::{Entered, Scheduler};
 use super::ticket::Ticket;
 use super::{Ask, Config, Refusal, State};
 use parking_lot::Mutex;
@@ -42,8 +43,8 @@ impl Gate {
         }
     }
 
-    /// Refuses those whose time is up, and ends pauses. Deadlines are as exact as the calls are frequent: ten a second,
-    /// from any number of workers.
+    /// Refuses those whose time is up, and ends pauses. Deadlines are as exact as the calls are frequent:
+    /// ten a second, from any number of workers.
     pub fn tick(&self, now_us: u64) {
         self.with(|scheduler| scheduler.at(now_us).tick());
     }
@@ -87,8 +88,8 @@ impl Pass {
         Pass { gate, slot: Some(slot) }
     }
 
-    /// The head of the upstream's answer has come. Without this call a request counts as one that never got an answer:
-    /// nothing is learned from it.
+    /// The head of the upstream's answer has come. Without this call a request counts as one that never got
+    /// an answer: nothing is learned from it.
     pub fn answered(&mut self, status: u16, retry_after: Option<Duration>, now_us: u64) {
         self.with(|scheduler, slot| scheduler.at(now_us).answered(slot, status, retry_after));
     }

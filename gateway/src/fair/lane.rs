@@ -31,8 +31,8 @@ struct Turn {
 }
 
 impl Lane {
-    /// The account that a request is counted in. An account that does not wait is lifted to the least served one that
-    /// does: what others did while it was idle is not made up for.
+    /// The account that a request is counted in. An account that does not wait is lifted to the least served
+    /// one that does: what others did while it was idle is not made up for.
     #[inline]
     pub(super) fn account_of(&mut self, ask: &Ask) -> usize {
         let least = self.turns.first().map_or(self.floor, |turn| turn.counter);
@@ -144,8 +144,8 @@ impl Lane {
         self.accounts.is_empty()
     }
 
-    /// Forgets accounts that are idle and not ahead: whoever comes anew stands where they do. A lead is remembered for
-    /// a minute.
+    /// Forgets accounts that are idle and not ahead: whoever comes anew stands where they do. A lead is
+    /// remembered for a minute.
     pub(super) fn sweep(&mut self, now_us: u64) {
         let (floor, by_tenant) = (self.floor, &mut self.by_tenant);
         self.accounts.retain(|_, account| {

@@ -1,10 +1,10 @@
 //! Everybody who waits: one table, and through it a queue for each tenant in each class.
 //!
-//! The queues are linked lists, as a request may leave from the middle: when its caller goes, when its time is up, or
-//! when it has to give way.
+//! The queues are linked lists, as a request may leave from the middle: when its caller goes, when its time
+//! is up, or when it has to give way.
 
 use super::account::TOKENS_MAX;
-use super::scheduler::Slot;
+use super::flight::Slot;
 use super::{Ask, Refusal};
 use slab::Slab;
 

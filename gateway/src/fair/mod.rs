@@ -1,41 +1,48 @@
 //! Whose turn is it? A gate before a pool, shared by all workers.
 //!
-//! Asked by the proxy once the limiter has admitted a request and its pool is known. The limiter says what a tenant
-//! may spend; the gate says who goes first while the pool has less room than everybody wants together.
+//! Asked by the proxy once the limiter has admitted a request and its pool is known. The limiter says what a
+//! tenant may spend; the gate says who goes first while the pool has less room than everybody wants
+//! together.
 //!
-//! *Model.* A pool takes so many requests at once, and so many tokens (prompts and the outputs expected of them). A
-//! request that does not fit waits. When there is room, the highest class that waits is served, and in it the tenant
-//! that has been served least by its weight: virtual token counters, after "Fairness in Serving Large Language Models"
-//! (OSDI'24). Requests of one tenant in one class are served in the order in which they came.
+//! *Model.* A pool takes so many requests at once, and so many tokens (prompts and the outputs expected of
+//! them). A request that does not fit waits. When there is room, the highest class that waits is served, and
+//! in it the tenant that has been served least by its weight: virtual token counters, after "Fairness in
+//! Serving Large Language Models" (OSDI'24). Requests of one tenant in one class are served in the order in
+//! which they came.
 //!
-//! *Fairness.* Two tenants of one class that wait all the time get the same service by their weights, up to `2 * U` in
-//! any stretch of time, whatever the others do. `U` is the most that one of them can owe for what it has in flight:
-//! its largest prompt, and twice the outputs of its requests in flight ([`account`] has the cost). Who does not wait
-//! saves nothing up: it returns with the counter of the least served tenant that waits.
+//! *Fairness.* Two tenants of one class that wait all the time get the same service by their weights, up to
+//! `2 * U` in any stretch of time, whatever the others do. `U` is the most that one of them can owe for what
+//! it has in flight: its largest prompt, and twice the outputs of its requests in flight ([`account`] has
+//! the cost). Who does not wait saves nothing up: it returns with the counter of the least served tenant
+//! that waits.
 //!
-//! *Classes.* A lower class waits while a higher one does, and starves if that goes on: what a class must not wait
-//! longer than is its `wait_max`. Its `holdback` keeps room free into which the classes below it may not grow.
+//! *Classes.* A lower class waits while a higher one does, and starves if that goes on: what a class must
+//! not wait longer than is its `wait_max`. Its `holdback` keeps room free into which the classes below it
+//! may not grow.
 //!
-//! *Bounds.* The queue is bounded in requests and in bytes of bodies. When it is full, somebody of the lowest class is
-//! turned away, of the tenant that fills most of it ([`room`]). A request that could not be served in time is refused
-//! at once. `Retry-After` is the expected wait ([`pace`]), never zero.
+//! *Bounds.* The queue is bounded in requests and in bytes of bodies. When it is full, somebody of the
+//! lowest class is turned away, of the tenant that fills most of it ([`room`]). A request that could not be
+//! served in time is refused at once. `Retry-After` is the expected wait ([`pace`]), never zero.
 //!
 //! *Adaptive.* An upstream that answers 429 or 503 gets less at a time, and more again while it answers well
 //! ([`adapt`]).
 //!
 //! *Time* is a parameter; somebody calls [`Gate::tick`] every now and then, and no request has a timer.
 //!
-//! *Cost.* While nobody waits: one lock, two look-ups, no allocation but for a tenant's first request. *Memory.* About 100 bytes per
-//! tenant that has something in flight or waiting, or was served more than others lately; 200 per waiting request.
+//! *Cost.* While nobody waits: one lock, two look-ups, no allocation but for a tenant's first request.
+//! *Memory.* About 100 bytes per tenant that has something in flight or waiting, or was served more than
+//! others lately; 200 per waiting request.
 //!
-//! *Not here.* The keys of policy (`policy`), status and body of the refusal (`reject`), metrics (`observe`), N
-//! gateways before one pool: each has its own gate and learns its share from the upstream's refusals.
+//! *Not here.* The keys of policy (`policy`), status and body of the refusal (`reject`), metrics
+//! (`observe`), N gateways before one pool: each has its own gate and learns its share from the upstream's
+//! refusals.
 
 mod gate;
 mod ticket;
 
 mod scheduler;
 
+mod flight;
 mod lane;
 
 pub mod account;
@@ -66,13 +73,15 @@ use std::time::Duration;
 pub struct Config {
     /// Most requests in flight. None: as many as the upstream takes.
     pub in_flight_max: Option<NonZeroU32>,
-    /// Most tokens in flight: prompts and the outputs expected of them. A request above it goes alone. None: any.
+    /// Most tokens in flight: prompts and the outputs expected of them. A request above it goes alone. None:
+    /// any.
     pub tokens_max: Option<NonZeroU64>,
     /// Most requests that wait; 0: none.
     pub queue_max: u32,
     /// Most bytes of bodies that wait.
     pub queue_bytes_max: u64,
-    /// Highest first. A request of a class beyond the last belongs to the last; none at all: one that waits 10 s.
+    /// Highest first. A request of a class beyond the last belongs to the last; none at all: one that waits
+    /// 10 s.
     pub classes: Vec<Class>,
     /// How capacity follows the upstream. None: it does not.
     pub adapt: Option<Adapt>,
@@ -96,8 +105,8 @@ pub struct Adapt {
     pub keep_percent: u8,
     /// Longest `Retry-After` of the upstream that is obeyed.
     pub pause_max: Duration,
-    /// Slow down when the time to first token, per token of the prompt, is so many times its long-time minimum.
-    /// None: it does not matter.
+    /// Slow down when the time to first token, per token of the prompt, is so many times its long-time
+    /// minimum. None: it does not matter.
     pub first_token_factor: Option<NonZeroU32>,
 }
 

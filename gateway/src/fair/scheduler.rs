@@ -1,16 +1,17 @@
 //! The gate without its lock: every step is a function of what came before and of the time it is told.
 //!
-//! [`at`](Scheduler::at) sets the clock, which never goes back; all else goes by it. Whoever gets an answer while it
-//! waits is woken through [`wakes`](Scheduler::take_wakes), by the caller, once the lock is released.
+//! [`at`](Scheduler::at) sets the clock, which never goes back; all else goes by it. Whoever gets an answer
+//! while it waits is woken through [`wakes`](Scheduler::take_wakes), by the caller, once the lock is
+//! released.
 
 use super::account::Charge;
-use super::adapt::{Learned, Load};
+use super::adapt::Learned;
 use super::capacity::Capacity;
+use super::flight::Slot;
 use super::lane::Lane;
 use super::line::{Answer, Line, SeatIx, Waiter};
 use super::pace::Pace;
 use super::{Ask, Config, Reason, Refusal};
-use std::num::NonZeroU32;
 use std::time::Duration;
 
 /// How often idle accounts are forgotten.
@@ -38,23 +39,6 @@ pub(super) struct Scheduler<W> {
     soonest_due_us: u64,
     next_sweep_us: u64,
     wakes: Vec<W>,
-}
-
-/// A request in flight, as its owner carries it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Slot {
-    lane: usize,
-    account: usize,
-    weight: NonZeroU32,
-    /// Which one it was, of all that were let in.
-    number: u64,
-    began_us: u64,
-    /// Tokens it takes in flight.
-    tokens: u64,
-    output_expected: u64,
-    charge: Charge,
-    served: bool,
-    first_token: bool,
 }
 
 /// What becomes of a request that asks.
@@ -141,7 +125,8 @@ impl<W> Scheduler<W> {
         answer
     }
 
-    /// Changes who is woken when a seat has its answer. Returns who was before, to be dropped outside the lock.
+    /// Changes who is woken when a seat has its answer. Returns who was before, to be dropped outside the
+    /// lock.
     pub(super) fn wake_by(&mut self, seat: SeatIx, waker: W) -> Option<W> {
         self.line.wake_by(seat, waker)
     }
@@ -158,62 +143,6 @@ impl<W> Scheduler<W> {
         }
         self.dispatch(); // the next one may be smaller
         waker
-    }
-
-    /// The upstream has answered a request.
-    pub(super) fn answered(&mut self, slot: &mut Slot, status: u16, retry_after: Option<Duration>) {
-        slot.served = status < 400;
-        if let Some(adapt) = self.config.adapt {
-            let load = self.load(slot);
-            if matches!(status, 429 | 503) {
-                let retry_us =
-                    retry_after.map_or(0, |wait| u64::try_from(wait.as_micros()).unwrap_or(u64::MAX));
-                self.learned.refused(&adapt, load, retry_us, self.now_us);
-            } else if slot.served {
-                self.learned.served(load);
-            }
-        }
-        self.dispatch();
-    }
-
-    /// The first token of an answer has come; the second call for a request says nothing new.
-    pub(super) fn first_token(&mut self, slot: &mut Slot) {
-        if let Some(adapt) = self.config.adapt
-            && !std::mem::replace(&mut slot.first_token, true)
-        {
-            let took_us = self.now_us.saturating_sub(slot.began_us);
-            let load = self.load(slot);
-            self.learned.first_token(&adapt, load, took_us, slot.charge.prompt, self.now_us);
-        }
-    }
-
-    /// So many tokens of output have come so far. What exceeds the estimate takes room as well.
-    pub(super) fn progress(&mut self, slot: &mut Slot, output: u64) {
-        let charge = Charge::of(slot.charge.prompt, output.max(slot.charge.output));
-        self.correct(slot, charge, charge.output.max(slot.output_expected));
-        self.dispatch(); // somebody else may be next now, and smaller
-    }
-
-    /// All is known: the request took so many tokens, more or less than expected. The rest comes back at once.
-    pub(super) fn settle(&mut self, slot: &mut Slot, prompt: u64, output: u64) {
-        let charge = Charge::of(prompt, output);
-        self.correct(slot, charge, charge.output);
-        self.dispatch();
-    }
-
-    fn correct(&mut self, slot: &mut Slot, charge: Charge, output_held: u64) {
-        self.settle_charge(slot, charge);
-        let tokens = charge.prompt + output_held;
-        self.capacity.resize(slot.tokens, tokens);
-        self.lanes[slot.lane].resized(slot.account, slot.tokens, tokens);
-        (slot.charge, slot.tokens) = (charge, tokens);
-    }
-
-    /// The request is over.
-    #[inline]
-    pub(super) fn end(&mut self, slot: Slot) {
-        self.leave(slot);
-        self.dispatch();
     }
 
     /// Refuses those whose time is up, and lets in those for whom there is room by now.
@@ -237,37 +166,6 @@ impl<W> Scheduler<W> {
         self.dispatch();
     }
 
-    /// How long a request that comes now would wait; None: nobody knows.
-    ///
-    /// Before it come all of higher classes, those of its own tenant, and of every other tenant in its class as many
-    /// as that one gets turns meanwhile, by the weights.
-    pub(super) fn expected_wait_us(&self, lane: usize, account: usize) -> Option<u64> {
-        let higher: u64 = self.lanes[..lane].iter().map(|lane| u64::from(lane.waiting())).sum();
-        let own = self.lanes[lane].account(account);
-        let (own_turns, own_weight) = (u64::from(own.queue.len()) + 1, u64::from(own.weight.get()));
-        let others = self.lanes[lane].accounts_waiting().filter(|(at, _)| *at != account);
-        let others = others.map(|(_, other)| {
-            let turns = (own_turns * u64::from(other.weight.get())).div_ceil(own_weight);
-            turns.min(u64::from(other.queue.len()))
-        });
-        self.wait_for_us(higher + others.sum::<u64>() + own_turns)
-    }
-
-    /// How long until so many have been let in.
-    fn wait_for_us(&self, turns: u64) -> Option<u64> {
-        let places = self.capacity.places(self.learned.places());
-        let in_flight = self.capacity.in_flight();
-        let pause_us = self.learned.paused_until_us().saturating_sub(self.now_us);
-        // During a pause those in flight end without being followed; after it there is room for all places at once.
-        let paused = pause_us > 0 && places < u32::MAX;
-        let (free, at_once) = if paused { (u64::from(places), places) } else { (0, in_flight.min(places)) };
-        let excess = u64::from(in_flight.saturating_sub(places));
-        let turns = (turns + excess).saturating_sub(free);
-        let stay_us = self.pace.stay_us(in_flight, self.now_us).or((pause_us > 0).then_some(0))?;
-        let drain_us = u128::from(turns) * u128::from(stay_us) / u128::from(at_once.max(1));
-        Some(u64::try_from(drain_us).unwrap_or(u64::MAX).saturating_add(pause_us))
-    }
-
     /// Refuses some who wait.
     pub(super) fn turn_away(&mut self, seats: Vec<SeatIx>, reason: Reason) {
         // First all leave, so that none is told to wait for another that goes with it.
@@ -287,10 +185,10 @@ impl<W> Scheduler<W> {
         Refusal { reason, retry_after: Duration::from_micros(wait_us) }
     }
 
-    /// Lets in whoever is next, while there is room. Nobody overtakes the next one: a large request would wait for
-    /// ever while small ones fit.
+    /// Lets in whoever is next, while there is room. Nobody overtakes the next one: a large request would
+    /// wait for ever while small ones fit.
     #[inline]
-    fn dispatch(&mut self) {
+    pub(super) fn dispatch(&mut self) {
         while self.line.waiting() > 0 {
             let Some(lane) = self.lanes.iter().position(Lane::is_waiting) else { return };
             let seat = self.lanes[lane].next().expect("a lane that waits has a next one");
@@ -309,39 +207,6 @@ impl<W> Scheduler<W> {
     fn has_room(&self, lane: usize, ask: &Ask) -> bool {
         self.now_us >= self.learned.paused_until_us()
             && self.capacity.fits(lane, ask.tokens(), self.learned.places())
-    }
-
-    #[inline]
-    fn let_in(&mut self, lane: usize, account: usize, ask: &Ask) -> Slot {
-        let (tokens, weight, expected) = (ask.tokens(), ask.weight, Charge::of(ask.prompt, ask.output));
-        let charge = Charge { output: 0, ..expected };
-        self.admitted += 1;
-        self.capacity.take(tokens);
-        self.pace.began(self.now_us);
-        self.lanes[lane].began(account, tokens, charge, weight);
-        Slot {
-            lane,
-            account,
-            weight,
-            number: self.admitted,
-            began_us: self.now_us,
-            tokens,
-            output_expected: expected.output,
-            charge,
-            served: false,
-            first_token: false,
-        }
-    }
-
-    #[inline]
-    fn leave(&mut self, slot: Slot) {
-        self.capacity.give_back(slot.tokens);
-        self.pace.ended(slot.began_us, self.now_us, slot.served);
-        self.lanes[slot.lane].ended(slot.account, slot.tokens, self.now_us);
-    }
-
-    fn settle_charge(&mut self, slot: &Slot, charge: Charge) {
-        self.lanes[slot.lane].charge(slot.account, slot.charge, charge, slot.weight);
     }
 
     fn unlink(&mut self, seat: SeatIx) -> Waiter {
@@ -383,11 +248,5 @@ impl<W> Scheduler<W> {
     fn grow_lanes(&mut self) {
         let lanes = self.config.classes.len().max(1).max(self.lanes.len());
         self.lanes.resize_with(lanes, Lane::default);
-    }
-
-    fn load(&self, slot: &Slot) -> Load {
-        let (in_flight, places_max) = (self.capacity.in_flight(), self.capacity.places(None));
-        let full = self.line.waiting() > 0 || in_flight >= self.capacity.places(self.learned.places());
-        Load { number: slot.number, last: self.admitted, in_flight, places_max, full }
     }
 }

@@ -8,9 +8,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-/// A place in the queue. Awaiting it gives the [`Pass`], or the [`Refusal`] if its time is up or it had to give way.
+/// A place in the queue. Awaiting it gives the [`Pass`], or the [`Refusal`] if its time is up or it had to
+/// give way.
 ///
-/// Dropping it, at any time and on any thread, gives the place up; also one that has been let in and does not know yet.
+/// Dropping it, at any time and on any thread, gives the place up; also one that has been let in and does
+/// not know yet.
 #[must_use = "dropping a ticket gives the place in the queue up: await it"]
 pub struct Ticket {
     gate: Arc<Gate>,

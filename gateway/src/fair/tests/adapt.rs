@@ -7,7 +7,8 @@ fn adaptive(places: u32) -> Config {
     Config { adapt: Some(Adapt::default()), ..config(places) }
 }
 
-/// Tenants that always have more to send, before an upstream that refuses what is above its `capacity` at the time.
+/// Tenants that always have more to send, before an upstream that refuses what is above its `capacity` at
+/// the time.
 struct Upstream {
     bench: Bench,
     dice: Dice,

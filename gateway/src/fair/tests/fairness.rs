@@ -109,7 +109,8 @@ fn who_returns_from_idling_gains_nothing() {
         order.push(bench.tenant_of(next));
         running = next;
     }
-    // Ten turns were tenant 2's alone. From then on they take turns: no ten in a row for what was not asked for.
+    // Ten turns were tenant 2's alone. From then on they take turns: no ten in a row for what was not asked
+    // for.
     assert_eq!(order[..10], [2; 10]);
     let turns: u64 = order[10..20].iter().filter(|tenant| **tenant == 1).count() as u64;
     assert_eq!(turns, 5, "{order:?}");

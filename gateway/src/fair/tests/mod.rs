@@ -12,7 +12,8 @@ mod reload;
 mod simulation;
 mod threads;
 
-use super::scheduler::{Entered, Scheduler, Slot};
+use super::flight::Slot;
+use super::scheduler::{Entered, Scheduler};
 use super::*;
 
 const SECOND_US: u64 = 1_000_000;

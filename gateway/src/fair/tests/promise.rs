@@ -5,8 +5,9 @@ use super::*;
 
 const PLACES: usize = 8;
 
-/// An upstream that keeps requests for 1 to 3 s, fed by four tenants with a thousand requests of which so many come at
-/// a time; every one waits as long as it takes. Returns, for each that had to wait, promised and true wait in seconds.
+/// An upstream that keeps requests for 1 to 3 s, fed by four tenants with a thousand requests of which so
+/// many come at a time; every one waits as long as it takes. Returns, for each that had to wait, promised
+/// and true wait in seconds.
 fn waits(at_once: u64) -> Vec<(f64, f64)> {
     let mut dice = Dice(4);
     let mut bench = Bench::new(config(PLACES as u32));

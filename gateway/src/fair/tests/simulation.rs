@@ -1,4 +1,5 @@
-//! A model endpoint in steps of 50 ms: so many requests at once, a token each per step once the prompt is read.
+//! A model endpoint in steps of 50 ms: so many requests at once, a token each per step once the prompt is
+//! read.
 
 use super::*;
 use std::collections::VecDeque;
@@ -97,7 +98,8 @@ impl Order for Fifo {
 pub(super) struct Outcome {
     /// Of each job: steps from sending to its first token.
     pub(super) first_token: Vec<u64>,
-    /// After each step, of each tenant: service by weight so far, and whether it had requests waiting all through it.
+    /// After each step, of each tenant: service by weight so far, and whether it had requests waiting all
+    /// through it.
     pub(super) steps: Vec<Vec<(f64, bool)>>,
 }
 
@@ -154,8 +156,8 @@ pub(super) fn run(jobs: &[Job], order: &mut dyn Order) -> Outcome {
 }
 
 impl Outcome {
-    /// The most by which the service of two tenants moved apart in any stretch of time in which both had requests
-    /// waiting.
+    /// The most by which the service of two tenants moved apart in any stretch of time in which both had
+    /// requests waiting.
     pub(super) fn apart(&self, a: usize, b: usize) -> f64 {
         let (mut worst, mut range) = (0.0, None);
         for step in &self.steps {
