@@ -1,0 +1,80 @@
+//! How fast the queue moves, and so how long somebody will wait.
+//!
+//! By Little's law, n requests in flight that stay for S on average make room n / S times a second. S is a
+//! running mean over requests that were served. While an upstream stands still nothing ends, and the mean
+//! knows nothing of it; but those in flight grow old, and S is at least their mean age.
+
+use super::scheduler::Scheduler;
+
+/// Each end moves the mean by a sixteenth of the difference: the last few dozen count.
+const SMOOTHING: i64 = 16;
+
+/// Running mean of the time in flight.
+#[derive(Default)]
+pub(super) struct Pace {
+    /// 0: nothing has been served yet.
+    mean_us: i64,
+    /// Sum over those in flight of when they began.
+    began_sum_us: u128,
+}
+
+impl Pace {
+    #[inline]
+    pub(super) fn began(&mut self, now_us: u64) {
+        self.began_sum_us += u128::from(now_us);
+    }
+
+    /// Ends what began then. What was refused or broke says nothing of how long an answer takes: not
+    /// `served`.
+    #[inline]
+    pub(super) fn ended(&mut self, began_us: u64, now_us: u64, served: bool) {
+        self.began_sum_us -= u128::from(began_us);
+        if served {
+            let took_us = now_us.saturating_sub(began_us).min(i64::MAX as u64) as i64;
+            let step = if self.mean_us == 0 { took_us } else { (took_us - self.mean_us) / SMOOTHING };
+            self.mean_us = (self.mean_us + step).max(1);
+        }
+    }
+
+    /// Mean time that a request stays in flight; None: nobody knows yet.
+    pub(super) fn stay_us(&self, in_flight: u32, now_us: u64) -> Option<u64> {
+        let ages_us = (u128::from(now_us) * u128::from(in_flight)).saturating_sub(self.began_sum_us);
+        let age_us = ages_us.checked_div(u128::from(in_flight)).unwrap_or(0);
+        let stay_us = (self.mean_us as u64).max(u64::try_from(age_us).unwrap_or(u64::MAX));
+        (stay_us > 0).then_some(stay_us)
+    }
+}
+
+impl<W> Scheduler<W> {
+    /// How long a request that comes now would wait; None: nobody knows.
+    ///
+    /// Before it come all of higher classes, those of its own tenant, and of every other tenant in its class
+    /// as many as that one gets turns meanwhile, by the weights.
+    pub(super) fn expected_wait_us(&self, lane: usize, account: usize) -> Option<u64> {
+        let higher: u64 = self.lanes[..lane].iter().map(|lane| u64::from(lane.waiting())).sum();
+        let own = self.lanes[lane].account(account);
+        let (own_turns, own_weight) = (u64::from(own.queue.len()) + 1, u64::from(own.weight.get()));
+        let others = self.lanes[lane].accounts_waiting().filter(|(at, _)| *at != account);
+        let others = others.map(|(_, other)| {
+            let turns = (own_turns * u64::from(other.weight.get())).div_ceil(own_weight);
+            turns.min(u64::from(other.queue.len()))
+        });
+        self.wait_for_us(higher + others.sum::<u64>() + own_turns)
+    }
+
+    /// How long until so many have been let in.
+    fn wait_for_us(&self, turns: u64) -> Option<u64> {
+        let places = self.capacity.places(self.learned.places());
+        let in_flight = self.capacity.in_flight();
+        let pause_us = self.learned.paused_until_us().saturating_sub(self.now_us);
+        // During a pause those in flight end without being followed; after it there is room for all places
+        // at once.
+        let paused = pause_us > 0 && places < u32::MAX;
+        let (free, at_once) = if paused { (u64::from(places), places) } else { (0, in_flight.min(places)) };
+        let excess = u64::from(in_flight.saturating_sub(places));
+        let turns = (turns + excess).saturating_sub(free);
+        let stay_us = self.pace.stay_us(in_flight, self.now_us).or((pause_us > 0).then_some(0))?;
+        let drain_us = u128::from(turns) * u128::from(stay_us) / u128::from(at_once.max(1));
+        Some(u64::try_from(drain_us).unwrap_or(u64::MAX).saturating_add(pause_us))
+    }
+}
