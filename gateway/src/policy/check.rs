@@ -3,14 +3,20 @@
 //! What comes out is plain data: no state, no strings left to look up. [`install`](super::install) turns it
 //! into a snapshot.
 
+mod coverage;
+mod models;
+
 use super::problem::{Located, Place, Problems, nearest};
 use super::secret::{Missing, Secret, Secrets};
-use super::snapshot::{Api, Caps, Timeouts};
-use super::spec::{self, Amount, Hashed, Rules};
+use super::snapshot::{Api, Caps, Ceilings, Timeouts};
+use super::spec::{self, Amount, Budget, Hashed, Rules};
 use crate::auth::Kind;
 use crate::ids::RouteId;
+use crate::limit::money::Currency;
+use crate::limit::price::Price;
 use crate::limit::{self, Per};
 use crate::route::{Conflict, Table, TableBuilder};
+use crate::usage::Shape;
 use crate::upstream::{Backend, BackendSpec};
 use http::{HeaderName, Method};
 use std::cell::RefCell;
@@ -28,6 +34,8 @@ const LIMITS_MAX: usize = 16;
 pub struct Checked {
     pub routes: Vec<Route>,
     pub pools: Vec<Pool>,
+    /// The last stands for all that are not declared.
+    pub models: Vec<Model>,
     pub plans: Vec<Plan>,
     pub tenants: Vec<Tenant>,
     /// 0: no guard.
@@ -46,10 +54,16 @@ pub struct Route {
     pub pool: usize,
     pub caps: Caps,
     pub timeouts: Timeouts,
-    pub limits: Vec<limit::Limit>,
+    pub limits: Vec<Limit>,
     pub unlimited: Option<String>,
     pub rate_headers: bool,
     pub tenant_header: Option<HeaderName>,
+    /// Index into `models`.
+    pub model: Option<usize>,
+    /// It is `model`, whatever the body says.
+    pub model_fixed: bool,
+    pub told: Option<Arc<Shape>>,
+    pub ceilings: Ceilings,
 }
 
 pub struct Pool {
@@ -58,10 +72,29 @@ pub struct Pool {
     pub connect_timeout: Duration,
 }
 
+pub struct Model {
+    pub name: Arc<str>,
+    /// What requests may call it besides.
+    pub names: Vec<Box<str>>,
+    pub price: Option<Price>,
+    pub limits: Vec<Limit>,
+    pub ceilings: Ceilings,
+}
+
 pub struct Plan {
     pub name: Arc<str>,
-    pub limits: Vec<limit::Limit>,
+    pub limits: Vec<Limit>,
     pub body_max: Option<u64>,
+    pub ceilings: Ceilings,
+}
+
+/// A limit, and what `posture` tells of it besides.
+pub struct Limit {
+    pub rule: limit::Limit,
+    /// Time zone of a budget.
+    pub zone: Option<Arc<str>>,
+    /// Currency of a budget in money.
+    pub currency: Option<Currency>,
 }
 
 pub struct Tenant {
@@ -95,27 +128,34 @@ impl Credential {
 }
 
 /// Checks everything and records every problem. None only if there are problems.
-pub fn check(policy: spec::Policy, secrets: &Secrets<'_>, problems: &Problems) -> Option<Checked> {
+pub fn check(mut policy: spec::Policy, secrets: &Secrets<'_>, problems: &Problems) -> Option<Checked> {
+    policy.models.sort_by_key(|model| &*model.name.value == models::OTHER); // stable: the last, where there is one
     let check = Check { problems, secrets, broken: &policy.broken, codes: RefCell::default() };
     let pools = check.index("pools", policy.pools.iter().map(|pool| &pool.name));
+    let models = check.index("models", policy.models.iter().map(|model| &model.name));
     let plans = check.index("plans", policy.plans.iter().map(|plan| &plan.name));
     check.index("routes", policy.routes.iter().map(|route| &route.name));
     check.index("tenants", policy.tenants.iter().map(|tenant| &tenant.name));
     check.credentials(&policy.tenants);
     check.coverage(&policy, &plans);
+    check.request_names(&policy.models);
+    check.money(&policy);
     if policy.routes.is_empty() && problems.count() == 0 {
         let help = "a policy needs at least one entry in `routes`";
         problems.add(spec::whole(0), "routes", "no file has a route", help);
     }
     let guard_per_address = policy.guard.as_ref().map_or(0, |guard| guard.value.get());
     let table = check.table(&policy.routes);
-    let routes = policy.routes.into_iter().map(|route| check.route(route, &pools)).collect::<Vec<_>>();
+    let routes =
+        policy.routes.into_iter().map(|route| check.route(route, &pools, &models)).collect::<Vec<_>>();
     let tenants = policy.tenants.into_iter().map(|tenant| check.tenant(tenant, &plans)).collect::<Vec<_>>();
+    let models = check.models(policy.models);
     let plans = policy.plans.into_iter().map(|plan| check.plan(plan)).collect();
     let pools = policy.pools.into_iter().map(|pool| check.pool(pool)).collect::<Vec<_>>();
     Some(Checked {
         routes: routes.into_iter().collect::<Option<_>>()?,
         pools: pools.into_iter().collect::<Option<_>>()?,
+        models,
         plans,
         tenants: tenants.into_iter().collect::<Option<_>>()?,
         guard_per_address,
@@ -195,42 +235,6 @@ impl Check<'_> {
         self.problems.add(place, path, what, "a credential says who calls: give each user its own");
     }
 
-    /// A model endpoint has no limit of its own; without one here a single caller may spend without end.
-    fn coverage(&self, policy: &spec::Policy, plans: &Index) {
-        for route in &policy.routes {
-            if route.api == Api::Plain || route.unlimited.is_some() || route.limited {
-                continue;
-            }
-            let path = format!("routes.{}", route.name.value);
-            let help = "add `limits` to the route, limits to the plan, or `unlimited: \"the reason\"`";
-            let Some(rules) = &route.auth else {
-                let what = "a model endpoint that anybody may call, and no limit covers it";
-                self.problems.add(route.name.place, path, what, help);
-                continue;
-            };
-            let mut callers = policy.tenants.iter().filter(|tenant| tenant.may_call(&rules.kinds)).peekable();
-            if callers.peek().is_none() {
-                if self.problems.count() > 0 {
-                    continue; // somebody might, once the rest is mended
-                }
-                let what =
-                    "a model endpoint that no limit covers: it has none, and no tenant may call it yet";
-                self.problems.add(route.name.place, path, what, help);
-                continue;
-            }
-            let unlimited = callers.find(|tenant| {
-                plans.get(&tenant.plan.value).is_some_and(|plan| !policy.plans[*plan].limited)
-            });
-            if let Some(tenant) = unlimited {
-                let what = format!(
-                    "a model endpoint that no limit covers: tenant `{}` may call it, and its plan `{}` limits nothing",
-                    tenant.name.value, tenant.plan.value
-                );
-                self.problems.add(route.name.place, path, what, help);
-            }
-        }
-    }
-
     /// The table of routes. Its own rules (patterns, overlaps) are problems like any other.
     fn table(&self, routes: &[spec::Route]) -> Table {
         let mut table = TableBuilder::default();
@@ -269,10 +273,10 @@ impl Check<'_> {
         table.build()
     }
 
-    fn route(&self, route: spec::Route, pools: &Index) -> Option<Route> {
+    fn route(&self, route: spec::Route, pools: &Index, models: &Index) -> Option<Route> {
         let path = format!("routes.{}", route.name.value);
         if route.auth.is_none() {
-            for limit in route.limits.iter().filter(|limit| limit.per == Per::TenantRoute) {
+            for limit in route.limits.list.iter().filter(|limit| limit.per == Per::TenantRoute) {
                 let path = format!("{path}.limits.{}.per", limit.name.value);
                 let what = "this route has `auth: none`, so there is no tenant to count by";
                 self.problems.add(
@@ -283,7 +287,12 @@ impl Check<'_> {
                 );
             }
         }
+        if route.api == Api::Plain {
+            self.nothing_to_spend(&path, &route.limits);
+        }
         let pool = self.find(format!("{path}.pool"), "pool", &route.pool, pools);
+        let named = route.metering.model.as_ref();
+        let model = named.map(|name| self.find(format!("{path}.model"), "model", name, models));
         Some(Route {
             limits: self.limits(&format!("{path}.limits"), route.limits),
             pool: pool?,
@@ -298,17 +307,24 @@ impl Check<'_> {
             unlimited: route.unlimited.map(|reason| reason.value),
             rate_headers: route.rate_headers,
             tenant_header: route.tenant_header,
+            model: match model {
+                Some(None) => return None,
+                model => model.flatten(),
+            },
+            model_fixed: route.metering.fixed,
+            told: route.metering.told,
+            ceilings: route.ceilings,
         })
     }
 
     fn plan(&self, plan: spec::Plan) -> Plan {
         let limits = self.limits(&format!("plans.{}", plan.name.value), plan.limits);
-        Plan { name: plan.name.value, limits, body_max: plan.body_max }
+        Plan { name: plan.name.value, limits, body_max: plan.body_max, ceilings: plan.ceilings }
     }
 
-    fn limits(&self, path: &str, limits: Vec<spec::Limit>) -> Vec<limit::Limit> {
-        self.index(path, limits.iter().map(|limit| &limit.name));
-        if let Some(extra) = limits.get(LIMITS_MAX) {
+    fn limits(&self, path: &str, limits: spec::Limits) -> Vec<Limit> {
+        self.index(path, limits.list.iter().map(|limit| &limit.name));
+        if let Some(extra) = limits.list.get(LIMITS_MAX) {
             let what = format!("more than {LIMITS_MAX} limits in one place");
             self.problems.add(
                 extra.name.place,
@@ -317,16 +333,7 @@ impl Check<'_> {
                 "keep those that matter: every request asks them all",
             );
         }
-        let compile = |limit: spec::Limit| {
-            let amount = match limit.amount {
-                Amount::Concurrent(most) => limit::Amount::Concurrent(most),
-                Amount::Requests { rate, burst, algorithm } => {
-                    limit::Amount::Requests { requests: rate.count, period: rate.period, burst, algorithm }
-                }
-            };
-            limit::Limit::new(limit.name.value, limit.per, amount)
-        };
-        limits.into_iter().map(compile).collect()
+        limits.list.into_iter().map(compiled).collect()
     }
 
     fn pool(&self, pool: spec::Pool) -> Option<Pool> {
@@ -407,6 +414,27 @@ impl Check<'_> {
         let read = self.secrets.read(source);
         read.map_err(|Missing { what, help }| self.problems.add(place, path, what, help)).ok()
     }
+}
+
+fn compiled(limit: spec::Limit) -> Limit {
+    let (mut zone, mut currency) = (None, None);
+    let amount = match limit.amount.value {
+        Amount::Concurrent(most) => limit::Amount::Concurrent(most),
+        Amount::Requests { rate, burst, algorithm } => {
+            limit::Amount::Requests { requests: rate.count, period: rate.period, burst, algorithm }
+        }
+        Amount::Tokens { tokens, period, burst, measure } => {
+            limit::Amount::Tokens { tokens, period, burst, measure }
+        }
+        Amount::Budget(budget) => {
+            let Budget { most, measure, calendar, .. } = budget;
+            (zone, currency) = (Some(budget.zone), budget.currency);
+            limit::Amount::Budget { most, measure, calendar }
+        }
+    };
+    let name = limit.name.value;
+    let rule = limit::Limit { name, per: limit.per, amount, shadow: limit.shadow, cut: limit.cut };
+    Limit { rule, zone, currency }
 }
 
 fn sorted<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {

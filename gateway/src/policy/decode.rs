@@ -189,12 +189,17 @@ impl<'a> Entry<'a> {
 
     /// A name: what others refer to.
     pub fn name(&self, key: &'a str) -> Option<Located<Arc<str>>> {
+        self.name_or(key, "")
+    }
+
+    /// A name; `more`: what else helps whoever wrote something that is none.
+    pub fn name_or(&self, key: &'a str, more: &str) -> Option<Located<Arc<str>>> {
         let Located { value, place } = self.text(key)?;
         if is_name(value) {
             return Some(Located { value: value.into(), place });
         }
         let help = format!(
-            "a name has letters, digits, `.`, `_` and `-`, begins with a letter or digit, and is at most {NAME_MAX} long"
+            "a name has letters, digits, `.`, `_` and `-`, begins with a letter or digit, and is at most {NAME_MAX} long{more}"
         );
         self.wrong(key, format!("{} is not a name", quoted(value)), help);
         None

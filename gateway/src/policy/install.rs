@@ -2,11 +2,10 @@
 
 use super::Live;
 use super::check::{self, Checked, Credential};
-use super::snapshot::{Api, Caller, Ceilings, Metering, Model, Models, Route, Snapshot};
+use super::snapshot::{Api, Caller, Metering, Model, Models, Route, Snapshot};
 use crate::auth::{Keyring, KeyringBuilder, Rules};
 use crate::clock::Now;
 use crate::ids::CallerId;
-use crate::limit::price::Price;
 use crate::limit::{self, CommonPlan, Plan, TenantSpec};
 use crate::observe::metrics::RouteMetrics;
 use crate::upstream::{BackendSpec, Pool, PoolSpec};
@@ -21,7 +20,7 @@ pub fn install(checked: Checked, live: &Live, version: u64, digest: Arc<str>, no
     let plans: Vec<Arc<Plan>> = checked
         .plans
         .iter()
-        .map(|plan| Arc::new(Plan { name: plan.name.clone(), limits: plan.limits.clone() }))
+        .map(|plan| Arc::new(Plan { name: plan.name.clone(), limits: rules_of(&plan.limits) }))
         .collect();
     let tenants: Vec<TenantSpec> = checked
         .tenants
@@ -32,23 +31,15 @@ pub fn install(checked: Checked, live: &Live, version: u64, digest: Arc<str>, no
             users: tenant.users.iter().map(|user| user.name.clone()).collect(),
         })
         .collect();
-    let route_plans: Vec<(Arc<str>, Arc<CommonPlan>)> = checked
-        .routes
-        .iter()
-        .map(|route| (route.name.clone(), Arc::new(CommonPlan { limits: route.limits.clone() })))
-        .collect();
-    let other_plan: (Arc<str>, Arc<CommonPlan>) = ("other".into(), Arc::default());
-    let wanted = limit::Policy { tenants: &tenants, routes: &route_plans, models: &[other_plan] };
+    let common = |name: &Arc<str>, limits: &[check::Limit]| {
+        (Arc::clone(name), Arc::new(CommonPlan { limits: rules_of(limits) }))
+    };
+    let route_plans: Vec<_> = checked.routes.iter().map(|route| common(&route.name, &route.limits)).collect();
+    let model_plans: Vec<_> = checked.models.iter().map(|model| common(&model.name, &model.limits)).collect();
+    let wanted = limit::Policy { tenants: &tenants, routes: &route_plans, models: &model_plans };
     let levels = live.limits.apply(&wanted, now);
 
-    let limits = levels.models.into_iter().next().expect("a handle for each model");
-    let other = Arc::new(Model {
-        name: "other".into(),
-        price: Price::default(),
-        limits,
-        ceilings: Ceilings::default(),
-    });
-    let models = Models::new([], other);
+    let models = models(&checked.models, levels.models);
     let mut callers = Vec::new();
     for (spec, enrolled) in checked.tenants.iter().zip(levels.tenants) {
         let value = HeaderValue::from_str(&spec.name).expect("a name is letters, digits and `._-`");
@@ -60,7 +51,7 @@ pub fn install(checked: Checked, live: &Live, version: u64, digest: Arc<str>, no
                 tenant: enrolled.tenant.clone(),
                 user: place,
                 body_max: checked.plans[spec.plan].body_max.unwrap_or(u64::MAX),
-                ceilings: Ceilings::default(),
+                ceilings: checked.plans[spec.plan].ceilings,
             }));
         }
     }
@@ -78,12 +69,12 @@ pub fn install(checked: Checked, live: &Live, version: u64, digest: Arc<str>, no
                 caps: spec.caps,
                 timeouts: spec.timeouts,
                 limits,
-                metering: shape(spec.api).map(|shape| Metering {
-                    model: None,
-                    fixed: false,
-                    shape: shape.into(),
+                metering: shape(spec.api, spec.told).map(|shape| Metering {
+                    model: spec.model.map(|model| models.all()[model].clone()),
+                    fixed: spec.model_fixed,
+                    shape,
                 }),
-                ceilings: Ceilings::default(),
+                ceilings: spec.ceilings,
                 rate_headers: spec.rate_headers,
                 tenant_header: spec.tenant_header,
             })
@@ -102,13 +93,29 @@ pub fn install(checked: Checked, live: &Live, version: u64, digest: Arc<str>, no
     }
 }
 
-/// How answers of an API tell what was used; None: it is no model endpoint.
-fn shape(api: Api) -> Option<Shape> {
+/// How answers tell what was used: as the route says, or else its API. None: it is no model endpoint.
+fn shape(api: Api, told: Option<Arc<Shape>>) -> Option<Arc<Shape>> {
     match api {
-        Api::OpenAi | Api::ModelArts => Some(Shape::open_ai()),
-        Api::Pangu => Some(Shape::pangu()),
         Api::Plain => None,
+        Api::Pangu => told.or_else(|| Some(Arc::new(Shape::pangu()))),
+        Api::OpenAi | Api::ModelArts => told.or_else(|| Some(Arc::new(Shape::open_ai()))),
     }
+}
+
+/// The last of them is the one that stands for all others.
+fn models(specs: &[check::Model], levels: Vec<Arc<limit::Common>>) -> Models {
+    let mut models = specs.iter().zip(levels).map(|(spec, limits)| {
+        let names = std::iter::once(spec.name.as_ref().into()).chain(spec.names.iter().cloned()).collect();
+        let (name, price) = (spec.name.clone(), spec.price.unwrap_or_default());
+        (Arc::new(Model { name, price, limits, ceilings: spec.ceilings }), names)
+    });
+    let named: Vec<_> = models.by_ref().take(specs.len().saturating_sub(1)).collect();
+    let (other, _): (_, Vec<Box<str>>) = models.next().expect("`check` adds a model for all others");
+    Models::new(named, other)
+}
+
+fn rules_of(limits: &[check::Limit]) -> Vec<limit::Limit> {
+    limits.iter().map(|limit| limit.rule.clone()).collect()
 }
 
 /// Callers are numbered in the order of tenants and their users.

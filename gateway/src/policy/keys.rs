@@ -46,6 +46,14 @@ pub enum Kind {
     Duration,
     /// So many in every period.
     Rate,
+    /// So many model tokens in every period, day or month.
+    Tokens,
+    /// So much money in every day or month.
+    Budget,
+    /// A number with places after the point.
+    Decimal,
+    /// Three capital letters.
+    Currency,
     /// A whole number.
     Count,
     /// `true` or `false`.
@@ -71,7 +79,8 @@ pub enum Kind {
 }
 
 use Kind::{
-    Bool, Count, Duration, Either, Hashed, Later, List, Many, Name, Named, Rate, Secret, Size, Text, Word,
+    Bool, Budget, Count, Currency, Decimal, Duration, Either, Hashed, Later, List, Many, Name, Named, Rate, Secret,
+    Size, Text, Tokens, Word,
 };
 use Need::{Default, Optional, Required};
 
@@ -89,6 +98,7 @@ pub static POLICY: Object = Object {
     keys: &[
         key("routes", List(&Kind::Object(&ROUTE)), Optional, "[...]", "What callers may call, and on what terms."),
         key("pools", List(&Kind::Object(&POOL)), Optional, "[...]", "Where requests go."),
+        key("models", List(&Kind::Object(&MODEL)), Optional, "[{name: pangu-large, price: {...}}]", "What requests may be for: prices, limits and ceilings of models. All other models go by the name `other`."),
         key("plans", Named(&PLAN), Optional, "{gold: [...]}", "Named lists of limits; tenants name theirs."),
         key("tenants", List(&Kind::Object(&TENANT)), Optional, "[...]", "Who may call."),
         key("guard", Kind::Object(&GUARD), Optional, "{per_address: 200/s}", "Defence before authentication. Written once."),
@@ -112,8 +122,11 @@ pub static ROUTE: Object = Object {
         key("rate_headers", Bool, Default("false"), "true", "`x-ratelimit-*` and `RateLimit` on every answer, not only on refusals."),
         key("tenant_header", Text, Optional, "x-tenant", "Header that tells the upstream the tenant's name; begins with `x-`."),
         key("signing", Kind::Object(&SIGNING), Optional, "{skew: 5m}", "What a signature may look like. Only with `auth: [ak_sk]`."),
+        key("model", Name, Optional, "pangu-large", "Name of the model of requests whose body names none. Default: `other`."),
+        key("model_from", Word(&["body", "route"]), Default("body"), "route", "`route`: it is `model`, whatever the body says."),
+        key("ceilings", Kind::Object(&CEILINGS), Optional, "{completion_tokens: 2k}", "How much one request may ask for; of route, plan and model the strictest counts."),
+        key("usage", Kind::Object(&USAGE), Optional, "{prompt: usage.input, completion: usage.output}", "Where the answer says what it used. Only with `api: modelarts`."),
         later("credential"),
-        later("budgets"),
         later("versions"),
         later("retry"),
         later("cors"),
@@ -171,42 +184,79 @@ pub static SIGNING: Object = Object {
     ],
 };
 
-/// `routes[].limits[]`
-pub static ROUTE_LIMIT: Object = Object {
-    doc: "A limit of one route.",
+/// `ceilings` of a route, plan or model
+pub static CEILINGS: Object = Object {
+    doc: "How much one request may ask for.",
     keys: &[
-        key("name", Name, Required, "route-rps", "Unique within the route; a level survives reloads by it."),
-        key("per", Word(&["route", "tenant+route"]), Required, "route", "What is counted separately."),
-        key("requests", Rate, Optional, "500/s", "So many requests in every period. Exactly one of `requests` and `concurrent`."),
-        key("burst", Count, Optional, "100", "So many at once; token_bucket only. Default: the number in `requests`."),
-        key("algorithm", Word(ALGORITHMS), Default("token_bucket"), "sliding_window", "How requests are counted."),
-        key("concurrent", Count, Optional, "64", "So many requests at the same time."),
-        later("tokens"),
-        later("timezone"),
-        later("budget"),
+        key("prompt_tokens", Count, Optional, "8k", "Most prompt tokens, as the gateway estimates them; a longer prompt is refused."),
+        key("completion_tokens", Count, Optional, "2k", "Most completion tokens of one choice: `max_tokens` and its like."),
+        key("on_excess", Word(&["refuse", "clamp"]), Default("refuse"), "clamp", "A request for more completion tokens is refused, or cut down to what may be."),
+        key("clamp_to_budget", Bool, Default("false"), "true", "Cut completion tokens down to what is left of the caller's limits on tokens and of its budgets."),
     ],
 };
+
+/// `routes[].usage`
+pub static USAGE: Object = Object {
+    doc: "Where the JSON of an answer says what it used: names of keys with `.` between them.",
+    keys: &[
+        key("prompt", Text, Required, "usage.input", "Path to the number of prompt tokens."),
+        key("completion", Text, Required, "usage.output", "Path to the number of completion tokens."),
+    ],
+};
+
+/// The keys of a limit, which differ by where it is written.
+macro_rules! limit {
+    ($doc:literal, unique within $whole:literal, per $per:expr, for example $name:literal, $one:literal) => {
+        Object {
+            doc: $doc,
+            keys: &[
+                key("name", Name, Required, $name, concat!("Unique within the ", $whole, "; a level survives reloads by it.")),
+                key("per", Word($per), Required, $one, "What is counted separately. Only requests to model endpoints count by model."),
+                key("requests", Rate, Optional, "500/s", "So many requests in every period. Exactly one of `requests`, `tokens`, `budget` and `concurrent`."),
+                key("tokens", Tokens, Optional, "500k/min", "So many model tokens: per s, min or h a bucket, per day or month by the calendar."),
+                key("budget", Budget, Optional, "100 CNY/month", "So much money per day or month, by the prices of `models`."),
+                key("concurrent", Count, Optional, "64", "So many requests at the same time."),
+                key("burst", Count, Optional, "100", "So many at once; token_bucket only. Default: the number in `requests` or `tokens`."),
+                key("algorithm", Word(ALGORITHMS), Default("token_bucket"), "sliding_window", "How requests are counted."),
+                key("counts", Word(COUNTS), Default("total"), "completion", "Which `tokens`."),
+                key("timezone", Text, Default("UTC"), "Asia/Shanghai", "Where its days and months begin; with `budget`, and with `tokens` per day or month."),
+                key("mode", Word(&["enforce", "shadow"]), Default("enforce"), "shadow", "`shadow`: counted and reported, and nobody is refused."),
+                key("on_exhausted", Word(&["finish", "cut"]), Default("finish"), "cut", "What becomes of a stream when `tokens` or `budget` are spent in its middle."),
+            ],
+        }
+    };
+}
+
+/// `routes[].limits[]`
+pub static ROUTE_LIMIT: Object = limit!(
+    "A limit of one route.",
+    unique within "route",
+    per &["route", "tenant+route"],
+    for example "route-rps", "route"
+);
 
 /// `plans.*[]`
-pub static PLAN_LIMIT: Object = Object {
-    doc: "A limit of a plan; every tenant of the plan has its own count.",
-    keys: &[
-        key("name", Name, Required, "user-rpm", "Unique within the plan; a level survives reloads by it."),
-        key("per", Word(&["tenant", "user", "tenant+route"]), Required, "user", "What is counted separately."),
-        key("requests", Rate, Optional, "20/min", "So many requests in every period. Exactly one of `requests` and `concurrent`."),
-        key("burst", Count, Optional, "5", "So many at once; token_bucket only. Default: the number in `requests`."),
-        key("algorithm", Word(ALGORITHMS), Default("token_bucket"), "fixed_window", "How requests are counted."),
-        key("concurrent", Count, Optional, "64", "So many requests at the same time."),
-        later("tokens"),
-        later("timezone"),
-        later("budget"),
-    ],
-};
+pub static PLAN_LIMIT: Object = limit!(
+    "A limit of a plan; every tenant of the plan has its own count.",
+    unique within "plan",
+    per &["tenant", "user", "tenant+route", "tenant+model"],
+    for example "user-rpm", "user"
+);
 
+/// `models[].limits[]`
+pub static MODEL_LIMIT: Object = limit!(
+    "A limit of one model, on whatever route it is asked for.",
+    unique within "model",
+    per &["model", "tenant+model"],
+    for example "model-tpm", "model"
+);
+
+/// `counts` of a limit
+pub static COUNTS: &[&str] = &["total", "prompt", "completion"];
 /// `algorithm` of a limit
 pub static ALGORITHMS: &[&str] = &["token_bucket", "fixed_window", "sliding_window"];
 /// `per` of a later version.
-pub static PER_LATER: &[&str] = &["tenant+model", "user+model", "model", "pool"];
+pub static PER_LATER: &[&str] = &["user+model", "pool"];
 
 /// `plans.*`
 pub static PLAN: Kind = Either(&List(&Kind::Object(&PLAN_LIMIT)), &Kind::Object(&PLAN_OBJECT));
@@ -217,7 +267,30 @@ pub static PLAN_OBJECT: Object = Object {
     keys: &[
         key("limits", List(&Kind::Object(&PLAN_LIMIT)), Required, "[{name: inflight, per: tenant, concurrent: 64}]", "The same as a plan written as a plain list."),
         key("body_max", Size, Optional, "4MiB", "Longest body its tenants may send; a smaller one of the route counts."),
-        later("budgets"),
+        key("ceilings", Kind::Object(&CEILINGS), Optional, "{prompt_tokens: 8k}", "How much one request of its tenants may ask for; of route, plan and model the strictest counts."),
+    ],
+};
+
+/// `models[]`
+pub static MODEL: Object = Object {
+    doc: "A model that requests name; `other` stands for all that are not here.",
+    keys: &[
+        key("name", Name, Required, "pangu-large", "Unique; appears in metrics and refusals, and requests may name it so."),
+        key("match", List(&Text), Optional, "[\"Qwen/Qwen3-32B\"]", "Further names it has in requests, letter by letter; printable ASCII, 128 at most."),
+        key("price", Kind::Object(&PRICE), Optional, "{prompt: 0.008, completion: 0.02, per: 1k, currency: CNY}", "What its tokens cost; budgets in money are counted by it. Default: nothing."),
+        key("limits", List(&Kind::Object(&MODEL_LIMIT)), Optional, "[{name: model-tpm, per: model, tokens: 2M/min}]", "Limits of this model, besides those of the route and the caller's plan."),
+        key("ceilings", Kind::Object(&CEILINGS), Optional, "{completion_tokens: 4k}", "How much one request for it may ask for; of route, plan and model the strictest counts."),
+    ],
+};
+
+/// `models[].price`
+pub static PRICE: Object = Object {
+    doc: "What tokens cost. All prices and budgets of a policy are in one currency.",
+    keys: &[
+        key("prompt", Decimal, Required, "0.008", "Price of `per` prompt tokens."),
+        key("completion", Decimal, Required, "0.02", "Price of `per` completion tokens."),
+        key("per", Word(&["1k", "1M"]), Required, "1k", "For how many tokens the prices are."),
+        key("currency", Currency, Required, "CNY", "Three capital letters (ISO 4217)."),
     ],
 };
 

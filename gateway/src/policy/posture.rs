@@ -1,9 +1,12 @@
 //! What a policy amounts to: for every route, what limits it, who may call it, and what is worth a look.
 
-use super::check::{Checked, Plan, Route, Tenant};
-use super::snapshot::Api;
+use super::check::{Checked, Limit, Model, Plan, Route, Tenant};
+use super::snapshot::{Api, Ceilings};
 use crate::auth::Kind;
-use crate::limit::{Algorithm, Amount, Limit, Per};
+use crate::limit::measure::Measure;
+use crate::limit::money::Money;
+use crate::limit::price::Price;
+use crate::limit::{Algorithm, Amount, Per};
 use humantime::format_duration;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -16,6 +19,8 @@ const TENANTS_SHOWN: usize = 8;
 pub struct Posture {
     /// In the order of the files.
     pub routes: Vec<RoutePosture>,
+    /// In the order of the files; the last, `other`, stands for all that are not there.
+    pub models: Vec<ModelPosture>,
     /// Worth a look, beyond single routes.
     pub notes: Vec<String>,
 }
@@ -43,13 +48,35 @@ pub struct RoutePosture {
     pub plan_limits: BTreeMap<String, Vec<String>>,
     /// Sizes a request may have.
     pub caps: String,
+    /// The model of requests whose body names none.
+    pub model: Option<String>,
+    /// How much one request may ask for by the route itself.
+    pub ceilings: Option<String>,
+    /// How much by the plans of those who may call.
+    pub plan_ceilings: BTreeMap<String, String>,
     /// What is missing or worth a look.
     pub notes: Vec<String>,
+}
+
+/// The posture of one model.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct ModelPosture {
+    /// As in the files.
+    pub name: String,
+    /// What requests may call it besides.
+    pub names: Vec<String>,
+    /// What its tokens cost.
+    pub price: Option<String>,
+    /// Limits of the model itself.
+    pub limits: Vec<String>,
+    /// How much one request may ask for.
+    pub ceilings: Option<String>,
 }
 
 impl Posture {
     pub(super) fn of(checked: &Checked) -> Posture {
         let routes = checked.routes.iter().map(|route| of_route(route, checked)).collect();
+        let models = checked.models.iter().map(of_model).collect();
         let mut notes = Vec::new();
         let named: BTreeSet<usize> = checked.tenants.iter().map(|tenant| tenant.plan).collect();
         for (_, plan) in checked.plans.iter().enumerate().filter(|(i, _)| !named.contains(i)) {
@@ -62,13 +89,17 @@ impl Posture {
         for plan in checked.plans.iter().filter(|plan| plan.limits.is_empty()) {
             notes.push(format!("plan `{}` limits nothing", plan.name));
         }
+        for plan in checked.plans.iter().filter(|plan| only_shadows(&plan.limits)) {
+            notes.push(format!("plan `{}` refuses nobody: all its limits are shadows", plan.name));
+        }
+        notes.extend(free_of_budgets(checked));
         for tenant in checked.tenants.iter().filter(|tenant| tenant.users.is_empty()) {
             notes.push(format!("tenant `{}` has no users", tenant.name));
         }
         if checked.guard_per_address == 0 {
             notes.push("no guard: one address may send as many unauthenticated requests as it likes".into());
         }
-        Posture { routes, notes }
+        Posture { routes, models, notes }
     }
 }
 
@@ -99,8 +130,47 @@ fn of_route(route: &Route, checked: &Checked) -> RoutePosture {
             route.caps.headers_max,
             bytes(route.caps.target_max.into())
         ),
+        model: route.model.map(|model| {
+            let by = if route.model_fixed { "whatever the body says" } else { "if the body names none" };
+            format!("{}, {by}", checked.models[model].name)
+        }),
+        ceilings: ceilings_line(&route.ceilings),
+        plan_ceilings: plans
+            .iter()
+            .filter_map(|plan| Some((plan.name.to_string(), ceilings_line(&plan.ceilings)?)))
+            .collect(),
         notes: notes(route, &callers, &plans),
     }
+}
+
+fn of_model(model: &Model) -> ModelPosture {
+    ModelPosture {
+        name: model.name.to_string(),
+        names: model.names.iter().map(|name| name.to_string()).collect(),
+        price: model.price.as_ref().map(price_line),
+        limits: model.limits.iter().map(limit_line).collect(),
+        ceilings: ceilings_line(&model.ceilings),
+    }
+}
+
+fn only_shadows(limits: &[Limit]) -> bool {
+    !limits.is_empty() && limits.iter().all(|limit| limit.rule.shadow)
+}
+
+/// Models that cost nothing where budgets in money are meant to hold.
+fn free_of_budgets(checked: &Checked) -> Option<String> {
+    let of_plans = checked.plans.iter().flat_map(|plan| &plan.limits);
+    let of_routes = checked.routes.iter().flat_map(|route| &route.limits);
+    let mut limits = of_plans.chain(of_routes);
+    let money = |limit: &Limit| matches!(limit.rule.amount, Amount::Budget { measure: Measure::Money, .. });
+    let free: Vec<&str> = checked
+        .models
+        .iter()
+        .filter(|model| model.price.is_none())
+        .map(|model| model.name.as_ref())
+        .collect();
+    let counts = limits.any(money) && !free.is_empty();
+    counts.then(|| format!("budgets in money count nothing for models without a price: {}", free.join(", ")))
 }
 
 fn may_call(tenant: &Tenant, kinds: &[Kind]) -> bool {
@@ -130,8 +200,9 @@ fn notes(route: &Route, callers: &[&Tenant], plans: &[&Plan]) -> Vec<String> {
             }
         }
     }
-    let concurrent =
-        |limits: &[Limit]| limits.iter().any(|limit| matches!(limit.amount, Amount::Concurrent(_)));
+    let concurrent = |limits: &[Limit]| {
+        limits.iter().any(|Limit { rule, .. }| !rule.shadow && matches!(rule.amount, Amount::Concurrent(_)))
+    };
     if route.api != Api::Plain && !concurrent(&route.limits) {
         let without: Vec<&str> =
             plans.iter().filter(|plan| !concurrent(&plan.limits)).map(|plan| plan.name.as_ref()).collect();
@@ -148,6 +219,10 @@ impl fmt::Display for Posture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for route in &self.routes {
             writeln!(f, "{route}")?;
+        }
+        // Nothing to tell if all there is is the one that stands for all others.
+        for model in self.models.iter().filter(|model| self.models.len() > 1 || model.is_told()) {
+            writeln!(f, "{model}")?;
         }
         for note in &self.notes {
             writeln!(f, "note: {note}")?;
@@ -182,8 +257,41 @@ impl fmt::Display for RoutePosture {
             writeln!(f, "  limit           none")?;
         }
         writeln!(f, "  caps            {}", self.caps)?;
+        if let Some(model) = &self.model {
+            writeln!(f, "  model           {model}")?;
+        }
+        if let Some(ceilings) = &self.ceilings {
+            writeln!(f, "  ceilings        {ceilings}")?;
+        }
+        for (plan, ceilings) in &self.plan_ceilings {
+            writeln!(f, "  ceilings {plan:<6} {ceilings}")?;
+        }
         for note in &self.notes {
             writeln!(f, "  note            {note}")?;
+        }
+        Ok(())
+    }
+}
+
+impl ModelPosture {
+    /// Is anything decided for it?
+    fn is_told(&self) -> bool {
+        self.price.is_some() || !self.limits.is_empty() || self.ceilings.is_some()
+    }
+}
+
+impl fmt::Display for ModelPosture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "model {}", self.name)?;
+        if !self.names.is_empty() {
+            writeln!(f, "  also called     {}", self.names.join(", "))?;
+        }
+        writeln!(f, "  price           {}", self.price.as_deref().unwrap_or("none"))?;
+        for limit in &self.limits {
+            writeln!(f, "  limit           {limit}")?;
+        }
+        if let Some(ceilings) = &self.ceilings {
+            writeln!(f, "  ceilings        {ceilings}")?;
         }
         Ok(())
     }
@@ -203,9 +311,10 @@ fn kind_word(kind: Kind) -> &'static str {
     }
 }
 
-/// `user-rpm: 20 requests per user in every 1m, 5 at once (token_bucket)`
+/// `user-rpm: 20 requests in 1m per user, 20 at once`
 fn limit_line(limit: &Limit) -> String {
-    let per = match limit.per {
+    let Limit { rule, zone, currency } = limit;
+    let per = match rule.per {
         Per::Tenant => "tenant",
         Per::User => "user",
         Per::Route => "route",
@@ -213,30 +322,56 @@ fn limit_line(limit: &Limit) -> String {
         Per::Model => "model",
         Per::TenantModel => "tenant and model",
     };
-    match &limit.amount {
-        Amount::Tokens { tokens, period, burst, measure } => format!(
-            "{}: {tokens} {} in {} per {per}, {burst} at once",
-            limit.name,
-            measure.name(),
-            format_duration(*period)
-        ),
-        Amount::Budget { most, measure, calendar } => format!(
-            "{}: {} {} in every {} per {per}",
-            limit.name,
-            measure.amount(*most),
-            measure.name(),
-            calendar.unit().name()
-        ),
-        Amount::Concurrent(most) => format!("{}: {most} requests at a time per {per}", limit.name),
+    let mut line = match &rule.amount {
+        Amount::Tokens { tokens, period, burst, measure } => {
+            let (what, period) = (measure.name(), format_duration(*period));
+            format!("{tokens} {what} in {period} per {per}, {burst} at once")
+        }
+        Amount::Budget { most, measure, calendar } => {
+            let what = currency.map_or_else(|| measure.name().to_string(), |currency| currency.to_string());
+            let (most, unit) = (measure.amount(*most), calendar.unit().name());
+            format!("{most} {what} in every {unit} ({}) per {per}", zone.as_deref().unwrap_or("UTC"))
+        }
+        Amount::Concurrent(most) => format!("{most} requests at a time per {per}"),
         Amount::Requests { requests, period, burst, algorithm } => {
             let how = match algorithm {
                 Algorithm::TokenBucket => format!("{burst} at once"),
                 Algorithm::FixedWindow => "fixed window".into(),
                 Algorithm::SlidingWindow => "sliding window".into(),
             };
-            format!("{}: {requests} requests in {} per {per}, {how}", limit.name, format_duration(*period))
+            format!("{requests} requests in {} per {per}, {how}", format_duration(*period))
         }
+    };
+    if rule.cut {
+        line += "; cuts streams when spent";
     }
+    if rule.shadow {
+        line += "; shadow: refuses nobody";
+    }
+    format!("{}: {line}", rule.name)
+}
+
+/// Of a million tokens each, so that prices compare.
+fn price_line(price: &Price) -> String {
+    const MILLION: u64 = 1_000_000;
+    let [prompt, completion] = [price.cost(MILLION, 0), price.cost(0, MILLION)].map(|nano| Money { nano });
+    let currency = price.currency();
+    format!(
+        "{prompt} {currency} for a million prompt tokens, {completion} {currency} for a million completion tokens"
+    )
+}
+
+/// None without any.
+fn ceilings_line(ceilings: &Ceilings) -> Option<String> {
+    let Ceilings { prompt_tokens, completion_tokens, clamp, clamp_to_budget } = ceilings;
+    let excess = if *clamp { "cut down to it" } else { "refused beyond" };
+    let lines = [
+        prompt_tokens.map(|most| format!("{most} prompt tokens, refused beyond")),
+        completion_tokens.map(|most| format!("{most} completion tokens, {excess}")),
+        clamp_to_budget.then(|| "completion tokens cut down to what is left of the caller's limits".into()),
+    ];
+    let lines: Vec<String> = lines.into_iter().flatten().collect();
+    (!lines.is_empty()).then(|| lines.join("; "))
 }
 
 fn bytes(n: u64) -> String {

@@ -6,8 +6,12 @@ use std::fmt::Write;
 
 const SIZE: &str = "^[0-9]+ ?(B|KB|kB|KiB|MB|MiB|GB|GiB)?$";
 const DURATION: &str = "^[0-9]+ ?(ms|s|m|min|h|d)$";
-const RATE: &str = "^[0-9]+[kM]? ?/ ?(s|min|h|day)$";
-const COUNT: &str = "^[0-9]+[kM]?$";
+const RATE: &str = "^[0-9]+ ?[kMG]? ?/ ?(s|min|h|day)$";
+const TOKENS: &str = "^[0-9]+ ?[kMG]? ?/ ?(s|min|h|day|month)$";
+const BUDGET: &str = "^[0-9]+([.][0-9]+)? ?[A-Z]{3} ?/ ?(day|month)$";
+const DECIMAL: &str = "^[0-9]+([.][0-9]+)?$";
+const CURRENCY: &str = "^[A-Z]{3}$";
+const COUNT: &str = "^[0-9]+ ?[kMG]?$";
 const NAME: &str = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$";
 
 /// JSON Schema (draft 2020-12) of a policy file.
@@ -55,6 +59,10 @@ fn kind(of: &'static Kind) -> Value {
         Kind::Size => json!({"type": ["string", "integer"], "pattern": SIZE, "minimum": 0}),
         Kind::Duration => json!({"type": "string", "pattern": DURATION}),
         Kind::Rate => json!({"type": "string", "pattern": RATE}),
+        Kind::Tokens => json!({"type": "string", "pattern": TOKENS}),
+        Kind::Budget => json!({"type": "string", "pattern": BUDGET}),
+        Kind::Decimal => json!({"type": ["string", "number"], "pattern": DECIMAL, "minimum": 0}),
+        Kind::Currency => json!({"type": "string", "pattern": CURRENCY}),
         Kind::Count => json!({"type": ["string", "integer"], "pattern": COUNT, "minimum": 1}),
         Kind::Bool => json!({"type": "boolean"}),
         Kind::Word(words) => json!({"enum": words}),
@@ -79,11 +87,12 @@ fn one_key_of(keys: &'static Object) -> Value {
 /// Every key with what it may be, its default and an example: the table of `policies/README.md`.
 pub fn reference() -> String {
     let mut table = String::from("| key | value | default | example | |\n| --- | --- | --- | --- | --- |\n");
-    rows(&keys::POLICY, "", &mut table);
+    rows(&keys::POLICY, "", "", &mut table);
     table
 }
 
-fn rows(object: &'static Object, prefix: &str, table: &mut String) {
+/// A row for each key and for what is below it, except below the key `told`.
+fn rows(object: &'static Object, prefix: &str, told: &str, table: &mut String) {
     for key in object.keys.iter().filter(|key| !matches!(key.kind, Kind::Later)) {
         let default = match key.need {
             Need::Required => "required".to_string(),
@@ -98,41 +107,29 @@ fn rows(object: &'static Object, prefix: &str, table: &mut String) {
             cell(key.doc)
         );
         let _into_a_string = writeln!(table, "{row}");
-        below(&key.kind, &path, table);
+        if key.name != told {
+            below(&key.kind, &path, table);
+        }
     }
 }
 
 fn below(kind: &'static Kind, path: &str, table: &mut String) {
     match kind {
-        Kind::Object(object) => rows(object, &format!("{path}."), table),
+        Kind::Object(object) => rows(object, &format!("{path}."), "", table),
         Kind::List(item) => below(item, &format!("{path}[]"), table),
         Kind::Many(item) => below(item, path, table),
         Kind::Named(value) => below(value, &format!("{path}.*"), table),
         Kind::Either(one, other) => {
             below(one, path, table);
-            // The longer form of a plan repeats its limits; its own keys are enough.
             match other {
-                Kind::Object(object) => plan_rows(object, path, table),
+                // The longer form of a plan has the same limits.
+                Kind::Object(object) => rows(object, &format!("{path}."), "limits", table),
                 other => below(other, path, table),
             }
         }
-        Kind::Secret => rows(&keys::SECRET, &format!("{path}."), table),
-        Kind::Hashed => rows(&keys::HASHED, &format!("{path}."), table),
+        Kind::Secret => rows(&keys::SECRET, &format!("{path}."), "", table),
+        Kind::Hashed => rows(&keys::HASHED, &format!("{path}."), "", table),
         _ => {}
-    }
-}
-
-fn plan_rows(object: &'static Object, path: &str, table: &mut String) {
-    for key in object.keys.iter().filter(|key| !matches!(key.kind, Kind::Later)) {
-        let default = if matches!(key.need, Need::Required) { "required" } else { "-" };
-        let row = format!(
-            "| `{path}.{}` | {} | {default} | `{}` | {} |",
-            key.name,
-            words(&key.kind),
-            key.example,
-            cell(key.doc)
-        );
-        let _into_a_string = writeln!(table, "{row}");
     }
 }
 
@@ -148,7 +145,11 @@ fn words(kind: &'static Kind) -> String {
         Kind::Size => "size: B, KB, KiB, MB, MiB, GB, GiB".into(),
         Kind::Duration => "duration: ms, s, m, h, d".into(),
         Kind::Rate => "number per s, min, h or day".into(),
-        Kind::Count => "number; k, M".into(),
+        Kind::Tokens => "number per s, min, h, day or month; k, M, G".into(),
+        Kind::Budget => "amount and currency per day or month".into(),
+        Kind::Decimal => "decimal".into(),
+        Kind::Currency => "currency".into(),
+        Kind::Count => "number; k, M, G".into(),
         Kind::Bool => "`true` or `false`".into(),
         Kind::Word(words) => words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "),
         Kind::Object(_) => "mapping".into(),

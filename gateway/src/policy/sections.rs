@@ -3,6 +3,7 @@
 use super::decode::{At, Entry};
 use super::keys;
 use super::limits::{limits, plans};
+use super::models::{ceilings, metering, model};
 use super::problem::{Located, Problems, quoted};
 use super::snapshot::{Api, Caps, Timeouts};
 use super::spec::{Policy, Pool, Route, Rules};
@@ -29,7 +30,12 @@ pub fn read(document: &Node<'_>, file: u16, dir: &Path, policy: &mut Policy, pro
         return;
     }
     let Some(top) = Entry::open(document, &keys::POLICY, at, problems) else { return };
-    for (key, object) in [("routes", &keys::ROUTE), ("pools", &keys::POOL), ("tenants", &keys::TENANT)] {
+    for (key, object) in [
+        ("routes", &keys::ROUTE),
+        ("pools", &keys::POOL),
+        ("models", &keys::MODEL),
+        ("tenants", &keys::TENANT),
+    ] {
         let at = at.key(key);
         for (i, node) in top.items(key).iter().enumerate() {
             if problems.full() {
@@ -40,6 +46,10 @@ pub fn read(document: &Node<'_>, file: u16, dir: &Path, policy: &mut Policy, pro
                 "routes" => policy.routes.extend(route(&entry)),
                 "pools" => match pool(&entry, dir) {
                     Some(pool) => policy.pools.push(pool),
+                    None => policy.broken.extend(name_of(node)),
+                },
+                "models" => match model(&entry) {
+                    Some(model) => policy.models.push(model),
                     None => policy.broken.extend(name_of(node)),
                 },
                 _ => policy.tenants.extend(tenant(&entry)),
@@ -58,7 +68,7 @@ fn alien(document: &Node<'_>) -> Option<(&'static str, &'static str)> {
         _ => {
             return Some((
                 "not a policy",
-                "a policy begins with `routes:`, `pools:`, `plans:`, `tenants:` or `guard:`",
+                "a policy begins with `routes:`, `pools:`, `models:`, `plans:`, `tenants:` or `guard:`",
             ));
         }
     };
@@ -77,7 +87,7 @@ fn alien(document: &Node<'_>) -> Option<(&'static str, &'static str)> {
     }
     // One unknown key may be a misspelt section: the table of keys suggests the right one.
     (keys.len() != 1).then_some((
-        "not a policy: none of its keys is `routes`, `pools`, `plans`, `tenants` or `guard`",
+        "not a policy: none of its keys is `routes`, `pools`, `models`, `plans`, `tenants` or `guard`",
         "keep other files out of the policy directory",
     ))
 }
@@ -99,7 +109,7 @@ fn route(entry: &Entry<'_>) -> Option<Route> {
     let path = matched.as_ref().and_then(|m| m.text("path"));
     let methods = matched.as_ref().map_or_else(Vec::new, methods);
     let host = matched.as_ref().and_then(host);
-    let api = entry.word("api", &[]);
+    let api = entry.word("api", &[]).map(api);
     let auth = auth(entry);
     let pool = entry.name("pool");
     let body_max = entry.size("body_max", 0..=BODY_MAX);
@@ -123,28 +133,35 @@ fn route(entry: &Entry<'_>) -> Option<Route> {
     let unlimited = unlimited(entry);
     let rate_headers = entry.flag("rate_headers");
     let tenant_header = tenant_header(entry);
+    let metering = metering(entry, api.as_ref());
+    let ceilings = ceilings(entry);
     let path = path?;
     Some(Route {
         name: name?,
         path: Located { value: path.value.to_string(), place: path.place },
         methods,
         host,
-        api: match api? {
-            "pangu" => Api::Pangu,
-            "openai" => Api::OpenAi,
-            "modelarts" => Api::ModelArts,
-            _ => Api::Plain,
-        },
+        api: api?,
         auth: auth?,
         pool: pool?,
         caps: caps?,
         timeouts: timeouts?,
         limits,
-        limited: !entry.items("limits").is_empty(),
         unlimited,
         rate_headers,
         tenant_header,
+        metering: metering?,
+        ceilings: ceilings?,
     })
+}
+
+fn api(word: &str) -> Api {
+    match word {
+        "pangu" => Api::Pangu,
+        "openai" => Api::OpenAi,
+        "modelarts" => Api::ModelArts,
+        _ => Api::Plain,
+    }
 }
 
 fn methods(matched: &Entry<'_>) -> Vec<Method> {

@@ -1,10 +1,15 @@
 //! The policy as written: typed, every value with its place, not yet asked whether it makes sense.
 
 use super::problem::{Located, Place};
-use super::snapshot::{Api, Caps, Timeouts};
+use super::snapshot::{Api, Caps, Ceilings, Timeouts};
 use super::units::Rate;
 use crate::auth::Kind;
+use crate::limit::calendar::Calendar;
+use crate::limit::measure::Measure;
+use crate::limit::money::Currency;
+use crate::limit::price::Price;
 use crate::limit::{Algorithm, Per};
+use crate::usage::Shape;
 use crate::upstream::BackendSpec;
 use http::{HeaderName, Method};
 use std::num::NonZeroU32;
@@ -17,10 +22,11 @@ use std::time::Duration;
 pub struct Policy {
     pub routes: Vec<Route>,
     pub pools: Vec<Pool>,
+    pub models: Vec<Model>,
     pub plans: Vec<Plan>,
     pub tenants: Vec<Tenant>,
     pub guard: Option<Located<NonZeroU32>>,
-    /// Names of pools and plans that were declared but could not be read: whoever refers to them is right.
+    /// Names of pools, models and plans that were declared but could not be read: whoever refers to them is right.
     pub broken: Vec<Arc<str>>,
 }
 
@@ -36,12 +42,21 @@ pub struct Route {
     pub pool: Located<Arc<str>>,
     pub caps: Caps,
     pub timeouts: Timeouts,
-    pub limits: Vec<Limit>,
-    /// Limits are written here, readable or not.
-    pub limited: bool,
+    pub limits: Limits,
     pub unlimited: Option<Located<String>>,
     pub rate_headers: bool,
     pub tenant_header: Option<HeaderName>,
+    pub metering: Metering,
+    pub ceilings: Ceilings,
+}
+
+/// `routes[].model`, `model_from` and `usage`
+#[derive(Default)]
+pub struct Metering {
+    pub model: Option<Located<Arc<str>>>,
+    /// `model_from: route`
+    pub fixed: bool,
+    pub told: Option<Arc<Shape>>,
 }
 
 /// `routes[].auth` and `routes[].signing`
@@ -63,26 +78,76 @@ pub struct Pool {
     pub connect_timeout: Duration,
 }
 
+/// `models[]`
+pub struct Model {
+    pub name: Located<Arc<str>>,
+    /// What requests may call it besides.
+    pub names: Vec<Located<Box<str>>>,
+    pub price: Option<Located<Price>>,
+    /// A price is written here, readable or not.
+    pub priced: bool,
+    pub limits: Limits,
+    pub ceilings: Ceilings,
+}
+
 /// `plans.*`
 pub struct Plan {
     pub name: Located<Arc<str>>,
-    pub limits: Vec<Limit>,
-    /// Limits are written here, readable or not.
-    pub limited: bool,
+    pub limits: Limits,
     pub body_max: Option<u64>,
+    pub ceilings: Ceilings,
 }
 
-/// `plans.*[]`, `routes[].limits[]`
+/// The limits of one place.
+#[derive(Default)]
+pub struct Limits {
+    pub list: Vec<Limit>,
+    /// Some could not be read: they may be what is missed.
+    pub broken: bool,
+}
+
+impl Limits {
+    /// Does any of them refuse requests?
+    pub fn refuse(&self) -> bool {
+        self.broken || self.list.iter().any(|limit| !limit.shadow)
+    }
+}
+
+/// `plans.*[]`, `routes[].limits[]`, `models[].limits[]`
 pub struct Limit {
     pub name: Located<Arc<str>>,
     pub per: Per,
-    pub amount: Amount,
+    pub amount: Located<Amount>,
+    pub shadow: bool,
+    /// `on_exhausted: cut`
+    pub cut: bool,
 }
 
 /// How much a limit lets through, as written.
 pub enum Amount {
     Requests { rate: Rate, burst: NonZeroU32, algorithm: Algorithm },
     Concurrent(NonZeroU32),
+    Tokens { tokens: NonZeroU32, period: Duration, burst: NonZeroU32, measure: Measure },
+    Budget(Budget),
+}
+
+/// So much in every day or month.
+pub struct Budget {
+    /// Tokens, or billionths of the currency.
+    pub most: u64,
+    pub measure: Measure,
+    /// None: it counts tokens.
+    pub currency: Option<Currency>,
+    pub calendar: Arc<Calendar>,
+    /// The calendar's, by name.
+    pub zone: Arc<str>,
+}
+
+impl Amount {
+    /// Does it count what requests cost, which only model endpoints tell?
+    pub fn is_spending(&self) -> bool {
+        matches!(self, Amount::Tokens { .. } | Amount::Budget(_))
+    }
 }
 
 /// `tenants[]`

@@ -3,7 +3,8 @@
 //! Each parser says what it expected; whoever calls it adds where. Fractions are refused: `1.5MiB` has an
 //! exact spelling (`1536KiB`), and rounding would be a silent choice.
 
-use std::num::NonZeroU32;
+use crate::limit::calendar::Unit;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
 
 /// What a size looks like.
@@ -13,7 +14,11 @@ pub const DURATION_HELP: &str = "write a whole number and ms, s, m, h or d, such
 /// What a rate looks like.
 pub const RATE_HELP: &str = "write a whole number per s, min, h or day, such as `20/min`";
 /// What a count looks like.
-pub const COUNT_HELP: &str = "write a whole number, such as `64`; k and M stand for 1,000 and 1,000,000";
+pub const COUNT_HELP: &str =
+    "write a whole number, such as `64`; k, M and G stand for 1,000, 1,000,000 and 1,000,000,000";
+/// What a number of model tokens looks like.
+pub const TOKENS_HELP: &str =
+    "write a whole number per s, min, h, day or month, such as `500k/min` or `50M/day`";
 
 /// So many in every period.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +26,22 @@ pub struct Rate {
     pub count: NonZeroU32,
     /// 1 s, 1 min, 1 h or 1 day.
     pub period: Duration,
+}
+
+/// So many model tokens in every span.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tokens {
+    pub count: NonZeroU64,
+    pub per: Span,
+}
+
+/// What comes round again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Span {
+    /// 1 s, 1 min or 1 h, whenever it begins.
+    Period(Duration),
+    /// A day or a month of a calendar.
+    Calendar(Unit),
 }
 
 /// Bytes: `0`, `800B`, `512KiB`, `8MB`. A bare number is bytes.
@@ -56,26 +77,57 @@ pub fn duration(text: &str) -> Option<Duration> {
 /// A rate: `500/s`, `2000/min`, `10k/h`, `1M/day`. Zero is none.
 pub fn rate(text: &str) -> Option<Rate> {
     let (number, unit) = text.split_once('/')?;
-    let seconds = match unit.trim() {
+    let period = match unit.trim() {
+        "day" => Duration::from_secs(86_400),
+        unit => period(unit)?,
+    };
+    Some(Rate { count: NonZeroU32::new(count(number.trim())?)?, period })
+}
+
+/// Model tokens: `500k/min`, `50M/day`, `2G/month`. Zero is none.
+pub fn tokens(text: &str) -> Option<Tokens> {
+    let (number, unit) = text.split_once('/')?;
+    let per = match calendar(unit) {
+        Some(unit) => Span::Calendar(unit),
+        None => Span::Period(period(unit.trim())?),
+    };
+    Some(Tokens { count: NonZeroU64::new(large(number.trim())?)?, per })
+}
+
+/// `day` or `month`.
+pub fn calendar(text: &str) -> Option<Unit> {
+    match text.trim() {
+        "day" => Some(Unit::Day),
+        "month" => Some(Unit::Month),
+        _ => None,
+    }
+}
+
+fn period(unit: &str) -> Option<Duration> {
+    let seconds = match unit {
         "s" => 1,
         "min" => 60,
         "h" => 3_600,
-        "day" => 86_400,
         _ => return None,
     };
-    Some(Rate { count: NonZeroU32::new(count(number.trim())?)?, period: Duration::from_secs(seconds) })
+    Some(Duration::from_secs(seconds))
 }
 
 /// A count: `64`, `2k`, `1M`.
 pub fn count(text: &str) -> Option<u32> {
+    u32::try_from(large(text)?).ok()
+}
+
+fn large(text: &str) -> Option<u64> {
     let (number, unit) = split(text);
     let factor: u64 = match unit {
         "" => 1,
         "k" => 1_000,
         "M" => 1_000_000,
+        "G" => 1_000_000_000,
         _ => return None,
     };
-    u32::try_from(digits(number)?.checked_mul(factor)?).ok()
+    digits(number)?.checked_mul(factor)
 }
 
 fn split(text: &str) -> (&str, &str) {
@@ -123,10 +175,22 @@ mod tests {
         }
     }
 
+    #[test]
+    fn tokens_are_counted_by_the_clock_or_by_the_calendar() {
+        let tokens_of = |text| tokens(text).map(|tokens| (tokens.count.get(), tokens.per));
+        assert_eq!(tokens_of("500k/min"), Some((500_000, Span::Period(Duration::from_secs(60)))));
+        assert_eq!(tokens_of("50M/day"), Some((50_000_000, Span::Calendar(Unit::Day))));
+        assert_eq!(tokens_of("20 G / month"), Some((20_000_000_000, Span::Calendar(Unit::Month))));
+        for wrong in ["", "0/day", "/day", "5", "5/week", "1.5M/day", "5/day/day", "-5/s", "99999999999G/day"]
+        {
+            assert_eq!(tokens(wrong), None, "{wrong}");
+        }
+    }
+
     proptest! {
         #[test]
         fn no_text_panics(text in "\\PC{0,24}") {
-            let _ = (size(&text), duration(&text), rate(&text), count(&text));
+            let _ = (size(&text), duration(&text), rate(&text), count(&text), tokens(&text));
         }
 
         #[test]
