@@ -27,8 +27,9 @@ const FIRST: Parts = [0.27, 0.25, 4.0, 3.0];
 /// are the first guesses, but for the base, which may be a service's own instructions of any length.
 const SHARES: Parts = [0.27, 0.25, 4.0, 32.0];
 
-/// What a coefficient can be at least: no tokenizer makes one token of more than 20 bytes on average.
-const LEAST: Parts = [0.05, 0.05, 0.0, 0.0];
+/// What a coefficient can be at least: no tokenizer makes one token of more than 20 bytes on average, and no
+/// prompt is of no token, so an error can be told in parts of any estimate.
+const LEAST: Parts = [0.05, 0.05, 0.0, 1.0];
 
 /// What a coefficient can be at most. Byte-level tokenizers make a token of every byte at worst; some
 /// services put long instructions of their own before every prompt.
@@ -77,7 +78,7 @@ impl Estimator {
     #[inline]
     pub fn reserve(&self, text: Text, messages: u32) -> u64 {
         let tokens = self.tokens(&parts(text, messages));
-        (tokens * (1.0 + MARGIN * self.error)).ceil().max(1.0) as u64
+        (tokens * (1.0 + MARGIN * self.error)).ceil() as u64
     }
 
     /// Tokens of a streamed text whose usage the upstream did not tell; rounded up, 0 for no text.
