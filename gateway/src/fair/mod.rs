@@ -40,6 +40,8 @@
 mod gate;
 mod ticket;
 
+mod registry;
+
 mod scheduler;
 
 mod flight;
@@ -62,6 +64,7 @@ mod tests;
 
 pub use gate::{Entry, Gate, Pass};
 pub use inspect::{ClassState, RefusedState, State, TenantShare};
+pub use registry::Gates;
 pub use ticket::Ticket;
 
 use std::num::{NonZeroU32, NonZeroU64};

@@ -59,6 +59,8 @@ pub struct Live {
     pub limits: crate::limit::Registry,
     /// Replay caches and lockouts.
     pub auth: crate::auth::Live,
+    /// Gates before pools, by the pools' names.
+    pub gates: crate::fair::Gates,
     /// Upstream addresses.
     pub backends: crate::upstream::Registry,
 }
