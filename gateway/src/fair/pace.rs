@@ -81,14 +81,17 @@ impl<W> Scheduler<W> {
         let places = self.capacity.places(self.learned.places());
         let in_flight = self.capacity.in_flight();
         let pause_us = self.learned.paused_until_us().saturating_sub(self.now_us);
-        // During a pause those in flight end without being followed; after it there is room for all places
-        // at once.
-        let paused = pause_us > 0 && places < u32::MAX;
-        let (free, at_once) = if paused { (u64::from(places), places) } else { (0, in_flight.min(places)) };
-        let excess = u64::from(in_flight.saturating_sub(places));
-        let turns = (turns + excess).saturating_sub(free);
         let stay_us = self.pace.stay_us(in_flight, self.now_us).or((pause_us > 0).then_some(0))?;
-        let drain_us = u128::from(turns) * u128::from(stay_us) / u128::from(at_once.max(1));
+        let drain = |requests: u64, at_once: u32| {
+            u128::from(requests) * u128::from(stay_us) / u128::from(at_once.max(1))
+        };
+        let drain_us = if pause_us > 0 && places < u32::MAX {
+            // Those in flight end without being followed: after the pause all places are free at once.
+            drain(turns.saturating_sub(u64::from(places)), places)
+        } else {
+            let excess = in_flight.saturating_sub(places); // these end without being followed, too
+            drain(u64::from(excess), in_flight) + drain(turns, in_flight.min(places))
+        };
         Some(u64::try_from(drain_us).unwrap_or(u64::MAX).saturating_add(pause_us))
     }
 }

@@ -74,6 +74,16 @@ fn an_output_beyond_its_estimate_takes_room_and_a_settled_one_gives_it_back() {
 }
 
 #[test]
+fn when_another_tenants_turn_comes_while_answers_stream_its_request_goes() {
+    let mut bench = Bench::new(tokens_max(100));
+    let streaming = bench.send(Ask { prompt: 10, output: 50, ..ask(1) });
+    let (large, small) = (bench.send(of_tokens(1, 90)), bench.send(of_tokens(2, 10)));
+    assert!(bench.waits(large) && bench.waits(small), "the large one came first, and has had no more");
+    bench.with(streaming, |scheduler, slot| scheduler.progress(slot, 20));
+    assert!(bench.waits(large) && bench.is_in(small));
+}
+
+#[test]
 fn numbers_out_of_all_proportion_do_no_harm() {
     let mut bench = Bench::new(tokens_max(100));
     let absurd = Ask { prompt: u64::MAX, output: u64::MAX, body_bytes: u64::MAX, ..ask(1) };

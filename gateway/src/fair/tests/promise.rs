@@ -131,6 +131,15 @@ fn requests_that_failed_fast_do_not_make_the_pool_look_fast() {
 }
 
 #[test]
+fn after_a_reload_to_less_the_wait_is_until_enough_have_gone_and_then_some() {
+    let mut bench = served(5);
+    bench.scheduler.configure(config(2));
+    let account = bench.scheduler.lanes[0].account_of(&ask(1));
+    let wait_us = bench.scheduler.expected_wait_us(0, account);
+    assert_eq!(wait_us, Some(750_000 + 500_000), "six of eight go in 0.75 s, then two a second each");
+}
+
+#[test]
 fn a_few_long_streams_do_not_make_the_pool_look_slow() {
     let mut bench = served(5);
     let mut now_us = SECOND_US;
