@@ -68,7 +68,7 @@ impl<W> Scheduler<W> {
             return None;
         }
         let keeps = if lowest == lane {
-            short.held_by(self.lanes[lane].account(account)) + short.taken_by(ask)
+            short.held_by(self.lanes[lane].account(account)).saturating_add(short.taken_by(ask))
         } else {
             0
         };

@@ -88,6 +88,8 @@ fn numbers_out_of_all_proportion_do_no_harm() {
     let mut bench = Bench::new(tokens_max(100));
     let absurd = Ask { prompt: u64::MAX, output: u64::MAX, body_bytes: u64::MAX, ..ask(1) };
     let (first, second) = (bench.send(absurd), bench.send(absurd));
+    let third = bench.send(Ask { tenant: TenantKey(2), ..absurd });
+    assert_eq!(bench.refusal(third).reason, Reason::QueueFull);
     bench.with(first, |scheduler, slot| scheduler.progress(slot, u64::MAX));
     bench.with(first, |scheduler, slot| scheduler.settle(slot, u64::MAX, 0));
     bench.at(u64::MAX);
