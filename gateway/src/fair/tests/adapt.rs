@@ -222,6 +222,8 @@ fn a_prompt_that_takes_many_times_the_usual_to_read_slows_the_gate_down() {
         let number = bench.at(now_us).send(Ask { prompt, ..ask(1) });
         now_us += prompt * us_per_token;
         bench.at(now_us).with(number, |scheduler, slot| scheduler.first_token(slot));
+        now_us += SECOND_US;
+        bench.at(now_us).with(number, |scheduler, slot| scheduler.first_token(slot)); // not the first
         bench.end(number);
     };
     bench.send_each((0..19).map(ask));
