@@ -14,7 +14,9 @@ impl Gates {
     /// keeps its place. A gate that no pool asks for any more serves its requests to the end and is forgotten.
     pub fn apply(&self, wanted: Vec<(Arc<str>, Config)>, now_us: u64) -> Vec<Arc<Gate>> {
         let mut known = self.0.lock();
-        known.retain(|name, gate| Arc::strong_count(gate) > 1 || wanted.iter().any(|(other, _)| other == name));
+        known.retain(|name, gate| {
+            Arc::strong_count(gate) > 1 || wanted.iter().any(|(other, _)| other == name)
+        });
         let gates = wanted.into_iter().map(|(name, config)| match known.get(&name) {
             Some(gate) => {
                 gate.configure(config, now_us);

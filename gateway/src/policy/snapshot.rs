@@ -1,8 +1,8 @@
 //! The compiled policy: what one request reads, from its first byte to its access-log line.
 
 use crate::auth;
-use crate::ids::{CallerId, RouteId};
 use crate::fair::Gate;
+use crate::ids::{CallerId, RouteId};
 use crate::limit;
 use crate::limit::price::Price;
 use crate::observe::metrics::RouteMetrics;
@@ -103,10 +103,10 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// The position of a class. A plan without one, or with one that this pool does not have, is of the first.
+    /// The position of a class. A plan without one, or with one that this pool does not have, is of the last.
     pub fn class(&self, name: Option<&str>) -> u8 {
         let position = name.and_then(|name| self.classes.iter().position(|class| **class == *name));
-        position.unwrap_or(0) as u8 // policy allows fewer than 256
+        position.map_or(u8::MAX, |position| position as u8) // policy allows few
     }
 }
 
