@@ -307,10 +307,9 @@ impl Visitor<Field> for Reading<'_> {
     }
 
     fn other_key(&mut self, within: Field, key: &[u8]) {
-        if within == Field::Body && self.api != Api::Unknown {
-            if let Some(field) = self.api.in_other_letters(key) {
-                self.ambiguous(field);
-            }
+        let field = self.api.in_other_letters(key).filter(|_| within == Field::Body);
+        if let Some(field) = field {
+            self.ambiguous(field);
         }
     }
 }

@@ -42,7 +42,7 @@ impl Visitor<char> for Told {
 
 fn paths() -> Paths<char> {
     let paths = Paths::new().at("", 'r').unwrap().at("a.b", 'b').unwrap();
-    paths.below("t", 't').unwrap().except("t.x").unwrap().at("n", 'n').unwrap()
+    paths.below("t", 't').unwrap().except("t", "x").unwrap().at("n", 'n').unwrap()
 }
 
 /// Reads `pieces` as one document: what was told, and whether it was one.
