@@ -203,9 +203,11 @@ fn what_is_not_one_json_object_is_not_read() {
 
 #[test]
 fn all_strings_of_unknown_json_count() {
-    let asked =
-        Asked::read(Api::Unknown, r#"{"req":{"text":"天气","k":["ab",1]},"messages":["cd"]}"#.as_bytes())
-            .unwrap();
+    let asked = Asked::read(
+        Api::Unknown,
+        r#"{"req":{"text":"天气","k":["ab",1]},"x":"","y":"","messages":["cd"]}"#.as_bytes(),
+    )
+    .unwrap();
     assert_eq!(asked.prompt, text(4, 6));
 }
 
