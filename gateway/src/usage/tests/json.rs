@@ -236,6 +236,25 @@ fn depth_bombs_are_skipped_and_still_balanced() {
 }
 
 #[test]
+fn places_are_known_down_to_the_greatest_depth() {
+    let nested = |depth: usize| format!(r#"{{"t":{}"x"{}}}"#, "[".repeat(depth - 1), "]".repeat(depth - 1));
+    assert_eq!(texts(nested(DEPTH_MAX as usize).as_bytes()), ["x"]);
+    assert_eq!(texts(nested(DEPTH_MAX as usize + 1).as_bytes()), [""; 0]);
+}
+
+#[test]
+fn a_run_of_escapes_may_be_long() {
+    for (escape, character) in
+        [(r"\u4e2d", "中"), (r"\n", "\n"), (r"\ud83d\ude00", "😀"), (r"\ud83d\n", "\u{fffd}\n")]
+    {
+        for len in [1, 20, 60, 70, 1000] {
+            let json = format!(r#"{{"t":"{}"}}"#, escape.repeat(len));
+            assert_eq!(texts(json.as_bytes()), [character.repeat(len)], "{escape} {len}");
+        }
+    }
+}
+
+#[test]
 fn names_and_numbers_without_end_take_no_memory() {
     let key = "k".repeat(1 << 20);
     assert_eq!(texts(format!(r#"{{"{key}":{},"t":"seen"}}"#, "9".repeat(10_000)).as_bytes()), ["seen"]);
