@@ -244,9 +244,13 @@ fn places_are_known_down_to_the_greatest_depth() {
 
 #[test]
 fn a_run_of_escapes_may_be_long() {
-    for (escape, character) in
-        [(r"\u4e2d", "中"), (r"\n", "\n"), (r"\ud83d\ude00", "😀"), (r"\ud83d\n", "\u{fffd}\n")]
-    {
+    for (escape, character) in [
+        (r"\u4e2d", "中"),
+        (r"\n", "\n"),
+        (r"\ud83d\ude00", "😀"),
+        (r"\ud83d\n", "\u{fffd}\n"),
+        (r"\ud83d\u4e2d", "\u{fffd}中"),
+    ] {
         for len in [1, 20, 60, 70, 1000] {
             let json = format!(r#"{{"t":"{}"}}"#, escape.repeat(len));
             assert_eq!(texts(json.as_bytes()), [character.repeat(len)], "{escape} {len}");
