@@ -1,5 +1,6 @@
 //! Arguments: what the program can be asked to do.
 
+mod agree;
 mod compare;
 
 use std::net::SocketAddr;
@@ -8,6 +9,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use agree::AgreeArgs;
 pub use compare::CompareArgs;
 use pangu_loadtest::mock::Options;
 use pangu_loadtest::mock::behaviour::{Behaviour, Span};
@@ -43,6 +45,8 @@ pub enum Command {
     Sign(SignArgs),
     /// Compare the gateway with nginx, haproxy, envoy and a proxy on pingora
     Compare(CompareArgs),
+    /// Show that this load generator sees what wrk and h2load see on the same target
+    Agree(AgreeArgs),
     /// Show a run that was kept as JSON: as a table, as an HTML page, and against an earlier run
     Report(ReportArgs),
 }

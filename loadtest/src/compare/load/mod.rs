@@ -3,9 +3,9 @@
 //! wrk and h2load saturate; where requests have to come at a pace, one at a time, on new connections or as streams,
 //! this package's own generator sends them.
 
-mod generated;
-mod h2load;
-mod wrk;
+pub(crate) mod generated;
+pub(crate) mod h2load;
+pub(crate) mod wrk;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

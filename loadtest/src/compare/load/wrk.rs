@@ -42,7 +42,7 @@ pub fn run(case: Case, target: &Target, seconds: u64) -> Result<Result<Done, Str
 }
 
 /// What wrk has done, if all went well.
-fn parse(said: &str) -> Option<Done> {
+pub fn parse(said: &str) -> Option<Done> {
     if said.contains("Non-2xx") || said.contains("Socket errors") {
         return None;
     }
@@ -55,7 +55,7 @@ fn parse(said: &str) -> Option<Done> {
 }
 
 /// wrk writes `980.12ms`, `4.10s` or `1.02m`.
-fn duration(text: &str) -> Option<Duration> {
+pub fn duration(text: &str) -> Option<Duration> {
     let units = [("us", 1e-6), ("ms", 1e-3), ("s", 1.0), ("m", 60.0)];
     let (number, unit_s) =
         units.iter().find_map(|(unit, unit_s)| Some((text.strip_suffix(unit)?, unit_s)))?;
