@@ -72,6 +72,9 @@ pub fn run(options: &Options, stop: &AtomicBool) -> Result<Outcome, Problem> {
             machine.load_average
         );
     }
+    if cfg!(debug_assertions) {
+        eprintln!("agree: this is a debug build, whose generator is slow; build it with --release");
+    }
     let versions = Generator::ALL.map(Generator::version).into_iter().collect::<Result<_, _>>()?;
     process::pin_this_thread(cores.load)?;
     let directory = tempfile::Builder::new().prefix("agree-").tempdir().while_doing("make a directory")?;
