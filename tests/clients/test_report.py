@@ -291,7 +291,7 @@ def test_claims_show_how_much_of_their_bound_was_used(show):
 
 def test_what_the_mock_and_the_policies_did_is_shown(show):
     chromium = show()
-    rows = chromium.find_elements(By.CSS_SELECTOR, "#behind tbody tr")
+    rows = chromium.find_elements(By.CSS_SELECTOR, "#around tbody tr")
     shown = [tuple(row.find_element(By.CSS_SELECTOR, cell).text for cell in ("th", "td")) for row in rows]
     upstream, reloads = RUN["upstream"], RUN["reloads"]
     expected = [

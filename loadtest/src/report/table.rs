@@ -20,7 +20,7 @@ pub fn table(report: &Report) -> String {
         times(report),
         groups(report),
         answers(report),
-        behind(report),
+        around(report),
         oracle(report),
     ];
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
@@ -140,7 +140,7 @@ fn answers(report: &Report) -> String {
 }
 
 /// What the mock counted, and what became of policies: in a line each.
-fn behind(report: &Report) -> String {
+fn around(report: &Report) -> String {
     let upstream = report.upstream.as_ref().map(|upstream| counts("upstream", figures::upstream(upstream)));
     let reloads =
         report.reloads.as_ref().map(|reloads| counts("policies written", figures::reloads(reloads)));

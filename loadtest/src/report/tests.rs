@@ -169,7 +169,7 @@ fn what_the_mock_and_the_policies_did_is_shown_where_it_is_known() {
     assert!(page.contains("What the mock counted") && !page.contains("Policies written"));
     let of_others = Report { upstream: None, ..without_reloads };
     assert!(
-        !table(&of_others).contains("upstream:") && !html(&of_others, None).contains("Behind the gateway")
+        !table(&of_others).contains("upstream:") && !html(&of_others, None).contains("Around the gateway")
     );
 }
 

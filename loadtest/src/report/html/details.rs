@@ -86,7 +86,7 @@ pub fn answers(report: &Report) -> String {
 }
 
 /// What the mock behind the gateway counted, and what became of the policies written meanwhile; as far as it is known.
-pub fn behind(report: &Report) -> String {
+pub fn around(report: &Report) -> String {
     let upstream = report.upstream.as_ref();
     let upstream = upstream.map(|upstream| counts("What the mock counted", &figures::upstream(upstream)));
     let reloads = report.reloads.as_ref();
@@ -96,7 +96,7 @@ pub fn behind(report: &Report) -> String {
         return tables;
     }
     format!(
-        "<section id=\"behind\"><h2>Behind the gateway</h2><div class=\"pair\">{tables}</div></section>\n"
+        "<section id=\"around\"><h2>Around the gateway</h2><div class=\"pair\">{tables}</div></section>\n"
     )
 }
 
