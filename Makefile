@@ -49,6 +49,6 @@ clients: setup build ## End-to-end tests with the real SDKs.
 bench: ## The load generator against wrk and h2load; the gateway against nginx, haproxy, envoy and pingora, written into README.md and ARCHITECTURE.md; benches of the walk's steps.
 	@loadtest/peers/setup.sh
 	cargo build --release --locked -p pangu-gateway -p pangu-loadtest
-	$(TARGET)/release/pangu-loadtest agree --write
 	$(TARGET)/release/pangu-loadtest compare --write
+	$(TARGET)/release/pangu-loadtest agree --write
 	cargo bench --locked -p pangu-gateway

@@ -5,6 +5,7 @@ use super::judge::{self, MARGIN};
 use super::outcome::{Entry, Figure, Outcome};
 use super::{CONNECTIONS, LATENCY_MS};
 use crate::compare::ratio::Spread;
+use crate::compare::table::short;
 use crate::report::words;
 
 /// What was measured, ratios, whether they agree, and what is needed to judge that.
@@ -71,7 +72,7 @@ fn verdict(outcome: &Outcome) -> String {
 fn about(outcome: &Outcome) -> String {
     let machine = &outcome.machine;
     let versions = outcome.versions.iter().map(|(name, version)| format!("{name} {version}"));
-    let commit = if outcome.commit.is_empty() { "unknown" } else { &outcome.commit };
+    let commit = short(&outcome.commit);
     format!(
         "- {}, {}, Linux {}, load average {:.1}\n- commit {commit}; {}\n- {}, `{}`",
         machine.processor,

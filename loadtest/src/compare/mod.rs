@@ -25,7 +25,7 @@ pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod ratio;
 pub(crate) mod surroundings;
-mod table;
+pub(crate) mod table;
 mod template;
 pub(crate) mod write;
 
