@@ -255,7 +255,8 @@ fn an_idle_connection_that_the_upstream_closes_is_let_go() {
     let script = Script::start(|_| Reply::close(OK));
     let gateway = before(&script);
     assert_eq!(Request::get("/open/x").send(gateway.http).status, 200);
-    eventually("no connection to the upstream is left half closed", secs(5), || {
+    // Within less than the time after which every idle connection goes.
+    eventually("no connection to the upstream is left half closed", secs(3), || {
         let sockets = std::fs::read_to_string(format!("/proc/{}/net/tcp", gateway.process.pid())).ok()?;
         let port = format!(":{:04X} 08", script.address.port()); // 08: CLOSE_WAIT
         (!sockets.contains(&port)).then_some(())
