@@ -1,6 +1,7 @@
 //! Arguments: what the program can be asked to do.
 
 mod compare;
+mod footprint;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 pub use compare::CompareArgs;
+pub use footprint::FootprintArgs;
 use pangu_loadtest::mock::Options;
 use pangu_loadtest::mock::behaviour::{Behaviour, Span};
 use pangu_loadtest::mock::fault::{self, UnknownFault};
@@ -43,6 +45,8 @@ pub enum Command {
     Sign(SignArgs),
     /// Compare the gateway with nginx, haproxy, envoy and a proxy on pingora
     Compare(CompareArgs),
+    /// Measure what the gateway holds in memory, and how soon a change of its policy takes effect
+    Footprint(FootprintArgs),
     /// Show a run that was kept as JSON: as a table, as an HTML page, and against an earlier run
     Report(ReportArgs),
 }

@@ -22,4 +22,6 @@ pub mod oracle;
 
 pub mod compare;
 
+pub mod footprint;
+
 pub mod sign;

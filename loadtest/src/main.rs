@@ -4,6 +4,8 @@
 //! in, 3 a run whose figures must not be used, 130 ended by a signal during a run.
 
 mod cli;
+
+mod memory;
 mod peers;
 mod run;
 mod show;
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
         Command::Hash { string } => print_hash(&string).map(|()| ExitCode::SUCCESS),
         Command::Sign(args) => print_signed(&args).map(|()| ExitCode::SUCCESS),
         Command::Compare(args) => peers::compare(&args),
+        Command::Footprint(args) => memory::footprint(&args),
     };
     match done {
         Ok(code) => code,

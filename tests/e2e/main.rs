@@ -26,4 +26,5 @@ mod shutdown;
 mod admin;
 mod logs;
 
+mod footprint;
 mod load;

@@ -38,6 +38,10 @@ pub use outcome::{Entry, Outcome};
 pub use peer::{Peer, Programs};
 pub use problem::Problem;
 use process::Cores;
+pub(crate) use ratio::Spread;
+pub(crate) use surroundings::today;
+pub(crate) use table::short;
+pub(crate) use write::write as write_between;
 
 use crate::rig::about;
 

@@ -131,7 +131,7 @@ fn about(outcome: &Outcome) -> String {
 }
 
 /// A commit as people name it.
-fn short(commit: &str) -> String {
+pub fn short(commit: &str) -> String {
     match commit.split_once('-') {
         _ if commit.is_empty() => "unknown".to_owned(),
         Some((commit, changed)) => format!("{commit:.10}-{changed}"),
