@@ -43,7 +43,7 @@ fn a_part_can_be_chosen_and_the_gateway_must_be_there() {
 
 /// Runs it to its end: exit code, and what it said.
 fn run(args: &[&str]) -> (i32, String) {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = tempfile::tempdir().expect("a temporary directory");
     let args: Vec<&str> = [&["footprint"], args].concat();
     let mut process = Process::start("pangu-loadtest", &args, &[], dir.path());
     let status = process.wait(END).unwrap_or_else(|| panic!("{args:?} does not end:\n{}", process.stderr()));
