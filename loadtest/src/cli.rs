@@ -2,6 +2,7 @@
 
 mod agree;
 mod compare;
+mod footprint;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub use agree::AgreeArgs;
 pub use compare::CompareArgs;
+pub use footprint::FootprintArgs;
 use pangu_loadtest::mock::Options;
 use pangu_loadtest::mock::behaviour::{Behaviour, Span};
 use pangu_loadtest::mock::fault::{self, UnknownFault};
@@ -47,6 +49,8 @@ pub enum Command {
     Compare(CompareArgs),
     /// Show that this load generator sees what wrk and h2load see on the same target
     Agree(AgreeArgs),
+    /// Measure what the gateway holds in memory, and how soon a change of its policy takes effect
+    Footprint(FootprintArgs),
     /// Show a run that was kept as JSON: as a table, as an HTML page, and against an earlier run
     Report(ReportArgs),
 }

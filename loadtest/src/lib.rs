@@ -23,5 +23,6 @@ pub mod oracle;
 pub mod compare;
 
 pub mod agree;
+pub mod footprint;
 
 pub mod sign;

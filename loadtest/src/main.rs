@@ -5,6 +5,8 @@
 
 mod agreement;
 mod cli;
+
+mod memory;
 mod peers;
 mod run;
 mod show;
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
         Command::Sign(args) => print_signed(&args).map(|()| ExitCode::SUCCESS),
         Command::Compare(args) => peers::compare(&args),
         Command::Agree(args) => agreement::agree(&args),
+        Command::Footprint(args) => memory::footprint(&args),
     };
     match done {
         Ok(code) => code,

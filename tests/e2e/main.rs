@@ -27,4 +27,5 @@ mod shutdown;
 mod admin;
 mod logs;
 
+mod footprint;
 mod load;
