@@ -53,7 +53,8 @@ fn processor(cpuinfo: &str) -> String {
 /// measured is written into those); empty if there is none, or no git.
 pub fn commit() -> String {
     let Some(commit) = git(&["rev-parse", "HEAD"]) else { return String::new() };
-    let changed = git(&["status", "--porcelain", "--", ":/", ":(exclude,top,glob)**/*.md"]).is_some_and(|files| !files.is_empty());
+    let changed = git(&["status", "--porcelain", "--", ":/", ":(exclude,top,glob)**/*.md"])
+        .is_some_and(|files| !files.is_empty());
     commit + if changed { "-dirty" } else { "" }
 }
 
