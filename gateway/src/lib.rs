@@ -31,4 +31,5 @@ pub mod admin;
 
 pub mod clock;
 pub mod ids;
+pub mod memory;
 pub mod swar;
