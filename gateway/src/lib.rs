@@ -3,8 +3,8 @@
 //!
 //! The modules stand in the order in which they matter: first what happens before traffic, then the
 //! walk of one request (`proxy` is its story, the six below it answer one question each), then what
-//! runs alongside. Arrows point one way: `main -> server -> proxy -> {route, auth, limit, upstream,
-//! reject, observe}`; `policy` builds the first four and nobody calls it back.
+//! runs alongside. Arrows point one way: `main -> server -> proxy -> {route, auth, limit, fair, upstream,
+//! reject, observe}`; `policy` builds the first five and nobody calls it back.
 
 pub mod cli;
 pub mod settings;
@@ -23,7 +23,7 @@ pub mod usage;
 
 pub mod limit;
 
-pub mod state;
+pub mod fair;
 
 pub mod upstream;
 
@@ -33,6 +33,9 @@ pub mod observe;
 
 pub mod admin;
 
+pub mod state;
+
 pub mod clock;
 pub mod ids;
+pub mod memory;
 pub mod swar;

@@ -19,6 +19,7 @@ mod headers;
 mod stream;
 mod upstream;
 mod upstream_http1;
+mod upstream_tls;
 
 mod reload;
 mod shutdown;
@@ -26,4 +27,5 @@ mod shutdown;
 mod admin;
 mod logs;
 
+mod footprint;
 mod load;

@@ -10,6 +10,7 @@ use crate::limit::{self, CommonPlan, Plan, TenantSpec};
 use crate::observe::metrics::RouteMetrics;
 use crate::upstream::{BackendSpec, Pool, PoolSpec};
 use http::HeaderValue;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 /// Puts the policy's limits in force and returns the snapshot to publish.
@@ -51,6 +52,8 @@ pub fn install(checked: Checked, live: &Live, version: u64, digest: Arc<str>, no
                 user: place,
                 body_max: checked.plans[spec.plan].body_max.unwrap_or(u64::MAX),
                 ceilings: checked.plans[spec.plan].ceilings,
+                weight: NonZeroU32::MIN,
+                class: None,
             }));
         }
     }
@@ -68,6 +71,7 @@ pub fn install(checked: Checked, live: &Live, version: u64, digest: Arc<str>, no
                 caps: spec.caps,
                 timeouts: spec.timeouts,
                 limits,
+                queue: None,
                 metering: spec.shape.map(|shape| Metering {
                     model: spec.model.map(|model| models.all()[model].clone()),
                     fixed: spec.model_fixed,
@@ -88,6 +92,7 @@ pub fn install(checked: Checked, live: &Live, version: u64, digest: Arc<str>, no
         keys,
         callers,
         models,
+        gates: Vec::new(),
         guard_per_address: checked.guard_per_address,
     }
 }

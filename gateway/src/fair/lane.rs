@@ -1,0 +1,167 @@
+//! One class: the accounts of its tenants, and whose turn it is among those that wait.
+
+use super::account::{Account, Charge};
+use super::line::{Queue, SeatIx};
+use super::{Ask, TenantKey};
+use slab::Slab;
+use std::collections::{BTreeSet, HashMap};
+use std::num::NonZeroU32;
+
+/// How long it matters that somebody was served more than others.
+const LEAD_US: u64 = 60_000_000;
+
+/// One class of requests.
+#[derive(Default)]
+pub(super) struct Lane {
+    accounts: Slab<Account>,
+    by_tenant: HashMap<TenantKey, usize, ahash::RandomState>,
+    /// Every account that waits, by its counter; among equals the one whose head came first.
+    turns: BTreeSet<Turn>,
+    /// The counter of whoever was let in last, when it was. Nobody returns from idling with less.
+    floor: u64,
+    waiting: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Turn {
+    counter: u64,
+    /// Arrival of its head.
+    arrival: u64,
+    account: usize,
+}
+
+impl Lane {
+    /// The account that a request is counted in. An account that does not wait is lifted to the least served
+    /// one that does: what others did while it was idle is not made up for.
+    #[inline]
+    pub(super) fn account_of(&mut self, ask: &Ask) -> usize {
+        let least = self.turns.first().map_or(self.floor, |turn| turn.counter);
+        if let Some(&at) = self.by_tenant.get(&ask.tenant) {
+            let account = &mut self.accounts[at];
+            account.weight = ask.weight;
+            if account.queue.is_empty() {
+                account.counter = account.counter.max(least);
+            }
+            return at;
+        }
+        let at = self.accounts.insert(Account {
+            tenant: ask.tenant,
+            weight: ask.weight,
+            counter: least,
+            queue: Queue::default(),
+            waiting_bytes: 0,
+            in_flight: 0,
+            tokens: 0,
+            seen_us: 0,
+        });
+        self.by_tenant.insert(ask.tenant, at);
+        at
+    }
+
+    /// Does anybody wait?
+    #[inline]
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.turns.is_empty()
+    }
+
+    /// Whose turn it is: the first request of the least served tenant.
+    pub(super) fn next(&self) -> Option<SeatIx> {
+        self.turns.first().and_then(|turn| self.accounts[turn.account].queue.head())
+    }
+
+    /// Counts a request in flight and charges its prompt.
+    #[inline]
+    pub(super) fn began(&mut self, at: usize, tokens: u64, charge: Charge, weight: NonZeroU32) {
+        let account = &mut self.accounts[at];
+        self.floor = self.floor.max(account.counter);
+        account.in_flight += 1;
+        account.tokens += tokens;
+        self.charge(at, Charge::of(0, 0), charge, weight);
+    }
+
+    /// Ends what [`began`](Lane::began) counted.
+    #[inline]
+    pub(super) fn ended(&mut self, at: usize, tokens: u64, now_us: u64) {
+        let account = &mut self.accounts[at];
+        account.in_flight -= 1;
+        account.tokens -= tokens;
+        account.seen_us = now_us;
+    }
+
+    /// Changes the tokens that one of its requests takes in flight.
+    pub(super) fn resized(&mut self, at: usize, before: u64, after: u64) {
+        let account = &mut self.accounts[at];
+        account.tokens = account.tokens - before + after;
+    }
+
+    /// Changes what a request has cost: more as its output comes, or less when an estimate was too high.
+    #[inline]
+    pub(super) fn charge(&mut self, at: usize, before: Charge, after: Charge, weight: NonZeroU32) {
+        let (before, after) = (before.scaled(weight), after.scaled(weight));
+        self.change(at, |account| {
+            account.counter = account.counter.saturating_add(after).saturating_sub(before);
+        });
+    }
+
+    /// Changes an account: its counter or its queue, and its turn with them.
+    #[inline]
+    pub(super) fn change<T>(&mut self, at: usize, change: impl FnOnce(&mut Account) -> T) -> T {
+        let account = &mut self.accounts[at];
+        let before = Turn::of(at, account);
+        self.waiting -= account.queue.len();
+        let changed = change(account);
+        self.waiting += account.queue.len();
+        let after = Turn::of(at, account);
+        if before != after {
+            before.map(|turn| self.turns.remove(&turn));
+            after.map(|turn| self.turns.insert(turn));
+        }
+        changed
+    }
+
+    /// Requests that wait.
+    pub(super) fn waiting(&self) -> u32 {
+        self.waiting
+    }
+
+    /// Its accounts, in no order.
+    pub(super) fn accounts(&self) -> impl Iterator<Item = (usize, &Account)> {
+        self.accounts.iter()
+    }
+
+    /// Those that wait, the next one first.
+    pub(super) fn accounts_waiting(&self) -> impl Iterator<Item = (usize, &Account)> {
+        self.turns.iter().map(|turn| (turn.account, &self.accounts[turn.account]))
+    }
+
+    /// One account.
+    pub(super) fn account(&self, at: usize) -> &Account {
+        &self.accounts[at]
+    }
+
+    /// Has it forgotten everybody?
+    pub(super) fn is_empty(&self) -> bool {
+        self.accounts.is_empty()
+    }
+
+    /// Forgets accounts that are idle and not ahead: whoever comes anew stands where they do. A lead is
+    /// remembered for a minute.
+    pub(super) fn sweep(&mut self, now_us: u64) {
+        let (floor, by_tenant) = (self.floor, &mut self.by_tenant);
+        self.accounts.retain(|_, account| {
+            let is_ahead = account.counter > floor && now_us < account.seen_us.saturating_add(LEAD_US);
+            let stays = is_ahead || !account.is_idle();
+            if !stays {
+                by_tenant.remove(&account.tenant);
+            }
+            stays
+        });
+    }
+}
+
+impl Turn {
+    fn of(at: usize, account: &Account) -> Option<Turn> {
+        let waits = !account.queue.is_empty();
+        waits.then(|| Turn { counter: account.counter, arrival: account.queue.head_arrival(), account: at })
+    }
+}
