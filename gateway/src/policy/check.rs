@@ -5,6 +5,7 @@
 
 mod coverage;
 mod models;
+mod queues;
 mod tenants;
 
 use super::problem::{Located, Place, Problems, nearest};
@@ -12,6 +13,7 @@ use super::secret::{Missing, Secret, Secrets};
 use super::snapshot::{Api, Caps, Ceilings, Timeouts};
 use super::spec::{self, Amount, Budget, Rules};
 use crate::auth::Kind;
+use crate::fair;
 use crate::ids::RouteId;
 use crate::limit::money::Currency;
 use crate::limit::price::Price;
@@ -22,6 +24,7 @@ use crate::usage::Shape;
 use http::{HeaderName, Method};
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -71,6 +74,7 @@ pub struct Pool {
     pub name: Arc<str>,
     pub backends: Vec<(BackendSpec, u32)>,
     pub connect_timeout: Duration,
+    pub queue: Option<fair::Config>,
 }
 
 pub struct Model {
@@ -87,6 +91,8 @@ pub struct Plan {
     pub limits: Vec<Limit>,
     pub body_max: Option<u64>,
     pub ceilings: Ceilings,
+    pub weight: NonZeroU32,
+    pub class: Option<Arc<str>>,
 }
 
 /// A limit, and what `posture` tells of it besides.
@@ -141,6 +147,7 @@ pub fn check(mut policy: spec::Policy, secrets: &Secrets<'_>, problems: &Problem
     check.coverage(&policy, &plans);
     check.request_names(&policy.models);
     check.money(&policy);
+    check.classes(&policy);
     if policy.routes.is_empty() && problems.count() == 0 {
         let help = "a policy needs at least one entry in `routes`";
         problems.add(spec::whole(0), "routes", "no file has a route", help);
@@ -298,7 +305,9 @@ impl Check<'_> {
 
     fn plan(&self, plan: spec::Plan) -> Plan {
         let limits = self.limits(&format!("plans.{}", plan.name.value), plan.limits);
-        Plan { name: plan.name.value, limits, body_max: plan.body_max, ceilings: plan.ceilings }
+        let class = plan.class.map(|class| class.value);
+        let (body_max, ceilings, weight) = (plan.body_max, plan.ceilings, plan.weight);
+        Plan { name: plan.name.value, limits, body_max, ceilings, weight, class }
     }
 
     fn limits(&self, path: &str, limits: spec::Limits) -> Vec<Limit> {
@@ -338,7 +347,7 @@ impl Check<'_> {
             }
             backends.push((spec, weight));
         }
-        Some(Pool { name, backends, connect_timeout: pool.connect_timeout })
+        Some(Pool { name, backends, connect_timeout: pool.connect_timeout, queue: pool.queue })
     }
 }
 

@@ -23,6 +23,7 @@ mod limits;
 mod models;
 mod posture;
 mod problem;
+mod queue;
 mod schema;
 mod secret;
 mod sections;

@@ -95,6 +95,7 @@ pub enum Api {
 }
 
 /// The gate before a pool, and its classes of requests.
+#[derive(Clone)]
 pub struct Queue {
     /// Shared by all workers; it stays when a policy comes.
     pub gate: Arc<Gate>,
