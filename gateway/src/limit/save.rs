@@ -15,6 +15,7 @@ use crate::clock::Now;
 use ahash::AHashMap;
 use parking_lot::Mutex;
 use std::fmt::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 /// One count, as it is saved.
@@ -34,19 +35,34 @@ pub(super) struct Unsaved(Arc<Mutex<Changed>>);
 
 #[derive(Default)]
 struct Changed {
-    tenants: AHashMap<usize, Weak<Tenant>>,
-    commons: AHashMap<usize, Weak<Common>>,
+    tenants: Vec<Weak<Tenant>>,
+    commons: Vec<Weak<Common>>,
 }
 
 impl Unsaved {
     pub(super) fn tenant(&self, tenant: &Arc<Tenant>) {
-        let key = Arc::as_ptr(tenant).addr();
-        self.0.lock().tenants.entry(key).or_insert_with(|| Arc::downgrade(tenant));
+        self.0.lock().tenants.push(Arc::downgrade(tenant));
     }
 
     pub(super) fn common(&self, common: &Arc<Common>) {
-        let key = Arc::as_ptr(common).addr();
-        self.0.lock().commons.entry(key).or_insert_with(|| Arc::downgrade(common));
+        self.0.lock().commons.push(Arc::downgrade(common));
+    }
+}
+
+/// Whether an owner stands in the list already: it is locked once between two saves, not at every step.
+#[derive(Default)]
+pub(super) struct Saving(AtomicBool);
+
+impl Saving {
+    /// Is this the first change since the last save?
+    pub(super) fn begin(&self) -> bool {
+        !self.0.load(Ordering::Relaxed) && !self.0.swap(true, Ordering::AcqRel)
+    }
+
+    /// Whatever changes from now on is to be told again. Before the counts are read: what comes in between is saved
+    /// twice, and nothing never.
+    fn end(&self) {
+        self.0.swap(false, Ordering::AcqRel);
     }
 }
 
@@ -59,10 +75,12 @@ impl Registry {
     pub fn unsaved(&self) -> Vec<Saved> {
         let Changed { tenants, commons } = std::mem::take(&mut *self.unsaved.0.lock());
         let mut all = Vec::new();
-        for tenant in tenants.values().filter_map(Weak::upgrade) {
+        for tenant in tenants.iter().filter_map(Weak::upgrade) {
+            tenant.saving.end();
             tenant.books.lock().save(tenant.name(), &mut all);
         }
-        for common in commons.values().filter_map(Weak::upgrade) {
+        for common in commons.iter().filter_map(Weak::upgrade) {
+            common.saving.end();
             let books = common.lock();
             save(&key_of_common(&common), &books.rules.all, &books.levels, &mut all);
         }
