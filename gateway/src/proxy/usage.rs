@@ -116,7 +116,10 @@ impl Usage {
         (self.charged, self.charged_ms) = (told.tokens.completion, now_ms);
         let spent = permit.progress(told.tokens, now());
         match &self.state {
-            State::Answering { reader, framing: Framing::Sse, .. } if spent && cuts => {
+            // What has said that it is done needs no other end.
+            State::Answering { reader, framing: Framing::Sse, .. }
+                if spent && cuts && !reader.seen().done =>
+            {
                 self.end = reader.cut_ending();
                 true
             }
