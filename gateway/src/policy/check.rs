@@ -16,8 +16,8 @@ use crate::limit::money::Currency;
 use crate::limit::price::Price;
 use crate::limit::{self, Per};
 use crate::route::{Conflict, Table, TableBuilder};
-use crate::usage::Shape;
 use crate::upstream::{Backend, BackendSpec};
+use crate::usage::Shape;
 use http::{HeaderName, Method};
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -62,7 +62,8 @@ pub struct Route {
     pub model: Option<usize>,
     /// It is `model`, whatever the body says.
     pub model_fixed: bool,
-    pub told: Option<Arc<Shape>>,
+    /// How answers tell what was used; None: nothing is metered.
+    pub shape: Option<Arc<Shape>>,
     pub ceilings: Ceilings,
 }
 
@@ -312,7 +313,7 @@ impl Check<'_> {
                 model => model.flatten(),
             },
             model_fixed: route.metering.fixed,
-            told: route.metering.told,
+            shape: route.metering.shape,
             ceilings: route.ceilings,
         })
     }

@@ -9,8 +9,8 @@ use crate::limit::measure::Measure;
 use crate::limit::money::Currency;
 use crate::limit::price::Price;
 use crate::limit::{Algorithm, Per};
-use crate::usage::Shape;
 use crate::upstream::BackendSpec;
+use crate::usage::Shape;
 use http::{HeaderName, Method};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -56,7 +56,8 @@ pub struct Metering {
     pub model: Option<Located<Arc<str>>>,
     /// `model_from: route`
     pub fixed: bool,
-    pub told: Option<Arc<Shape>>,
+    /// None: nothing is metered.
+    pub shape: Option<Arc<Shape>>,
 }
 
 /// `routes[].auth` and `routes[].signing`

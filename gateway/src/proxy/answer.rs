@@ -209,9 +209,9 @@ impl Answering {
     fn meter(&mut self, chunk: Bytes) {
         let Answering { exchange, source } = self;
         let now_ms = exchange.connection.worker.deadlines.now_ms();
-        let (Some(usage), Some(permit)) = (&mut exchange.usage, &mut exchange.permit) else { return };
+        let Exchange { usage: Some(usage), permit: Some(permit), pass, .. } = exchange else { return };
         usage.pass(chunk);
-        if usage.charge(permit, now_ms, Now::read) && !source.is_at_its_end() {
+        if usage.charge(permit, pass.as_mut(), now_ms, Now::read) && !source.is_at_its_end() {
             // Dropping the call closes its connection: the upstream stops.
             *source = Source::Ended;
             exchange.ended_by_limit();
