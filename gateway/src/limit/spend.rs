@@ -99,16 +99,26 @@ pub(super) struct Step {
 }
 
 impl Step {
-    /// Lets go of what the step uses up of the hold, charges the difference. Only the last step may go back, in any
-    /// measure: until then the hold that is left is what was not charged of it.
+    /// What the step does, by this measure. What is charged comes out of the hold, and goes back into it where less is
+    /// known to have been spent than was thought: so what a request holds is always told by what it was charged.
     #[inline]
-    fn amounts(&self, measure: Measure) -> (u64, u64, u64) {
+    fn amounts(&self, measure: Measure) -> Amounts {
         let (hold, from, to) = (self.hold.by(measure), self.from.by(measure), self.to.by(measure));
-        debug_assert!(self.last || from <= to, "what was charged stays charged until the end");
         let left = |charged: u64| hold.saturating_sub(charged);
-        let release = if self.last { left(from) } else { left(from).saturating_sub(left(to)) };
-        (release, from, to)
+        Amounts { release: left(from), hold: if self.last { 0 } else { left(to) }, from, to }
     }
+}
+
+/// A [`Step`] by one measure.
+struct Amounts {
+    /// Held before it.
+    release: u64,
+    /// Held after it.
+    hold: u64,
+    /// Charged before it.
+    from: u64,
+    /// Charged after it.
+    to: u64,
 }
 
 /// What one subject has spent of one [`SpendRule`].
@@ -228,10 +238,11 @@ impl Spend {
     /// Takes a step of a request's cost.
     #[inline]
     pub(super) fn step(&mut self, rule: &SpendRule, step: &Step, now: Now) {
-        let (release, from, to) = step.amounts(rule.measure);
+        let Amounts { release, hold, from, to } = step.amounts(rule.measure);
         match (&mut self.vessel, &rule.bound) {
             (Vessel::Bucket(meter), Bound::Bucket(quota)) => {
                 meter.release(release);
+                meter.hold(hold);
                 match to.checked_sub(from) {
                     Some(more) => meter.charge(quota, more, now.mono_us),
                     None => meter.refund(quota, from - to, now.mono_us),
@@ -240,6 +251,7 @@ impl Spend {
             (Vessel::Calendar(dated), Bound::Calendar { calendar, .. }) => {
                 dated.roll(calendar, now.wall_ms);
                 dated.meter.release(release);
+                dated.meter.hold(hold);
                 match to.checked_sub(from) {
                     Some(more) => dated.meter.charge(more),
                     None => dated.refund(from - to, step.began_ms),
@@ -370,4 +382,52 @@ pub(super) fn carried(
 /// Are all of them idle?
 pub(super) fn idle(rules: &[SpendRule], spends: &[Spend], now: Now) -> bool {
     rules.iter().zip(spends).all(|(rule, spend)| spend.idle(rule, now))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Per;
+    use super::super::price::Price;
+    use super::*;
+    use crate::usage::Tokens;
+    use std::num::NonZeroU32;
+
+    /// A stream's tokens are counted here as they pass; the upstream tells at its end that they were fewer.
+    #[test]
+    fn a_count_that_is_put_right_takes_nothing_of_what_others_hold() {
+        let many = NonZeroU32::new(1000).expect("not zero");
+        let amounts = [
+            Amount::Tokens {
+                tokens: many,
+                period: Duration::from_secs(1),
+                burst: many,
+                measure: Measure::Total,
+            },
+            Amount::Budget {
+                most: 1000,
+                measure: Measure::Total,
+                calendar: Arc::new(
+                    Calendar::new(super::super::calendar::Unit::Month, "UTC").expect("a zone"),
+                ),
+            },
+        ];
+        for amount in amounts {
+            let rule =
+                SpendRule::of(&Limit::new("tpm", Per::Tenant, amount), &Arc::default()).expect("tokens");
+            let now = Now { mono_us: 0, wall_ms: 0 };
+            let mut spend = Spend::new(&rule, 0);
+            let cost =
+                |completion| Cost { tokens: Tokens { prompt: 0, completion }, price: Price::default() };
+            spend.hold(100); // another's
+            spend.hold(100);
+            let charged = [0, 70, 40, 55, 130, 30, 30];
+            for (i, pair) in charged.windows(2).enumerate() {
+                let last = i + 2 == charged.len();
+                let step = Step { hold: cost(100), from: cost(pair[0]), to: cost(pair[1]), last };
+                spend.step(&rule, &step, now);
+                let own = if last { 0 } else { 100_u64.saturating_sub(pair[1]) };
+                assert_eq!((spend.spent(&rule, now), spend.held()), (pair[1], 100 + own), "{pair:?}");
+            }
+        }
+    }
 }
