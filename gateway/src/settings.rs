@@ -21,6 +21,9 @@ pub struct Settings {
     pub policies: PathBuf,
     /// Directory of `NAME.crt` and `NAME.key` pairs. Default: `certs`.
     pub certs: PathBuf,
+    /// Directory in which what is spent of budgets survives a restart; made if there is none, and used by one gateway
+    /// at a time. Default: none, and budgets begin anew with every start.
+    pub state_dir: Option<PathBuf>,
     /// Threads that serve requests. Default: one per core.
     pub workers: Option<usize>,
     /// One JSON line per request. Default: standard output.
@@ -131,6 +134,7 @@ impl Default for Settings {
             admin: Admin { address: SocketAddr::from(([127, 0, 0, 1], 9900)), token_file: None },
             policies: "policies".into(),
             certs: "certs".into(),
+            state_dir: None,
             workers: None,
             access_log: AccessLog::Stdout,
             connections: Connections::default(),
@@ -193,8 +197,8 @@ impl Settings {
         if let AccessLog::File(file) = &mut self.access_log {
             *file = base.join(&*file);
         }
-        if let Some(file) = &mut self.admin.token_file {
-            *file = base.join(&*file);
+        for path in [&mut self.state_dir, &mut self.admin.token_file].into_iter().flatten() {
+            *path = base.join(&*path);
         }
     }
 

@@ -20,6 +20,7 @@ mod stream;
 mod upstream;
 mod upstream_http1;
 
+mod budgets;
 mod reload;
 mod shutdown;
 

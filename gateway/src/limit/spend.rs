@@ -11,6 +11,7 @@ use super::quota::Quota;
 use super::tally::Tally;
 use super::{Amount, Limit};
 use crate::clock::Now;
+use std::cmp::Ordering;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -266,13 +267,19 @@ impl Spend {
         }
     }
 
-    /// Takes over a saved count, unless it is of an earlier period or less than what is known.
+    /// Takes over a saved count, unless it is of an earlier period or less than what is known. One of a later period
+    /// stands until that ends: the clock has stepped back, which credits nothing.
     pub(super) fn restore(&mut self, rule: &SpendRule, (serial, used): (u32, u64), now: Now) {
         if let (Vessel::Calendar(dated), Bound::Calendar { calendar, .. }) = (&mut self.vessel, &rule.bound) {
             dated.roll(calendar, now.wall_ms);
             let (present, known) = dated.meter.spent();
-            if present == serial {
-                dated.meter.charge(used.saturating_sub(known));
+            match serial.cmp(&present) {
+                Ordering::Less => {}
+                Ordering::Equal => dated.meter.charge(used.saturating_sub(known)),
+                Ordering::Greater => {
+                    let meter = CalendarMeter::with_used(serial, used).holding(dated.meter.held());
+                    *dated = Dated { meter, ends_ms: calendar.end_ms(serial) };
+                }
             }
         }
     }

@@ -73,7 +73,11 @@ impl Tenant {
         let mut books = self.books.lock();
         let spent = books.step(counted, ledger, step, now);
         let save = books.plan.must_be_saved()
-            || books.for_models.each().any(|pair| pair.common_rules.tenant.must_be_saved());
+            || books
+                .on_routes
+                .each()
+                .chain(books.for_models.each())
+                .any(|pair| pair.common_rules.tenant.must_be_saved());
         self.denial.forget();
         drop(books);
         if save {

@@ -16,8 +16,8 @@ use crate::limit::money::Currency;
 use crate::limit::price::Price;
 use crate::limit::{self, Per};
 use crate::route::{Conflict, Table, TableBuilder};
-use crate::usage::Shape;
 use crate::upstream::{Backend, BackendSpec};
+use crate::usage::Shape;
 use http::{HeaderName, Method};
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -41,6 +41,15 @@ pub struct Checked {
     /// 0: no guard.
     pub guard_per_address: u32,
     pub table: Table,
+}
+
+impl Checked {
+    /// Every limit, wherever it is written.
+    pub fn limits(&self) -> impl Iterator<Item = &Limit> {
+        let of_plans = self.plans.iter().flat_map(|plan| &plan.limits);
+        let of_routes = self.routes.iter().flat_map(|route| &route.limits);
+        of_plans.chain(of_routes).chain(self.models.iter().flat_map(|model| &model.limits))
+    }
 }
 
 pub struct Route {
@@ -95,6 +104,13 @@ pub struct Limit {
     pub zone: Option<Arc<str>>,
     /// Currency of a budget in money.
     pub currency: Option<Currency>,
+}
+
+impl Limit {
+    /// Does it count per day or month?
+    pub fn is_budget(&self) -> bool {
+        matches!(self.rule.amount, limit::Amount::Budget { .. })
+    }
 }
 
 pub struct Tenant {

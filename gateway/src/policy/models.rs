@@ -6,9 +6,9 @@ use super::limits::{currency_of, limits};
 use super::problem::{Located, quoted};
 use super::snapshot::{Api, Ceilings};
 use super::spec::{Metering, Model};
+use crate::limit::price::{Lot, NoPrice, Price};
 use crate::usage::{CustomPaths, Shape};
 use std::sync::Arc;
-use crate::limit::price::{Lot, NoPrice, Price};
 
 /// The longest name a request may give a model, in bytes.
 const REQUEST_NAME_MAX: usize = 128;
