@@ -106,6 +106,9 @@ pub enum Reject {
     /// No room to hold a body while its signature is checked.
     #[error("the gateway is busy; try again in a moment")]
     Overloaded,
+    /// The pool takes only so much at a time, and too much of it waits.
+    #[error(transparent)]
+    Queue(#[from] crate::fair::Refusal),
     /// The pool is empty.
     #[error("no backend is available for this route")]
     NoBackend,
@@ -151,7 +154,7 @@ impl Reject {
 
     /// Did the upstream fail, rather than the caller or the gateway?
     pub fn blames_upstream(&self) -> bool {
-        self.status().is_server_error() && !matches!(self, Reject::Overloaded)
+        self.status().is_server_error() && !matches!(self, Reject::Overloaded | Reject::Queue(_))
     }
 
     /// HTTP status.
@@ -174,7 +177,7 @@ impl Reject {
             Reject::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Reject::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
             Reject::Limited(_) | Reject::Flood { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Reject::Overloaded | Reject::NoBackend => StatusCode::SERVICE_UNAVAILABLE,
+            Reject::Overloaded | Reject::NoBackend | Reject::Queue(_) => StatusCode::SERVICE_UNAVAILABLE,
             Reject::Unreachable { .. } | Reject::UpstreamReset { .. } => StatusCode::BAD_GATEWAY,
             Reject::FirstByteLate | Reject::TotalLate => StatusCode::GATEWAY_TIMEOUT,
         }
@@ -205,6 +208,7 @@ impl Reject {
             Reject::Limited(_) | Reject::Flood { .. } => "APIG.0308",
             Reject::Overloaded
             | Reject::NoBackend
+            | Reject::Queue(_)
             | Reject::Unreachable { .. }
             | Reject::UpstreamReset { .. } => "APIG.0202",
             Reject::FirstByteLate | Reject::TotalLate => "APIG.0203",
@@ -231,6 +235,7 @@ impl Reject {
             Reject::AnswerTooLong { .. } => "max_tokens_exceeded",
             Reject::Limited(_) => "limited",
             Reject::Overloaded => "overloaded",
+            Reject::Queue(refusal) => refusal.reason.code(),
             Reject::NoBackend => "no_backend",
             Reject::Unreachable { .. } => "unreachable",
             Reject::UpstreamReset { .. } => "upstream_reset",
@@ -276,6 +281,7 @@ impl Reject {
             Reject::Limited(limited) => rate::refused(limited, spread, headers),
             Reject::Flood { wait } => RetryAfter::new(*wait, spread).put(headers),
             Reject::Overloaded | Reject::NoBackend => RetryAfter::new(BUSY, spread).put(headers),
+            Reject::Queue(refusal) => RetryAfter::new(refusal.retry_after, spread).put(headers),
             Reject::Denied(denied) => {
                 if let Some(wait) = denied.retry_after() {
                     RetryAfter::new(wait, spread).put(headers);

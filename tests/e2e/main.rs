@@ -19,6 +19,7 @@ mod headers;
 mod stream;
 mod upstream;
 mod upstream_http1;
+mod upstream_tls;
 
 mod budgets;
 mod reload;
@@ -27,4 +28,5 @@ mod shutdown;
 mod admin;
 mod logs;
 
+mod footprint;
 mod load;

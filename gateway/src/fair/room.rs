@@ -3,8 +3,8 @@
 //! Somebody of the lowest class that waits, if that is not above the newcomer's; there the tenant with most
 //! in the queue (requests, or bytes if bytes are short), its newest request first. It keeps at least what
 //! the newcomer's tenant then has: if that cannot make room, the newcomer is refused. So one tenant fills
-//! the queue only while nobody else needs it, n tenants hold about an n-th of it each, and a request that
-//! has been passed over is never one that came first.
+//! the queue only while nobody else needs it, n tenants hold about an n-th of it each, and who has
+//! waited longest of its tenant is the last to go.
 
 use super::account::Account;
 use super::lane::Lane;
@@ -68,7 +68,7 @@ impl<W> Scheduler<W> {
             return None;
         }
         let keeps = if lowest == lane {
-            short.held_by(self.lanes[lane].account(account)) + short.taken_by(ask)
+            short.held_by(self.lanes[lane].account(account)).saturating_add(short.taken_by(ask))
         } else {
             0
         };

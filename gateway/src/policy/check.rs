@@ -71,7 +71,8 @@ pub struct Route {
     pub model: Option<usize>,
     /// It is `model`, whatever the body says.
     pub model_fixed: bool,
-    pub told: Option<Arc<Shape>>,
+    /// How answers tell what was used; None: nothing is metered.
+    pub shape: Option<Arc<Shape>>,
     pub ceilings: Ceilings,
 }
 
@@ -328,7 +329,7 @@ impl Check<'_> {
                 model => model.flatten(),
             },
             model_fixed: route.metering.fixed,
-            told: route.metering.told,
+            shape: route.metering.shape,
             ceilings: route.ceilings,
         })
     }

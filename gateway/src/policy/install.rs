@@ -2,15 +2,15 @@
 
 use super::Live;
 use super::check::{self, Checked, Credential};
-use super::snapshot::{Api, Caller, Metering, Model, Models, Route, Snapshot};
+use super::snapshot::{Caller, Metering, Model, Models, Route, Snapshot};
 use crate::auth::{Keyring, KeyringBuilder, Rules};
 use crate::clock::Now;
 use crate::ids::CallerId;
 use crate::limit::{self, CommonPlan, Plan, TenantSpec};
 use crate::observe::metrics::RouteMetrics;
 use crate::upstream::{BackendSpec, Pool, PoolSpec};
-use crate::usage::Shape;
 use http::HeaderValue;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 /// Puts the policy's limits in force and returns the snapshot to publish.
@@ -53,6 +53,8 @@ pub fn install(checked: Checked, live: &Live, version: u64, digest: Arc<str>, no
                 user: place,
                 body_max: checked.plans[spec.plan].body_max.unwrap_or(u64::MAX),
                 ceilings: checked.plans[spec.plan].ceilings,
+                weight: NonZeroU32::MIN,
+                class: None,
             }));
         }
     }
@@ -70,7 +72,8 @@ pub fn install(checked: Checked, live: &Live, version: u64, digest: Arc<str>, no
                 caps: spec.caps,
                 timeouts: spec.timeouts,
                 limits,
-                metering: shape(spec.api, spec.told).map(|shape| Metering {
+                queue: None,
+                metering: spec.shape.map(|shape| Metering {
                     model: spec.model.map(|model| models.all()[model].clone()),
                     fixed: spec.model_fixed,
                     shape,
@@ -90,17 +93,9 @@ pub fn install(checked: Checked, live: &Live, version: u64, digest: Arc<str>, no
         keys,
         callers,
         models,
+        gates: Vec::new(),
         guard_per_address: checked.guard_per_address,
         budgets,
-    }
-}
-
-/// How answers tell what was used: as the route says, or else its API. None: it is no model endpoint.
-fn shape(api: Api, told: Option<Arc<Shape>>) -> Option<Arc<Shape>> {
-    match api {
-        Api::Plain => None,
-        Api::Pangu => told.or_else(|| Some(Arc::new(Shape::pangu()))),
-        Api::OpenAi | Api::ModelArts => told.or_else(|| Some(Arc::new(Shape::open_ai()))),
     }
 }
 

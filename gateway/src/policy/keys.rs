@@ -206,13 +206,13 @@ pub static USAGE: Object = Object {
 
 /// The keys of a limit, which differ by where it is written.
 macro_rules! limit {
-    ($doc:literal, unique within $whole:literal, per $per:expr, for example $name:literal, $one:literal) => {
+    ($doc:literal, unique within $whole:literal, per $per:expr $(, $more:literal)?; for example $name:literal, $one:literal) => {
         Object {
             doc: $doc,
             keys: &[
                 key("name", Name, Required, $name, concat!("Unique within the ", $whole, "; a level survives reloads by it.")),
-                key("per", Word($per), Required, $one, "What is counted separately. Only requests to model endpoints count by model."),
-                key("requests", Rate, Optional, "500/s", "So many requests in every period. Exactly one of `requests`, `tokens`, `budget` and `concurrent`."),
+                key("per", Word($per), Required, $one, concat!("What is counted separately." $(, " ", $more)?)),
+                key("requests", Rate, Optional, "20/min", "So many requests in every period. Exactly one of `requests`, `tokens`, `budget` and `concurrent`."),
                 key("tokens", Tokens, Optional, "500k/min", "So many model tokens: per s, min or h a bucket, per day or month by the calendar."),
                 key("budget", Budget, Optional, "100 CNY/month", "So much money per day or month, by the prices of `models`."),
                 key("concurrent", Count, Optional, "64", "So many requests at the same time."),
@@ -231,7 +231,7 @@ macro_rules! limit {
 pub static ROUTE_LIMIT: Object = limit!(
     "A limit of one route.",
     unique within "route",
-    per &["route", "tenant+route"],
+    per &["route", "tenant+route"];
     for example "route-rps", "route"
 );
 
@@ -239,7 +239,7 @@ pub static ROUTE_LIMIT: Object = limit!(
 pub static PLAN_LIMIT: Object = limit!(
     "A limit of a plan; every tenant of the plan has its own count.",
     unique within "plan",
-    per &["tenant", "user", "tenant+route", "tenant+model"],
+    per &["tenant", "user", "tenant+route", "tenant+model"], "`tenant+model`: requests to model endpoints only.";
     for example "user-rpm", "user"
 );
 
@@ -247,7 +247,7 @@ pub static PLAN_LIMIT: Object = limit!(
 pub static MODEL_LIMIT: Object = limit!(
     "A limit of one model, on whatever route it is asked for.",
     unique within "model",
-    per &["model", "tenant+model"],
+    per &["model", "tenant+model"];
     for example "model-tpm", "model"
 );
 

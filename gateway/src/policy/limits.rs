@@ -216,12 +216,10 @@ fn money(entry: &Entry<'_>) -> Option<(u64, Currency, Unit)> {
         wrong(format!("{} is not a budget per day or month", quoted(text)));
         return None;
     };
-    let (amount, currency) =
-        money.split_at(money.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(money.len()));
-    let amount =
-        Money::parse(amount.trim()).map_err(|no| wrong(format!("{} is {no}", quoted(amount.trim()))));
-    let currency = currency_of(currency.trim()).map_err(wrong);
-    let (amount, currency) = (amount.ok()?, currency.ok()?);
+    let amount = money.trim_end().trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let (amount, currency) = (amount.trim(), money[amount.len()..].trim());
+    let amount = Money::parse(amount).map_err(|no| wrong(format!("{} is {no}", quoted(amount)))).ok()?;
+    let currency = currency_of(currency).map_err(wrong).ok()?;
     if amount.nano == 0 {
         wrong("a budget of nothing".into());
         return None;
@@ -237,6 +235,7 @@ pub fn currency_of(text: &str) -> Result<Currency, String> {
     match Currency::parse(text) {
         Ok(currency) if currency != Currency::NONE => Ok(currency),
         Ok(_) => Err("`XXX` stands for no currency".into()),
+        Err(_) if text.is_empty() => Err("no currency is named".into()),
         Err(no) => Err(format!("{} is {no}", quoted(text))),
     }
 }

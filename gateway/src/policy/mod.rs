@@ -38,7 +38,7 @@ mod yaml;
 pub use posture::Posture;
 pub use problem::Problem;
 pub use schema::{reference, schema};
-pub use snapshot::{Api, Caller, Caps, Ceilings, Metering, Model, Models, Route, Snapshot, Timeouts};
+pub use snapshot::{Api, Caller, Caps, Ceilings, Metering, Model, Models, Queue, Route, Snapshot, Timeouts};
 pub use store::{Status, Store};
 pub use url::refused as refused_address;
 pub use watch::Watch;
@@ -59,6 +59,8 @@ pub struct Live {
     pub limits: crate::limit::Registry,
     /// Replay caches and lockouts.
     pub auth: crate::auth::Live,
+    /// Gates before pools, by the pools' names.
+    pub gates: crate::fair::Gates,
     /// Upstream addresses.
     pub backends: crate::upstream::Registry,
     /// Is what was spent of budgets on the disk for the next start?

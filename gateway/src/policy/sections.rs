@@ -133,7 +133,7 @@ fn route(entry: &Entry<'_>) -> Option<Route> {
     let unlimited = unlimited(entry);
     let rate_headers = entry.flag("rate_headers");
     let tenant_header = tenant_header(entry);
-    let metering = metering(entry, api.as_ref());
+    let metering = metering(entry, api);
     let ceilings = ceilings(entry);
     let path = path?;
     Some(Route {

@@ -1,6 +1,7 @@
 //! The compiled policy: what one request reads, from its first byte to its access-log line.
 
 use crate::auth;
+use crate::fair::Gate;
 use crate::ids::{CallerId, RouteId};
 use crate::limit;
 use crate::limit::price::Price;
@@ -9,6 +10,7 @@ use crate::route::Table;
 use crate::upstream::Pool;
 use crate::usage::Shape;
 use ahash::AHashMap;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +32,8 @@ pub struct Snapshot {
     pub callers: Vec<Arc<Caller>>,
     /// What requests may be for.
     pub models: Models,
+    /// The gates before pools.
+    pub gates: Vec<Arc<Gate>>,
     /// Requests per second and address before authentication; 0: no guard.
     pub guard_per_address: u32,
     /// Does any limit count tokens or money per day or month?
@@ -58,6 +62,8 @@ pub struct Route {
     pub auth: Option<auth::Rules>,
     /// Who answers.
     pub pool: Arc<Pool>,
+    /// The gate before its pool, if that takes only so much at a time.
+    pub queue: Option<Queue>,
     /// Sizes a request may have.
     pub caps: Caps,
     /// How long it waits.
@@ -88,6 +94,22 @@ pub enum Api {
     ModelArts,
     /// Anything else: not a model endpoint.
     Plain,
+}
+
+/// The gate before a pool, and its classes of requests.
+pub struct Queue {
+    /// Shared by all workers; it stays when a policy comes.
+    pub gate: Arc<Gate>,
+    /// Names of the classes, the highest first.
+    pub classes: Arc<[Arc<str>]>,
+}
+
+impl Queue {
+    /// The position of a class. A plan without one, or with one that this pool does not have, is of the last.
+    pub fn class(&self, name: Option<&str>) -> u8 {
+        let position = name.and_then(|name| self.classes.iter().position(|class| **class == *name));
+        position.map_or(u8::MAX, |position| position as u8) // policy allows few
+    }
 }
 
 /// Sizes a request may have on a route.
@@ -132,6 +154,10 @@ pub struct Caller {
     pub body_max: u64,
     /// The plan's ceilings.
     pub ceilings: Ceilings,
+    /// Its share where a pool has less room than everybody wants together.
+    pub weight: NonZeroU32,
+    /// Its class there, as the plan names it.
+    pub class: Option<Arc<str>>,
 }
 
 /// A model: what its tokens cost, and what limits them.

@@ -56,7 +56,8 @@ pub struct Metering {
     pub model: Option<Located<Arc<str>>>,
     /// `model_from: route`
     pub fixed: bool,
-    pub told: Option<Arc<Shape>>,
+    /// None: nothing is metered.
+    pub shape: Option<Arc<Shape>>,
 }
 
 /// `routes[].auth` and `routes[].signing`

@@ -4,6 +4,7 @@ use super::problem::Problem;
 use super::snapshot::Snapshot;
 use super::{Live, Read, environment, install, load, watch};
 use crate::clock::Now;
+use crate::memory;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use std::path::PathBuf;
@@ -62,6 +63,7 @@ impl Store {
         let loaded = result?;
         let snapshot = install::install(loaded.checked, &live, 1, loaded.digest, Now::read());
         warn_of_budgets(&snapshot, &live);
+        memory::give_back();
         Ok(Arc::new(Store {
             dir,
             live,
@@ -80,7 +82,12 @@ impl Store {
 
     /// Takes apart the snapshots that nobody reads any more. Call it off the workers.
     pub fn sweep(&self) {
-        self.retired.lock().retain(|snapshot| Arc::strong_count(snapshot) > 1);
+        let mut retired = self.retired.lock();
+        let before = retired.len();
+        retired.retain(|snapshot| Arc::strong_count(snapshot) > 1);
+        if retired.len() < before {
+            memory::give_back();
+        }
     }
 
     /// The snapshot in force. No lock, one reference count.
@@ -122,6 +129,7 @@ impl Store {
                 last.reloads += 1;
             }
         }
+        memory::give_back();
     }
 
     fn refused(&self, problems: Vec<Problem>) {

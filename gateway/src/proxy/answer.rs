@@ -196,9 +196,9 @@ impl Answering {
         let Answering { exchange, source } = self;
         exchange.bytes_out -= chunk.len() as u64; // what goes down counts, and not what came
         let now_ms = exchange.connection.worker.deadlines.now_ms();
-        let (Some(usage), Some(permit)) = (&mut exchange.usage, &mut exchange.permit) else { return };
+        let Exchange { usage: Some(usage), permit: Some(permit), pass, .. } = exchange else { return };
         usage.pass(chunk);
-        if usage.charge(permit, now_ms, Now::read) && !matches!(source, Source::Ended) {
+        if usage.charge(permit, pass.as_mut(), now_ms, Now::read) && !matches!(source, Source::Ended) {
             // Dropping the call closes its connection: the upstream stops.
             *source = Source::Ended;
             exchange.ended_by_limit();

@@ -6,6 +6,7 @@ use super::deadline::{Deadline, Waiting};
 use super::usage::{Told, Usage};
 use super::worker::{Connection, InForce};
 use crate::clock::{self, Now};
+use crate::fair::Pass;
 use crate::ids::{CallerId, RequestId, RouteId};
 use crate::limit::Permit;
 use crate::observe::line::Line;
@@ -51,6 +52,8 @@ pub struct Exchange {
     pub permit: Option<Permit>,
     /// Once admitted on a route to a model: what it costs.
     pub usage: Option<Box<Usage>>,
+    /// Its place in a pool that takes only so much at a time.
+    pub pass: Option<Pass>,
     /// Once picked.
     pub backend: Option<Arc<Backend>>,
     /// Body bytes read.
@@ -84,6 +87,7 @@ impl Exchange {
             caller: None,
             permit: None,
             usage: None,
+            pass: None,
             backend: None,
             bytes_in: 0,
             bytes_out: 0,
@@ -134,8 +138,12 @@ impl Exchange {
     }
 
     /// The upstream's head has come.
-    pub fn answered(&mut self, status: StatusCode) {
-        let wait_us = clock::mono_us().saturating_sub(self.began.mono_us);
+    pub fn answered(&mut self, status: StatusCode, headers: &HeaderMap) {
+        let now_us = clock::mono_us();
+        let wait_us = now_us.saturating_sub(self.began.mono_us);
+        if let Some(pass) = &mut self.pass {
+            pass.answered(status.as_u16(), retry_after(headers), now_us);
+        }
         self.status = status.as_u16();
         self.first_byte_us = Some(wait_us);
         self.metrics().first_byte(wait_us);
@@ -179,8 +187,15 @@ impl Exchange {
     /// Charges what it has cost in all; once.
     fn settle(&mut self, whole: bool) {
         if let (Some(usage), Some(permit), None) = (&mut self.usage, &mut self.permit, &self.cost) {
-            self.cost = Some(usage.settle(permit, whole, Now::read()));
+            let now = Now::read();
+            let cost = usage.settle(permit, whole, now);
+            self.cost = Some(cost);
+            if let Some(pass) = &mut self.pass {
+                pass.settle(cost.tokens.prompt, cost.tokens.completion, now.mono_us);
+            }
         }
+        // Whoever waits for the pool waits no longer for the last bytes to be read.
+        self.pass = None;
     }
 
     /// The answer broke off after its head; the caller sees that it did.
@@ -246,6 +261,12 @@ impl Exchange {
             policy: self.policy.version,
         });
     }
+}
+
+/// How long the upstream asks to be left alone, in whole seconds; a date is not understood.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let value = headers.get(http::header::RETRY_AFTER)?.to_str().ok()?;
+    value.trim().parse().ok().map(Duration::from_secs)
 }
 
 impl Drop for Exchange {

@@ -4,6 +4,7 @@ use super::admit::Admitted;
 use super::body::{Stop, Upload};
 use super::deadline::Waiting;
 use super::finish::Exchange;
+use super::queue::wait_for_turn;
 use crate::observe::metrics::UpstreamError;
 use crate::policy::Route;
 use crate::reject::Reject;
@@ -32,6 +33,8 @@ pub async fn forward(
 ) -> Result<Received, Reject> {
     let policy = exchange.policy.clone();
     let route = policy.route(exchange.route.expect("admit found a route"));
+    let waiting_bytes = if let Admitted::Held(held) = &admitted { held.bytes.len() as u64 } else { 0 };
+    wait_for_turn(exchange, route, waiting_bytes).await?;
     let backend = route.pool.pick(exchange.connection.worker.turn()).ok_or(Reject::NoBackend)?;
     exchange.backend = Some(backend.clone());
 
@@ -51,7 +54,7 @@ pub async fn forward(
     let answer = send(exchange, route, backend, &mut call, head.headers, warm).await;
     exchange.bytes_in = call.upload().bytes;
     let response = answer.map_err(|failure| explain(route, exchange, failure, call.upload().stopped))?;
-    exchange.answered(response.status());
+    exchange.answered(response.status(), response.headers());
     Ok(Received { response, call })
 }
 

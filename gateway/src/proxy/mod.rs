@@ -12,6 +12,8 @@ mod admit;
 mod body;
 mod metered;
 
+mod queue;
+
 mod forward;
 
 mod answer;

@@ -5,6 +5,7 @@
 
 use super::metered::Ask;
 use crate::clock::Now;
+use crate::fair::Pass;
 use crate::limit::Permit;
 use crate::policy::Metering;
 use crate::usage::{Framing, Holding, Passed, Reader, Seen, Text, Tokens};
@@ -106,15 +107,29 @@ impl Usage {
 
     /// Charges what has passed, if it is worth it by now. Returns whether the stream ends here, because a limit is
     /// spent; its proper end is then what goes down last.
-    pub fn charge(&mut self, permit: &mut Permit, now_ms: u64, now: impl FnOnce() -> Now) -> bool {
+    pub fn charge(
+        &mut self,
+        permit: &mut Permit,
+        pass: Option<&mut Pass>,
+        now_ms: u64,
+        now: impl FnOnce() -> Now,
+    ) -> bool {
         let told = self.told();
         let new = told.tokens.completion.saturating_sub(self.charged);
         let cuts = permit.cuts();
-        if !cuts && new < CHARGE_TOKENS && now_ms < self.charged_ms + CHARGE_MS {
+        let first = self.charged == 0 && new > 0;
+        if !cuts && !first && new < CHARGE_TOKENS && now_ms < self.charged_ms + CHARGE_MS {
             return false;
         }
         (self.charged, self.charged_ms) = (told.tokens.completion, now_ms);
-        let spent = permit.progress(told.tokens, now());
+        let now = now();
+        if let Some(pass) = pass {
+            if first {
+                pass.first_token(now.mono_us);
+            }
+            pass.progress(told.tokens.completion, now.mono_us);
+        }
+        let spent = permit.progress(told.tokens, now);
         match &self.state {
             State::Answering { reader, framing: Framing::Sse, .. } if spent && cuts => {
                 self.end = reader.cut_ending();

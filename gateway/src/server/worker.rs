@@ -151,7 +151,8 @@ async fn tick(worker: Rc<Worker>) {
         let now_ms = clock::mono_us() / 1000;
         worker.deadlines.tick(now_ms);
         worker.log.borrow_mut().flush();
-        worker.policy(); // an idle worker lets go of a policy that is no longer in force
+        let policy = worker.policy(); // an idle worker lets go of a policy that is no longer in force
+        policy.gates.iter().for_each(|gate| gate.tick(now_ms * 1000));
         if count % 10 == 0 {
             worker.idle.sweep(now_ms);
         }

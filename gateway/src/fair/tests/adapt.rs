@@ -154,6 +154,47 @@ fn nothing_is_let_in_until_the_upstream_said_to_come_back() {
 }
 
 #[test]
+fn a_pause_that_is_over_needs_no_tick() {
+    let mut bench = Bench::new(adaptive(10));
+    bench.send_each((0..4).map(ask));
+    bench.answered(0, 429, Some(Duration::from_secs(5)));
+    bench.end(0);
+    let waits = bench.send(ask(2));
+    (1..3).for_each(|number| bench.end(number));
+    assert!(bench.waits(waits));
+    let next = bench.at(5 * SECOND_US).send(ask(3));
+    assert_eq!(
+        (bench.is_in(waits), bench.waits(next)),
+        (true, true),
+        "two places are left of four, one is taken"
+    );
+    bench.end(3);
+    assert!(bench.is_in(next));
+}
+
+#[test]
+fn after_a_pause_all_places_are_free_and_so_nobody_is_refused_for_the_last_ones_sake() {
+    let mut bench = Bench::new(Config { classes: vec![class("standard", 3, 0)], ..adaptive(10) });
+    bench.send_each((0..10).map(ask));
+    bench.at(5 * SECOND_US);
+    for number in 0..9 {
+        bench.answered(number, 200, None);
+        bench.end(number);
+    }
+    bench.send_each((0..9).map(ask));
+    bench.answered(18, 429, Some(Duration::from_secs(2)));
+    for number in 10..19 {
+        bench.end(number);
+    }
+    let waiting: Vec<usize> = (0..7).map(|n| bench.send(ask(n))).collect();
+    assert!(waiting.iter().all(|number| bench.waits(*number)), "seven places in two seconds");
+    let eighth = bench.send(ask(9));
+    assert!(bench.waits(eighth), "and one every 0.7 s from then on");
+    let ninth = bench.send(ask(10));
+    assert_eq!(bench.refusal(ninth).reason, Reason::Hopeless);
+}
+
+#[test]
 fn a_pause_longer_than_a_class_may_wait_refuses_at_once_until_its_end() {
     let mut bench = Bench::new(Config { classes: vec![class("standard", 3, 0)], ..adaptive(10) });
     let first = bench.send(ask(1));
@@ -181,6 +222,8 @@ fn a_prompt_that_takes_many_times_the_usual_to_read_slows_the_gate_down() {
         let number = bench.at(now_us).send(Ask { prompt, ..ask(1) });
         now_us += prompt * us_per_token;
         bench.at(now_us).with(number, |scheduler, slot| scheduler.first_token(slot));
+        now_us += SECOND_US;
+        bench.at(now_us).with(number, |scheduler, slot| scheduler.first_token(slot)); // not the first
         bench.end(number);
     };
     bench.send_each((0..19).map(ask));

@@ -74,10 +74,22 @@ fn an_output_beyond_its_estimate_takes_room_and_a_settled_one_gives_it_back() {
 }
 
 #[test]
+fn when_another_tenants_turn_comes_while_answers_stream_its_request_goes() {
+    let mut bench = Bench::new(tokens_max(100));
+    let streaming = bench.send(Ask { prompt: 10, output: 50, ..ask(1) });
+    let (large, small) = (bench.send(of_tokens(1, 90)), bench.send(of_tokens(2, 10)));
+    assert!(bench.waits(large) && bench.waits(small), "the large one came first, and has had no more");
+    bench.with(streaming, |scheduler, slot| scheduler.progress(slot, 20));
+    assert!(bench.waits(large) && bench.is_in(small));
+}
+
+#[test]
 fn numbers_out_of_all_proportion_do_no_harm() {
     let mut bench = Bench::new(tokens_max(100));
     let absurd = Ask { prompt: u64::MAX, output: u64::MAX, body_bytes: u64::MAX, ..ask(1) };
     let (first, second) = (bench.send(absurd), bench.send(absurd));
+    let third = bench.send(Ask { tenant: TenantKey(2), ..absurd });
+    assert_eq!(bench.refusal(third).reason, Reason::QueueFull);
     bench.with(first, |scheduler, slot| scheduler.progress(slot, u64::MAX));
     bench.with(first, |scheduler, slot| scheduler.settle(slot, u64::MAX, 0));
     bench.at(u64::MAX);

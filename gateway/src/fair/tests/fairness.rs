@@ -156,6 +156,7 @@ fn a_charge_does_not_depend_on_the_pieces_an_answer_comes_in() {
         bench.scheduler.lanes[0].accounts().next().map(|(_, account)| account.counter)
     };
     assert_eq!(counter(&[1, 2, 3, 5, 8, 8, 13]), counter(&[13]));
+    assert_eq!(counter(&[13, 12]), counter(&[13]), "an older report changes nothing");
     assert_ne!(counter(&[12]), counter(&[13]));
 }
 

@@ -129,3 +129,43 @@ fn requests_that_failed_fast_do_not_make_the_pool_look_fast() {
     let state = bench.state();
     assert_eq!(state.drain_per_minute, Some(480), "eight a second");
 }
+
+#[test]
+fn after_a_reload_to_less_the_wait_is_until_enough_have_gone_and_then_some() {
+    let mut bench = served(5);
+    bench.scheduler.configure(config(2));
+    let account = bench.scheduler.lanes[0].account_of(&ask(1));
+    let wait_us = bench.scheduler.expected_wait_us(0, account);
+    assert_eq!(wait_us, Some(750_000 + 500_000), "six of eight go in 0.75 s, then two a second each");
+}
+
+#[test]
+fn a_few_long_streams_do_not_make_the_pool_look_slow() {
+    let mut bench = served(5);
+    let mut now_us = SECOND_US;
+    for _ in 0..100 {
+        now_us += SECOND_US;
+        bench.at(now_us);
+        for number in bench.in_now().split_off(4) {
+            bench.answered(number, 200, None);
+            bench.end(number);
+            bench.send(ask(number as u64));
+        }
+    } // four are 100 s old, four come and go
+    bench.at(now_us + SECOND_US / 2);
+    assert_eq!(bench.state().drain_per_minute, Some(480), "a second each, as far as anybody knows");
+}
+
+#[test]
+fn requests_that_end_together_do_not_look_like_an_upstream_that_stands_still() {
+    let mut bench = Bench::new(config(100));
+    bench.send_each((0..100).map(ask));
+    bench.at(10 * SECOND_US);
+    for number in 0..100 {
+        bench.answered(number, 200, None);
+        bench.end(number);
+    }
+    bench.send_each((0..100).map(ask));
+    bench.at(19 * SECOND_US);
+    assert_eq!(bench.state().drain_per_minute, Some(600), "ten a second");
+}

@@ -109,7 +109,7 @@ fn a_clock_that_steps_back_changes_nothing() {
     let mut bench = Bench::new(Config { classes: vec![class("standard", 2, 0)], ..config(1) });
     bench.at(10 * SECOND_US).send(ask(1));
     let waits = bench.at(0).send(ask(2));
-    bench.at(SECOND_US).tick();
+    bench.at(12 * SECOND_US - 1).tick();
     assert!(bench.waits(waits));
     bench.at(12 * SECOND_US).tick();
     assert_eq!(bench.refusal(waits).reason, Reason::TimedOut);

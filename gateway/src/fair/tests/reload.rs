@@ -89,3 +89,20 @@ fn what_was_learned_of_the_upstream_stays() {
     bench.scheduler.configure(config(50));
     assert_eq!(bench.state().in_flight_max, Some(50), "no longer adaptive");
 }
+
+#[test]
+fn an_upstream_that_takes_all_it_may_get_gets_more_at_once() {
+    let adaptive = |places| Config { adapt: Some(Adapt::default()), ..config(places) };
+    let mut bench = Bench::new(adaptive(3));
+    bench.send_each((0..20).map(ask));
+    bench.answered(0, 429, None);
+    assert_eq!(bench.state().in_flight_max, Some(2));
+    for _ in 0..4 {
+        let number = bench.in_now()[0];
+        bench.answered(number, 200, None);
+        bench.end(number);
+    }
+    assert_eq!(bench.state().in_flight_max, Some(3));
+    bench.scheduler.configure(adaptive(9));
+    assert_eq!(bench.state().in_flight_max, Some(9));
+}

@@ -110,6 +110,16 @@ fn no_run_of_wrong_counts_makes_a_coefficient_senseless() {
 }
 
 #[test]
+fn a_model_that_adds_nothing_of_its_own_leaves_a_number() {
+    let mut estimator = Estimator::default();
+    for messages in (0..4).cycle().take(2_000) {
+        estimator.learn(text(0, 0), messages, 1);
+    }
+    assert!((0.0..0.1).contains(&estimator.error()), "{estimator:?}");
+    assert_eq!(estimator.reserve(text(0, 0), 0), 2, "one token, and its margin");
+}
+
+#[test]
 fn one_wrong_count_moves_little() {
     let mut estimator = Estimator::default();
     estimator.learn(text(1000, 400), 2, 38_000);

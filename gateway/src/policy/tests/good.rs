@@ -59,12 +59,12 @@ fn defaults_are_those_of_the_table() {
 #[test]
 fn limits_come_out_as_written() {
     let checked = load_text(GOOD).unwrap().checked;
-    let limit = &checked.routes[0].limits[0];
+    let limit = &checked.routes[0].limits[0].rule;
     assert_eq!((limit.name.as_ref(), limit.per), ("route-rps", Per::Route));
     let Amount::Requests { requests, period, burst, algorithm } = limit.amount else { panic!() };
     assert_eq!((requests.get(), period, burst.get()), (500, Duration::from_secs(1), 20));
     assert_eq!(algorithm, Algorithm::TokenBucket);
-    let Amount::Requests { burst, .. } = checked.plans[0].limits[0].amount else { panic!() };
+    let Amount::Requests { burst, .. } = checked.plans[0].limits[0].rule.amount else { panic!() };
     assert_eq!(burst.get(), 20, "without `burst`, as many at once as in a period");
 }
 
