@@ -14,6 +14,7 @@ mod caps;
 mod limits;
 mod oracle;
 mod refusals;
+mod tokens;
 
 mod headers;
 mod stream;
