@@ -256,6 +256,18 @@ mod tests {
     }
 
     #[test]
+    fn relative_paths_start_at_the_file() {
+        let settings = load(
+            "state_dir: state\naccess_log: {file: a.log}\nadmin: {address: \"127.0.0.1:1\", token_file: t}",
+        );
+        let settings = settings.unwrap();
+        let AccessLog::File(log) = settings.access_log else { panic!("a file") };
+        for path in [settings.state_dir.unwrap(), log, settings.admin.token_file.unwrap()] {
+            assert!(path.is_absolute(), "{}", path.display());
+        }
+    }
+
+    #[test]
     fn a_misspelt_key_is_an_error_with_its_place() {
         let error = load("workers: 1\nlisteners:\n  - {name: a, adress: \"127.0.0.1:0\"}\n").unwrap_err();
         assert!(error.contains("gateway.yaml") && error.contains("adress"), "{error}");
