@@ -4,11 +4,12 @@
 //! says what stands there now; writing it down is up to the caller, and so is reading it at the next start, for
 //! [`Registry::restore`].
 
+use super::calendar::Unit;
 use super::common::Common;
 use super::levels::Levels;
 use super::registry::Registry;
 use super::rules::{PlanRules, Rules};
-use super::spend::{Spend, SpendRule};
+use super::spend::{Bound, Spend, SpendRule};
 use super::tenant::{Books, Tenant};
 use super::{Per, pairs::Pair};
 use crate::clock::Now;
@@ -21,12 +22,20 @@ use std::sync::{Arc, Weak};
 /// One count, as it is saved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Saved {
-    /// Whose it is and of which limit, such as `tenant/acme/model/pangu-large/daily`.
+    /// Whose it is and of which limit, such as `tenant/acme/model/pangu-large/daily/Tokens/day`.
     pub key: String,
     /// Which day or month.
     pub serial: u32,
     /// How much of it is spent.
     pub used: u64,
+}
+
+impl Saved {
+    /// Has its day or month passed for more than a year? Nobody will ask for it again.
+    pub fn is_long_past(&self, now: Now) -> bool {
+        let (unit, kept) = if self.key.ends_with("/month") { (Unit::Month, 13) } else { (Unit::Day, 400) };
+        self.serial.saturating_add(kept) < unit.serial(now.wall_ms)
+    }
 }
 
 /// Whose counts have changed since the last save.
@@ -116,7 +125,10 @@ fn save(owner: &str, rules: &Rules, levels: &Levels, all: &mut Vec<Saved>) {
 
 fn save_spends(owner: &str, rules: &[SpendRule], spends: &[Spend], all: &mut Vec<Saved>) {
     for (rule, spend) in rules.iter().zip(spends) {
-        if let Some((serial, used)) = spend.saved() {
+        if let Some((serial, used)) = spend.saved()
+            && serial > 0
+        // else no period has begun: nothing was spent
+        {
             all.push(Saved { key: key(owner, rule), serial, used });
         }
     }
@@ -181,12 +193,17 @@ impl Restored {
     }
 }
 
-// Names are letters, digits, `.`, `_` and `-`, so that no two owners share a key. The measure is part of it: a limit
-// that is edited to count something else starts anew.
+// Names are letters, digits, `.`, `_` and `-`, so that no two owners share a key. The measure is part of it, and so is
+// the length of its periods: a limit that is edited to count something else starts anew.
 
 fn key(owner: &str, rule: &SpendRule) -> String {
-    let mut key = String::with_capacity(owner.len() + rule.name.len() + 8);
-    let _ = write!(key, "{owner}/{}/{:?}", rule.name, rule.measure.unit()); // writing to a string cannot fail
+    let period = match &rule.bound {
+        Bound::Calendar { calendar, .. } => calendar.unit().name(),
+        Bound::Bucket(_) => "", // never saved
+    };
+    let mut key = String::with_capacity(owner.len() + rule.name.len() + 24);
+    let measure = rule.measure.unit();
+    let _ = write!(key, "{owner}/{}/{measure:?}/{period}", rule.name); // writing to a string cannot fail
     key
 }
 

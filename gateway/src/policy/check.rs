@@ -46,6 +46,15 @@ pub struct Checked {
     pub table: Table,
 }
 
+impl Checked {
+    /// Every limit, wherever it is written.
+    pub fn limits(&self) -> impl Iterator<Item = &Limit> {
+        let of_plans = self.plans.iter().flat_map(|plan| &plan.limits);
+        let of_routes = self.routes.iter().flat_map(|route| &route.limits);
+        of_plans.chain(of_routes).chain(self.models.iter().flat_map(|model| &model.limits))
+    }
+}
+
 pub struct Route {
     pub name: Arc<str>,
     pub path: String,
@@ -102,6 +111,13 @@ pub struct Limit {
     pub zone: Option<Arc<str>>,
     /// Currency of a budget in money.
     pub currency: Option<Currency>,
+}
+
+impl Limit {
+    /// Does it count per day or month?
+    pub fn is_budget(&self) -> bool {
+        matches!(self.rule.amount, limit::Amount::Budget { .. })
+    }
 }
 
 pub struct Tenant {

@@ -16,6 +16,7 @@ use std::sync::Arc;
 /// Puts the policy's limits in force and returns the snapshot to publish.
 pub fn install(checked: Checked, live: &Live, version: u64, digest: Arc<str>, now: Now) -> Snapshot {
     let keys = keyring(&checked.tenants, live);
+    let budgets = checked.limits().any(check::Limit::is_budget);
     let pools: Vec<Arc<Pool>> = checked.pools.iter().map(|spec| pool(spec, live)).collect();
     let queues = queues(&checked.pools, live, now);
     let plans: Vec<Arc<Plan>> = checked
@@ -95,6 +96,7 @@ pub fn install(checked: Checked, live: &Live, version: u64, digest: Arc<str>, no
         models,
         gates: queues.into_iter().flatten().map(|queue| queue.gate).collect(),
         guard_per_address: checked.guard_per_address,
+        budgets,
     }
 }
 

@@ -75,7 +75,7 @@ pub struct ModelPosture {
 }
 
 impl Posture {
-    pub(super) fn of(checked: &Checked) -> Posture {
+    pub(super) fn of(checked: &Checked, budgets_saved: bool) -> Posture {
         let routes = checked.routes.iter().map(|route| of_route(route, checked)).collect();
         let models = checked.models.iter().map(of_model).collect();
         let mut notes = Vec::new();
@@ -94,6 +94,9 @@ impl Posture {
             notes.push(format!("plan `{}` refuses nobody: all its limits are shadows", plan.name));
         }
         notes.extend(free_of_budgets(checked));
+        if !budgets_saved && checked.limits().any(Limit::is_budget) {
+            notes.push("no state directory: budgets per day and month begin anew with a restart".into());
+        }
         for tenant in checked.tenants.iter().filter(|tenant| tenant.users.is_empty()) {
             notes.push(format!("tenant `{}` has no users", tenant.name));
         }
@@ -160,9 +163,6 @@ fn only_shadows(limits: &[Limit]) -> bool {
 
 /// Models that cost nothing where budgets in money are meant to hold.
 fn free_of_budgets(checked: &Checked) -> Option<String> {
-    let of_plans = checked.plans.iter().flat_map(|plan| &plan.limits);
-    let of_routes = checked.routes.iter().flat_map(|route| &route.limits);
-    let mut limits = of_plans.chain(of_routes);
     let money = |limit: &Limit| matches!(limit.rule.amount, Amount::Budget { measure: Measure::Money, .. });
     let free: Vec<&str> = checked
         .models
@@ -170,7 +170,7 @@ fn free_of_budgets(checked: &Checked) -> Option<String> {
         .filter(|model| model.price.is_none())
         .map(|model| model.name.as_ref())
         .collect();
-    let counts = limits.any(money) && !free.is_empty();
+    let counts = checked.limits().any(money) && !free.is_empty();
     counts.then(|| format!("budgets in money count nothing for models without a price: {}", free.join(", ")))
 }
 

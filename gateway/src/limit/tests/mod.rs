@@ -11,6 +11,7 @@ mod price;
 mod quantile;
 mod refusal;
 mod reload;
+mod save;
 mod threads;
 mod walk;
 mod window;
