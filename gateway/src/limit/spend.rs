@@ -8,8 +8,9 @@ use super::calendar::{Calendar, CalendarMeter, Period};
 use super::measure::{Cost, Measure};
 use super::meter::Meter;
 use super::quota::Quota;
+use super::recent::Recent;
 use super::tally::Tally;
-use super::{Amount, Limit};
+use super::{Amount, Limit, Rate};
 use crate::clock::Now;
 use std::sync::Arc;
 use std::time::Duration;
@@ -121,12 +122,14 @@ struct Dated {
     meter: CalendarMeter,
     /// 0: no period has begun yet.
     ends_ms: u64,
+    recent: Recent,
 }
 
 impl Dated {
     fn with_used(calendar: &Calendar, used: u64, wall_ms: u64) -> Dated {
         let period = calendar.period(wall_ms, &mut Period::default());
-        Dated { meter: CalendarMeter::with_used(period.serial, used), ends_ms: period.ends_ms }
+        let meter = CalendarMeter::with_used(period.serial, used);
+        Dated { meter, ends_ms: period.ends_ms, recent: Recent::default() }
     }
 
     /// Begins the period of `wall_ms`, unless a later one has begun before.
@@ -136,6 +139,16 @@ impl Dated {
             self.meter.roll(&period);
             self.ends_ms = period.ends_ms;
         }
+    }
+
+    fn charge(&mut self, amount: u64, now_us: u64) {
+        self.meter.charge(amount);
+        self.recent.add(amount, now_us);
+    }
+
+    fn refund(&mut self, amount: u64, now_us: u64) {
+        self.meter.refund(amount);
+        self.recent.take_back(amount, now_us);
     }
 
     /// The meter as it is at `wall_ms`, were it rolled.
@@ -214,8 +227,8 @@ impl Spend {
                 dated.roll(calendar, now.wall_ms);
                 dated.meter.release(release);
                 match to.checked_sub(from) {
-                    Some(more) => dated.meter.charge(more),
-                    None => dated.meter.refund(from - to),
+                    Some(more) => dated.charge(more, now.mono_us),
+                    None => dated.refund(from - to, now.mono_us),
                 }
             }
             _ => unreachable!("a level is made for its rule"),
@@ -256,6 +269,17 @@ impl Spend {
     /// Forgetting it would change no decision.
     pub(super) fn idle(&self, rule: &SpendRule, now: Now) -> bool {
         self.held() == 0 && self.reset_us(rule, now) == 0
+    }
+
+    /// The period that `now` is in, and the rate of use lately, if it is counted by the calendar.
+    pub(super) fn pace(&self, rule: &SpendRule, now: Now) -> Option<(Period, Rate)> {
+        match (&self.vessel, &rule.bound) {
+            (Vessel::Calendar(dated), Bound::Calendar { calendar, .. }) => {
+                let period = calendar.period(now.wall_ms, &mut Period::default());
+                Some((period, dated.recent.rate(now.mono_us)))
+            }
+            _ => None,
+        }
     }
 
     /// The count to be saved, if it is one that outlives the program.
