@@ -4,6 +4,8 @@
 //! second signal.
 
 mod dev_certs;
+mod explain;
+mod fetch;
 
 use crate::observe;
 use crate::policy::{self, Problem};
@@ -52,6 +54,8 @@ enum Command {
     },
     /// Print the JSON Schema of policy files, for editors.
     Schema,
+    /// Ask a running gateway which limits a request would meet, in order, and where each stands now.
+    Explain(explain::Explain),
     /// Print the table of metrics.
     Metrics,
     /// Make a throw-away authority and a certificate for localhost, unless there are some.
@@ -75,6 +79,10 @@ impl Cli {
             Command::Schema => {
                 say(&serde_json::to_string_pretty(&policy::schema()).expect("a schema has string keys"))
             }
+            Command::Explain(explain) => match explain.ask() {
+                Ok(text) => say(text.trim_end()),
+                Err(what) => fail(&what),
+            },
             Command::Metrics => say(observe::metrics::table().trim_end()),
             Command::DevCerts { directory } => match dev_certs::make(&directory) {
                 Ok(done) => say(&done),

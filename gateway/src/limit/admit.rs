@@ -221,7 +221,7 @@ impl<'a> Shared<'a> {
 
 /// Puts to a refusal the names its level goes by.
 #[cold]
-fn named(
+pub(super) fn named(
     refusal: Refusal,
     caller: Option<(&Arc<Tenant>, Option<&Arc<str>>)>,
     asking: &Asking<'_>,

@@ -6,6 +6,7 @@ use super::measure::{Cost, Measure};
 use super::permit::Standings;
 use super::rules::{Rate, Rules, Slots};
 use super::spend::{Spend, SpendRule};
+use super::tally::Tally;
 use super::{Per, Standing, Unit};
 use crate::clock::Now;
 use std::num::NonZeroU64;
@@ -57,7 +58,7 @@ pub(super) fn decide(
     report: bool,
 ) -> Result<(Skipped, Standings), Refusal> {
     if !subjects.iter().flatten().all(|subject| subject.has_room(cost, now)) {
-        return Err(refusal(subjects, cost, now));
+        return Err(refuse(subjects, cost, now));
     }
     let mut skipped = Skipped::default();
     for (subject, skipped) in subjects.iter_mut().zip(&mut skipped) {
@@ -80,8 +81,13 @@ pub(super) fn foresee(
 ) -> Result<(), Refusal> {
     match subjects.iter().flatten().all(|subject| subject.has_room(least, now)) {
         true => Ok(()),
-        false => Err(refusal(subjects, least, now)),
+        false => Err(refuse(subjects, least, now)),
     }
+}
+
+/// What a request of `cost` would be refused with; None: it would be let in. Nothing is moved, and nothing counted.
+pub(super) fn foretell(subjects: &[Option<Subject<'_>>], cost: Option<Cost>, now: Now) -> Option<Refusal> {
+    longest(subjects, cost, now).map(|blocked| blocked.refusal(now))
 }
 
 impl Subject<'_> {
@@ -149,10 +155,16 @@ enum By<'a> {
 
 /// What is said of the longest wait, once some limit has no room.
 #[cold]
-fn refusal(subjects: &[Option<Subject<'_>>], cost: Option<Cost>, now: Now) -> Refusal {
+fn refuse(subjects: &[Option<Subject<'_>>], cost: Option<Cost>, now: Now) -> Refusal {
+    let longest = longest(subjects, cost, now).expect("called because a limit has no room");
+    longest.tally().refused();
+    longest.refusal(now)
+}
+
+/// The limit with the longest wait among those without room; of equals, the first.
+fn longest<'a>(subjects: &'a [Option<Subject<'_>>], cost: Option<Cost>, now: Now) -> Option<Blocked<'a>> {
     let blocked = subjects.iter().flatten().flat_map(|subject| subject.blocked(cost, now));
-    let longest = blocked.reduce(|longest, next| if next.wait_us > longest.wait_us { next } else { longest });
-    longest.expect("called because a limit has no room").refusal(now)
+    blocked.reduce(|longest, next| if next.wait_us > longest.wait_us { next } else { longest })
 }
 
 impl Subject<'_> {
@@ -183,13 +195,20 @@ impl Subject<'_> {
 }
 
 impl Blocked<'_> {
+    fn tally(&self) -> &Tally {
+        match self.by {
+            By::Rate(rate, _) => &rate.tally,
+            By::Slots(slots, _) => &slots.tally,
+            By::Spend(rule, ..) => &rule.tally,
+        }
+    }
+
     fn refusal(&self, now: Now) -> Refusal {
-        let (standing, tally, requested) = match self.by {
-            By::Rate(rate, level) => (standing_of_rate(rate, level, now.mono_us), &rate.tally, 1),
-            By::Slots(slots, open) => (standing_of_slots(slots, open), &slots.tally, 1),
-            By::Spend(rule, spend, cost) => (standing_of_spend(rule, spend, now), &rule.tally, cost),
+        let (standing, requested) = match self.by {
+            By::Rate(rate, level) => (standing_of_rate(rate, level, now.mono_us), 1),
+            By::Slots(slots, open) => (standing_of_slots(slots, open), 1),
+            By::Spend(rule, spend, cost) => (standing_of_spend(rule, spend, now), cost),
         };
-        tally.refused();
         Refusal { per: self.per, standing, requested, wait_us: self.wait_us }
     }
 }

@@ -36,7 +36,7 @@ impl Rules {
     fn of(limits: &[Limit], per: Per, tallies: &Tallies<'_>) -> Rules {
         let limits = || {
             let limits = limits.iter().filter(|limit| limit.per == per);
-            limits.map(|limit| (limit, tallies.of(per, &limit.name)))
+            limits.map(|limit| (limit, tallies.of(limit)))
         };
         let rate = |(limit, tally): (&Limit, Arc<Tally>)| {
             let quota = Quota::of(&limit.amount)?;

@@ -8,8 +8,9 @@ use super::calendar::{Calendar, CalendarMeter, Period};
 use super::measure::{Cost, Measure};
 use super::meter::Meter;
 use super::quota::Quota;
+use super::recent::Recent;
 use super::tally::Tally;
-use super::{Amount, Limit};
+use super::{Amount, Limit, Rate};
 use crate::clock::Now;
 use std::sync::Arc;
 use std::time::Duration;
@@ -144,12 +145,14 @@ struct Dated {
     meter: CalendarMeter,
     /// Empty: none has begun yet.
     period: Period,
+    recent: Recent,
 }
 
 impl Dated {
     fn with_used(calendar: &Calendar, used: u64, wall_ms: u64) -> Dated {
         let period = calendar.period(wall_ms, &mut Period::default());
-        Dated { meter: CalendarMeter::with_used(period.serial, used), period }
+        let meter = CalendarMeter::with_used(period.serial, used);
+        Dated { meter, period, recent: Recent::default() }
     }
 
     /// Begins the period of `wall_ms`, unless a later one has begun before.
@@ -160,6 +163,11 @@ impl Dated {
         }
     }
 
+    fn charge(&mut self, amount: u64, now_us: u64) {
+        self.meter.charge(amount);
+        self.recent.add(amount, now_us);
+    }
+
     /// The meter as it is at `wall_ms`, were it rolled.
     #[inline]
     fn at(&self, wall_ms: u64) -> CalendarMeter {
@@ -168,9 +176,10 @@ impl Dated {
 
     /// Gives back what a request that began at `began_ms` was charged too much; what it was charged in an earlier
     /// period is no credit in this one.
-    fn refund(&mut self, cost: u64, began_ms: u64) {
+    fn refund(&mut self, cost: u64, began_ms: u64, now_us: u64) {
         if began_ms >= self.period.begins_ms {
             self.meter.refund(cost);
+            self.recent.take_back(cost, now_us);
         }
     }
 
@@ -253,8 +262,8 @@ impl Spend {
                 dated.meter.release(release);
                 dated.meter.hold(hold);
                 match to.checked_sub(from) {
-                    Some(more) => dated.meter.charge(more),
-                    None => dated.refund(from - to, step.began_ms),
+                    Some(more) => dated.charge(more, now.mono_us),
+                    None => dated.refund(from - to, step.began_ms, now.mono_us),
                 }
             }
             _ => unreachable!("a level is made for its rule"),
@@ -297,6 +306,17 @@ impl Spend {
     /// Forgetting it would change no decision.
     pub(super) fn idle(&self, rule: &SpendRule, now: Now) -> bool {
         self.held() == 0 && self.reset_us(rule, now) == 0
+    }
+
+    /// The period that `now` is in, and the rate of use lately, if it is counted by the calendar.
+    pub(super) fn pace(&self, rule: &SpendRule, now: Now) -> Option<(Period, Rate)> {
+        match (&self.vessel, &rule.bound) {
+            (Vessel::Calendar(dated), Bound::Calendar { calendar, .. }) => {
+                let period = calendar.period(now.wall_ms, &mut Period::default());
+                Some((period, dated.recent.rate(now.mono_us)))
+            }
+            _ => None,
+        }
     }
 
     /// The count to be saved, if it is one that outlives the program.
@@ -415,7 +435,7 @@ mod tests {
             let rule =
                 SpendRule::of(&Limit::new("tpm", Per::Tenant, amount), &Arc::default()).expect("tokens");
             let now = Now { mono_us: 0, wall_ms: 0 };
-            let mut spend = Spend::new(&rule, 0);
+            let mut spend = Spend::new(&rule, 0, 0);
             let cost =
                 |completion| Cost { tokens: Tokens { prompt: 0, completion }, price: Price::default() };
             spend.hold(100); // another's
@@ -423,7 +443,8 @@ mod tests {
             let charged = [0, 70, 40, 55, 130, 30, 30];
             for (i, pair) in charged.windows(2).enumerate() {
                 let last = i + 2 == charged.len();
-                let step = Step { hold: cost(100), from: cost(pair[0]), to: cost(pair[1]), last };
+                let step =
+                    Step { hold: cost(100), from: cost(pair[0]), to: cost(pair[1]), last, began_ms: 0 };
                 spend.step(&rule, &step, now);
                 let own = if last { 0 } else { 100_u64.saturating_sub(pair[1]) };
                 assert_eq!((spend.spent(&rule, now), spend.held()), (pair[1], 100 + own), "{pair:?}");

@@ -3,6 +3,7 @@
 //! A handle is resolved when policy is compiled, never looked up by a request. Label values come from
 //! policy names and closed enums, so that no caller can make a series.
 
+use super::limits::LABELS as LIMIT_LABELS;
 use crate::reject::Reject;
 use crate::usage::Tokens;
 use metrics::{Counter, Gauge, Histogram, Label};
@@ -62,6 +63,13 @@ const STATE_FAILURES: &str = "gateway_state_save_failures_total";
 const STATE_AGE: &str = "gateway_state_save_age_seconds";
 const LIMIT_TENANTS: &str = "gateway_limit_tenants";
 const LIMIT_CELLS: &str = "gateway_limit_cells";
+pub(super) const LIMIT_USED: &str = "gateway_limit_used";
+pub(super) const LIMIT_HELD: &str = "gateway_limit_held";
+pub(super) const LIMIT_REMAINING: &str = "gateway_limit_remaining";
+pub(super) const LIMIT_DEBT: &str = "gateway_limit_debt";
+pub(super) const LIMIT_REFUSED: &str = "gateway_limit_refused_total";
+pub(super) const LIMIT_WOULD_REFUSE: &str = "gateway_limit_would_refuse_total";
+pub(super) const LIMIT_OVERSHOOT: &str = "gateway_limit_overshoot_total";
 
 /// Everything the gateway exports.
 #[rustfmt::skip] // one metric a row
@@ -95,6 +103,13 @@ pub const METRICS: &[Metric] = &[
     gauge    (STATE_AGE,           &[],                        "How long ago all that was spent of budgets was on the disk; below 1 when all is well."),
     gauge    (LIMIT_TENANTS,       &[],                        "Tenants with levels in memory."),
     gauge    (LIMIT_CELLS,         &[],                        "User and tenant+route levels in memory."),
+    gauge    (LIMIT_USED,          LIMIT_LABELS,               "What counts against a limit now, holds included, over all it counts separately; in `unit`, money in units of its currency."),
+    gauge    (LIMIT_HELD,          LIMIT_LABELS,               "The part of it that requests hold whose cost is not known yet."),
+    gauge    (LIMIT_REMAINING,     LIMIT_LABELS,               "What is left, over all that have used it."),
+    gauge    (LIMIT_DEBT,          LIMIT_LABELS,               "What was spent beyond the limit, and is to be paid before the next admission."),
+    counter  (LIMIT_REFUSED,       LIMIT_LABELS,               "Requests it refused."),
+    counter  (LIMIT_WOULD_REFUSE,  LIMIT_LABELS,               "Requests it would have refused, were it not a shadow."),
+    counter  (LIMIT_OVERSHOOT,     LIMIT_LABELS,               "What requests cost beyond what was held for them, in `unit`."),
 ];
 
 const fn histogram(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Metric {
