@@ -11,6 +11,7 @@ mod price;
 mod quantile;
 mod refusal;
 mod reload;
+mod spending;
 mod threads;
 mod walk;
 mod window;
