@@ -24,6 +24,7 @@ mod reload;
 mod shutdown;
 
 mod admin;
+mod explain;
 mod logs;
 
 mod load;
