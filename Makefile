@@ -46,8 +46,10 @@ instructions: setup build ## What a request costs, in instructions under callgri
 clients: setup build ## End-to-end tests with the real SDKs.
 	PANGU_BIN_DIR=$(abspath $(TARGET))/debug $(PYTEST) -q tests/clients
 
-bench: ## The gateway against nginx, haproxy, envoy and pingora, written into README.md and ARCHITECTURE.md; benches of the walk's steps.
+bench: ## The gateway against nginx, haproxy, envoy and pingora, its footprint, and the load generator against wrk and h2load, written into the documents; benches of the walk's steps.
 	@loadtest/peers/setup.sh
 	cargo build --release --locked -p pangu-gateway -p pangu-loadtest
 	$(TARGET)/release/pangu-loadtest compare --write
+	$(TARGET)/release/pangu-loadtest footprint --write
+	$(TARGET)/release/pangu-loadtest agree --write
 	cargo bench --locked -p pangu-gateway

@@ -12,7 +12,7 @@ use crate::policy::{self, Problem};
 use crate::server::{self, StartError};
 use crate::settings::Settings;
 use clap::{Parser, Subcommand};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// An edge API gateway in front of Pangu large models, ModelArts MaaS and ModelArts real-time services.
@@ -45,6 +45,9 @@ enum Command {
         /// The directory.
         #[arg(default_value = "policies")]
         directory: PathBuf,
+        /// Settings (gateway.yaml) of the gateway that serves it: they say whether budgets survive a restart.
+        #[arg(long, value_name = "FILE")]
+        settings: Option<PathBuf>,
         /// As JSON.
         #[arg(long)]
         json: bool,
@@ -72,13 +75,7 @@ impl Cli {
                 Ok(summary) => say(&summary.to_string()),
                 Err(problems) => complain(&problems),
             },
-            Command::Posture { directory, json } => match policy::posture(&directory) {
-                Ok(posture) if json => {
-                    say(&serde_json::to_string_pretty(&posture).expect("these types have string keys"))
-                }
-                Ok(posture) => say(&posture.to_string()),
-                Err(problems) => complain(&problems),
-            },
+            Command::Posture { directory, settings, json } => posture(&directory, settings.as_deref(), json),
             Command::Schema => {
                 say(&serde_json::to_string_pretty(&policy::schema()).expect("a schema has string keys"))
             }
@@ -105,6 +102,20 @@ fn run(settings: Option<PathBuf>, addresses: Option<PathBuf>) -> ExitCode {
         Ok(code) => code,
         Err(StartError::Policy(problems)) => complain(&problems),
         Err(StartError::Other(what)) => fail(&what),
+    }
+}
+
+fn posture(directory: &Path, settings: Option<&Path>, json: bool) -> ExitCode {
+    let settings = match Settings::load(settings) {
+        Ok(settings) => settings,
+        Err(what) => return fail(&what),
+    };
+    match policy::posture(directory, settings.state_dir.is_some()) {
+        Ok(posture) if json => {
+            say(&serde_json::to_string_pretty(&posture).expect("these types have string keys"))
+        }
+        Ok(posture) => say(&posture.to_string()),
+        Err(problems) => complain(&problems),
     }
 }
 

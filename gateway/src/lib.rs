@@ -37,4 +37,5 @@ pub mod state;
 
 pub mod clock;
 pub mod ids;
+pub mod memory;
 pub mod swar;

@@ -1,6 +1,8 @@
 //! Arguments: what the program can be asked to do.
 
+mod agree;
 mod compare;
+mod footprint;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -8,7 +10,9 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use agree::AgreeArgs;
 pub use compare::CompareArgs;
+pub use footprint::FootprintArgs;
 use pangu_loadtest::mock::Options;
 use pangu_loadtest::mock::behaviour::{Behaviour, Span};
 use pangu_loadtest::mock::fault::{self, UnknownFault};
@@ -43,6 +47,10 @@ pub enum Command {
     Sign(SignArgs),
     /// Compare the gateway with nginx, haproxy, envoy and a proxy on pingora
     Compare(CompareArgs),
+    /// Show that this load generator sees what wrk and h2load see on the same target
+    Agree(AgreeArgs),
+    /// Measure what the gateway holds in memory, and how soon a change of its policy takes effect
+    Footprint(FootprintArgs),
     /// Show a run that was kept as JSON: as a table, as an HTML page, and against an earlier run
     Report(ReportArgs),
 }

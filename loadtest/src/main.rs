@@ -1,9 +1,12 @@
 //! The program: arguments in, one of the tools out.
 //!
-//! Exit codes: 0 done and good, 1 bad arguments or nothing could be started, 2 a run that the oracle found a violation
-//! in, 3 a run whose figures must not be used, 130 ended by a signal during a run.
+//! Exit codes: 0 done and good, 1 bad arguments, nothing could be started, or generators that do not agree, 2 a run
+//! that the oracle found a violation in, 3 a run whose figures must not be used, 130 ended by a signal during a run.
 
+mod agreement;
 mod cli;
+
+mod memory;
 mod peers;
 mod run;
 mod show;
@@ -37,6 +40,8 @@ fn main() -> ExitCode {
         Command::Hash { string } => print_hash(&string).map(|()| ExitCode::SUCCESS),
         Command::Sign(args) => print_signed(&args).map(|()| ExitCode::SUCCESS),
         Command::Compare(args) => peers::compare(&args),
+        Command::Agree(args) => agreement::agree(&args),
+        Command::Footprint(args) => memory::footprint(&args),
     };
     match done {
         Ok(code) => code,

@@ -20,10 +20,7 @@ pub fn compare(args: &CompareArgs) -> Result<ExitCode, Box<dyn Error>> {
     let stop = Arc::new(AtomicBool::new(false));
     raise_on_signal(Arc::clone(&stop))?;
     let outcome = match compare::run(&args.options(), &stop) {
-        Err(Problem::Ended) => {
-            eprintln!("interrupted; nothing was written");
-            return Ok(ExitCode::from(ENDED));
-        }
+        Err(Problem::Ended) => return Ok(interrupted()),
         other => other?,
     };
     writeln!(stdout(), "{}", compare::text(&outcome))?;
@@ -36,8 +33,14 @@ pub fn compare(args: &CompareArgs) -> Result<ExitCode, Box<dyn Error>> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Says that a signal has ended it.
+pub fn interrupted() -> ExitCode {
+    eprintln!("interrupted; nothing was written");
+    ExitCode::from(ENDED)
+}
+
 /// Raises the flag on SIGTERM or SIGINT, so that what was started is ended too; a run that is under way ends first.
-fn raise_on_signal(flag: Arc<AtomicBool>) -> io::Result<()> {
+pub fn raise_on_signal(flag: Arc<AtomicBool>) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (mut terminate, mut interrupt) = {
         let _inside = runtime.enter();

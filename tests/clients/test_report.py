@@ -289,6 +289,20 @@ def test_claims_show_how_much_of_their_bound_was_used(show):
             assert abs(use / room - check["tightest"]) < 0.01, check["claim"]
 
 
+def test_what_the_mock_and_the_policies_did_is_shown(show):
+    chromium = show()
+    rows = chromium.find_elements(By.CSS_SELECTOR, "#around tbody tr")
+    shown = [tuple(row.find_element(By.CSS_SELECTOR, cell).text for cell in ("th", "td")) for row in rows]
+    upstream, reloads = RUN["upstream"], RUN["reloads"]
+    expected = [
+        ("requests", upstream["requests"]), ("completed", upstream["completed"]), ("caller left", upstream["cancelled"]),
+        ("broken on purpose", upstream["faulted"]), ("connections", upstream["connections"]), ("tenants", upstream["tenants"]),
+        ("good", reloads["good"]), ("took effect", reloads["taken"]),
+        ("bad", reloads["bad"]), ("refused", reloads["refused"]),
+    ]
+    assert shown == [(name, f"{number:,}") for name, number in expected]
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_stands_out_from_what_is_behind_it(show, scheme):
     chromium = show("baseline", scheme=scheme)

@@ -14,12 +14,15 @@ mod caps;
 mod limits;
 mod oracle;
 mod refusals;
+mod tokens;
 
 mod headers;
 mod stream;
 mod upstream;
 mod upstream_http1;
+mod upstream_tls;
 
+mod budgets;
 mod reload;
 mod shutdown;
 
@@ -27,4 +30,5 @@ mod admin;
 mod explain;
 mod logs;
 
+mod footprint;
 mod load;

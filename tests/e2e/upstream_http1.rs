@@ -84,19 +84,21 @@ fn what_is_no_answer_is_a_502() {
         Reply::close(""),
         Reply::close("HTTP/1.1 200 OK\r\ncontent-le"),
         Reply::close("SSH-2.0-OpenSSH_9.2\r\n\r\n"),
-        Reply::close("HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\n\r\n"),
-        Reply::close("HTTP/1.1 100 Continue\r\n\r\n".repeat(50)),
+        Reply::close(format!("HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\n\r\n{OK}")),
+        Reply::close("HTTP/1.1 100 Continue\r\n\r\n".repeat(50) + OK),
         Reply::close(format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "y".repeat(70_000))),
         Reply::close("HTTP/1.1 200 OK\r\n".to_owned() + &"x: y\r\n".repeat(300) + "\r\n"),
     ] {
         let script = Script::start({
             let reply = reply.clone();
-            move |_| reply.clone()
+            move |number| if number == 0 { Reply::keep(OK) } else { reply.clone() }
         });
         let gateway = before(&script);
+        // Only a connection that has served before could make the gateway try again.
+        assert_eq!(Request::get("/open/x").send(gateway.http).status, 200);
         let answer = Request::get("/open/x").send(gateway.http);
         assert_eq!(answer.status, 502, "{reply:?}");
-        assert_eq!(script.seen().len(), 1, "sent more than once: {reply:?}");
+        assert_eq!((script.seen().len(), script.connections()), (2, 1), "sent more than once: {reply:?}");
     }
 }
 
@@ -142,6 +144,18 @@ fn a_connection_that_closes_while_idle_costs_nobody_an_error() {
 }
 
 #[test]
+fn a_connection_that_was_not_promised_is_not_used_again() {
+    for head in ["HTTP/1.0 200 OK", "HTTP/1.1 200 OK\r\nconnection: close"] {
+        let script = Script::start(move |_| Reply::keep(format!("{head}\r\ncontent-length: 2\r\n\r\nok")));
+        let gateway = before(&script);
+        for _ in 0..2 {
+            assert_eq!(Request::get("/open/x").send(gateway.http).text(), "ok");
+        }
+        assert_eq!(script.connections(), 2, "{head:?}");
+    }
+}
+
+#[test]
 fn an_answer_before_the_end_of_the_request_is_passed_on() {
     let script = Script::start(|_| {
         Reply::close("HTTP/1.1 413 Content Too Large\r\ncontent-length: 3\r\n\r\nbig").early()
@@ -153,6 +167,15 @@ fn an_answer_before_the_end_of_the_request_is_passed_on() {
     conn.send(Request::post("/open/x", vec![b'x'; 1 << 20]).to_bytes());
     let answer = conn.response().expect("an answer");
     assert_eq!((answer.status, answer.text().as_str()), (413, "big"));
+}
+
+#[test]
+fn an_answer_does_not_wait_for_the_rest_of_the_request() {
+    let script = Script::start(|_| Reply::keep(OK).early());
+    let gateway = before(&script);
+    let mut conn = Conn::open(gateway.http);
+    conn.send("POST /open/x HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\nhello");
+    assert_eq!(conn.response().expect("an answer").text(), "ok");
 }
 
 #[test]
@@ -232,7 +255,8 @@ fn an_idle_connection_that_the_upstream_closes_is_let_go() {
     let script = Script::start(|_| Reply::close(OK));
     let gateway = before(&script);
     assert_eq!(Request::get("/open/x").send(gateway.http).status, 200);
-    eventually("no connection to the upstream is left half closed", secs(5), || {
+    // Within less than the time after which every idle connection goes.
+    eventually("no connection to the upstream is left half closed", secs(3), || {
         let sockets = std::fs::read_to_string(format!("/proc/{}/net/tcp", gateway.process.pid())).ok()?;
         let port = format!(":{:04X} 08", script.address.port()); // 08: CLOSE_WAIT
         (!sockets.contains(&port)).then_some(())

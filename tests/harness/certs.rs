@@ -1,14 +1,15 @@
 //! A throw-away certificate authority.
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
-use rustls::pki_types::CertificateDer;
+use rcgen::{
+    BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+};
 use std::fs;
 use std::path::Path;
 
 /// An authority that signs what a test asks for.
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
-    root: CertificateDer<'static>,
+    root: Certificate,
 }
 
 /// A certificate and its key, as PEM.
@@ -24,8 +25,13 @@ impl Authority {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let key = KeyPair::generate().expect("P-256 key");
-        let root = params.self_signed(&key).expect("parameters are complete").der().clone();
+        let root = params.self_signed(&key).expect("parameters are complete");
         Authority { issuer: Issuer::new(params, key), root }
+    }
+
+    /// Its own certificate, as PEM: what those who trust it are given.
+    pub fn pem(&self) -> String {
+        self.root.pem()
     }
 
     /// Signs a pair for these names; `common_name` tells one issue from the next.
@@ -41,7 +47,7 @@ impl Authority {
     /// Trusts this authority and nobody else.
     pub fn trust(&self, alpn: &[&str]) -> rustls::ClientConfig {
         let mut roots = rustls::RootCertStore::empty();
-        roots.add(self.root.clone()).expect("the root is well formed");
+        roots.add(self.root.der().clone()).expect("the root is well formed");
         let provider = rustls::crypto::aws_lc_rs::default_provider().into();
         let mut config = rustls::ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()

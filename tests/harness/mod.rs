@@ -15,9 +15,11 @@ pub mod mock;
 pub mod process;
 pub mod script;
 pub mod sign;
+pub mod tls_backend;
 
 pub use clock::{eventually, now};
 pub use gateway::{Gateway, Setup};
 pub use http1::{Conn, Request, Response};
 pub use mock::Mock;
 pub use script::{Reply, Script};
+pub use tls_backend::TlsBackend;

@@ -7,6 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+/// Between two pieces of an answer, so that each is read by itself.
+const PAUSE: Duration = Duration::from_micros(500);
+
 /// What it does with one request.
 #[derive(Debug, Clone)]
 pub struct Reply {
@@ -114,6 +117,9 @@ fn serve(mut stream: TcpStream, seen: &Mutex<Vec<String>>, reply: &dyn Fn(usize)
         for piece in reply.bytes.chunks(reply.piece.min(reply.bytes.len().max(1))) {
             if stream.write_all(piece).is_err() {
                 return;
+            }
+            if reply.piece < reply.bytes.len() {
+                thread::sleep(PAUSE);
             }
         }
         if reply.then == Then::Close {

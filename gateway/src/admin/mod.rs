@@ -20,7 +20,7 @@ pub mod shown;
 use crate::clock::Now;
 use crate::observe::{limits, metrics};
 use crate::policy::Store;
-use crate::server::{Certificates, Stage};
+use crate::server::{Certificates, Saves, Stage};
 use bytes::Bytes;
 use explain::No;
 use http::{Method, Request, Response, StatusCode, header};
@@ -55,6 +55,8 @@ pub struct Page {
     pub policy: Arc<Store>,
     /// The certificates in force, if any.
     pub certificates: Option<Arc<Certificates>>,
+    /// How the saves of budgets go, if they are saved.
+    pub saves: Option<Arc<Saves>>,
     /// Behind all metrics.
     pub recorder: PrometheusHandle,
     /// Where the life of the server stands.
@@ -176,6 +178,9 @@ impl Page {
         if let Some(certificates) = &self.certificates {
             let count = |n: &std::sync::atomic::AtomicU64| n.load(Ordering::Relaxed);
             metrics::set_certificates(count(&certificates.reloads), count(&certificates.failures));
+        }
+        if let Some(saves) = &self.saves {
+            metrics::set_saves(saves.failures(), saves.age(Now::read()));
         }
         let mut page = self.recorder.render();
         limits::write(&levels.totals(Now::read()), &mut page);

@@ -5,7 +5,7 @@ use super::levels::Open;
 use super::measure::{Cost, Measure};
 use super::permit::Standings;
 use super::rules::{Rate, Rules, Slots};
-use super::spend::{Bound, Spend, SpendRule};
+use super::spend::{Spend, SpendRule};
 use super::tally::Tally;
 use super::{Per, Standing, Unit};
 use crate::clock::Now;
@@ -32,7 +32,8 @@ pub(super) struct Subject<'a> {
     pub(super) open: Open,
 }
 
-/// For each subject, which of its spend rules a request was not held at: shadows without room, by position.
+/// For each subject, which of its spends a request was not held at: shadows without room, by their
+/// [marks](Spend::mark).
 pub(super) type Skipped = [u16; SUBJECTS];
 
 /// The limit with the longest wait among those that had no room.
@@ -126,22 +127,17 @@ impl Subject<'_> {
         }
         let Some(cost) = cost else { return 0 };
         let mut skipped = 0;
-        for (i, (rule, spend)) in self.rules.spends.iter().zip(self.spends.iter_mut()).enumerate() {
+        for (rule, spend) in self.rules.spends.iter().zip(self.spends.iter_mut()) {
             let cost = cost.by(rule.measure);
             if rule.shadow && !spend.has_room(rule, cost, now) {
                 rule.tally.would_refuse();
-                skipped |= bit(i);
+                skipped |= spend.mark();
             } else {
                 spend.hold(cost);
             }
         }
         skipped
     }
-}
-
-/// The place of a spend rule in [`Skipped`]. Policy allows no more than 16 limits in one place.
-pub(super) fn bit(i: usize) -> u16 {
-    1u16.checked_shl(i as u32).unwrap_or(0)
 }
 
 /// A limit without room.
@@ -307,6 +303,6 @@ pub(super) fn standing_of_spend(rule: &SpendRule, spend: &Spend, now: Now) -> St
         held,
         remaining: remaining(rule, spend, now),
         reset: Duration::from_micros(spend.reset_us(rule, now)),
-        budget: matches!(rule.bound, Bound::Calendar { .. }),
+        budget: rule.is_budget(),
     }
 }

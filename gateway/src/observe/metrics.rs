@@ -10,6 +10,7 @@ use metrics::{Counter, Gauge, Histogram, Label};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use parking_lot::RwLock;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 /// One row of the table.
 #[derive(Debug, Clone, Copy)]
@@ -58,6 +59,8 @@ const LOG_DROPPED: &str = "gateway_access_log_lines_dropped_total";
 const BUFFERED_BYTES: &str = "gateway_buffered_body_bytes";
 const REPLAY_SIGNATURES: &str = "gateway_auth_signatures";
 const FAILING_PAIRS: &str = "gateway_auth_failing_pairs";
+const STATE_FAILURES: &str = "gateway_state_save_failures_total";
+const STATE_AGE: &str = "gateway_state_save_age_seconds";
 const LIMIT_TENANTS: &str = "gateway_limit_tenants";
 const LIMIT_CELLS: &str = "gateway_limit_cells";
 pub(super) const LIMIT_USED: &str = "gateway_limit_used";
@@ -96,6 +99,8 @@ pub const METRICS: &[Metric] = &[
     gauge    (BUFFERED_BYTES,      &[],                        "Body bytes held while their signatures are checked."),
     gauge    (REPLAY_SIGNATURES,   &[],                        "Signatures remembered, so that none is accepted twice."),
     gauge    (FAILING_PAIRS,       &[],                        "Pairs of credential and address with failures that still count."),
+    counter  (STATE_FAILURES,      &[],                        "Saves of budgets that failed; what they were to save is saved with the next."),
+    gauge    (STATE_AGE,           &[],                        "How long ago all that was spent of budgets was on the disk; below 1 when all is well."),
     gauge    (LIMIT_TENANTS,       &[],                        "Tenants with levels in memory."),
     gauge    (LIMIT_CELLS,         &[],                        "User and tenant+route levels in memory."),
     gauge    (LIMIT_USED,          LIMIT_LABELS,               "What counts against a limit now, holds included, over all it counts separately; in `unit`, money in units of its currency."),
@@ -351,6 +356,12 @@ pub fn set_policy(status: &crate::policy::Status, gauges: &crate::limit::Gauges)
     metrics::gauge!(POLICY_PROBLEMS).set(status.problems.len() as f64);
     metrics::gauge!(LIMIT_TENANTS).set(gauges.tenants as f64);
     metrics::gauge!(LIMIT_CELLS).set(gauges.users as f64);
+}
+
+/// Writes down how the saves of budgets go; called just before a scrape.
+pub fn set_saves(failures: u64, age: Duration) {
+    metrics::counter!(STATE_FAILURES).absolute(failures);
+    metrics::gauge!(STATE_AGE).set(age.as_secs_f64());
 }
 
 /// Writes down how much is remembered of credentials.

@@ -39,7 +39,10 @@ pub fn plans(top: &Entry<'_>, policy: &mut Policy) {
         let body_max = entry.size("body_max", 0..=BODY_MAX);
         let limits = limits(&entry, "limits", &keys::PLAN_LIMIT);
         let ceilings = ceilings(&entry);
-        policy.plans.push(Plan { name, limits, body_max, ceilings: ceilings.unwrap_or_default() });
+        let weight = entry.count("weight", 1..=1_000).and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN);
+        let class = if entry.has("class") { entry.name("class") } else { None };
+        let ceilings = ceilings.unwrap_or_default();
+        policy.plans.push(Plan { name, limits, body_max, ceilings, weight, class });
     }
 }
 
@@ -216,12 +219,10 @@ fn money(entry: &Entry<'_>) -> Option<(u64, Currency, Unit)> {
         wrong(format!("{} is not a budget per day or month", quoted(text)));
         return None;
     };
-    let (amount, currency) =
-        money.split_at(money.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(money.len()));
-    let amount =
-        Money::parse(amount.trim()).map_err(|no| wrong(format!("{} is {no}", quoted(amount.trim()))));
-    let currency = currency_of(currency.trim()).map_err(wrong);
-    let (amount, currency) = (amount.ok()?, currency.ok()?);
+    let amount = money.trim_end().trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let (amount, currency) = (amount.trim(), money[amount.len()..].trim());
+    let amount = Money::parse(amount).map_err(|no| wrong(format!("{} is {no}", quoted(amount)))).ok()?;
+    let currency = currency_of(currency).map_err(wrong).ok()?;
     if amount.nano == 0 {
         wrong("a budget of nothing".into());
         return None;
@@ -237,6 +238,7 @@ pub fn currency_of(text: &str) -> Result<Currency, String> {
     match Currency::parse(text) {
         Ok(currency) if currency != Currency::NONE => Ok(currency),
         Ok(_) => Err("`XXX` stands for no currency".into()),
+        Err(_) if text.is_empty() => Err("no currency is named".into()),
         Err(no) => Err(format!("{} is {no}", quoted(text))),
     }
 }

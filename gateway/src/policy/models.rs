@@ -7,13 +7,11 @@ use super::problem::{Located, quoted};
 use super::snapshot::{Api, Ceilings};
 use super::spec::{Metering, Model};
 use crate::limit::price::{Lot, NoPrice, Price};
-use crate::usage::{CustomPaths, Shape};
+use crate::usage::{BadPath, CustomPaths, Shape};
 use std::sync::Arc;
 
 /// The longest name a request may give a model, in bytes.
 const REQUEST_NAME_MAX: usize = 128;
-/// The longest path to a number in an answer, in bytes.
-const PATH_MAX: usize = 256;
 
 /// `models[]`
 pub fn model(entry: &Entry<'_>) -> Option<Model> {
@@ -55,7 +53,7 @@ fn price(entry: &Entry<'_>) -> Option<Located<Price>> {
     let lot = entry.word("per", &[]).and_then(Lot::parse);
     let currency = entry.text("currency").map(|text| currency_of(text.value));
     if let Some(Err(what)) = &currency {
-        entry.wrong("currency", what.as_str(), "write the one your bill is in, such as `CNY`");
+        entry.wrong("currency", what.as_str(), "write the one that the bill is in");
     }
     let price = Price::new(prompt?.value, completion?.value, lot?, currency?.ok()?);
     let wrong = |no: NoPrice| {
@@ -93,11 +91,13 @@ fn most<'a>(entry: &Entry<'a>, key: &'a str) -> Option<Option<u64>> {
 }
 
 /// `model`, `model_from` and `usage` of a route.
-pub fn metering(entry: &Entry<'_>, api: Option<&Api>) -> Option<Metering> {
-    if api == Some(&Api::Plain) {
-        unmetered(entry);
-        return Some(Metering::default());
-    }
+pub fn metering(entry: &Entry<'_>, api: Option<Api>) -> Option<Metering> {
+    let unread = match api? {
+        Api::Plain => &["model", "model_from", "usage", "ceilings"][..],
+        Api::OpenAi | Api::Pangu => &["usage"],
+        Api::ModelArts => &[],
+    };
+    unread.iter().filter(|key| entry.has(key)).for_each(|key| no_use(entry, key, api));
     let model = if entry.has("model") { Some(entry.name("model")?) } else { None };
     let fixed = entry.word("model_from", &[])? == "route";
     if fixed && model.is_none() {
@@ -107,43 +107,45 @@ pub fn metering(entry: &Entry<'_>, api: Option<&Api>) -> Option<Metering> {
             "add `model: NAME`, or leave `model_from` out",
         );
     }
-    if entry.has("usage") && api.is_some_and(|api| *api != Api::ModelArts) {
-        let help = "leave it out: where its API says what was used is known; only `api: modelarts` differs by service";
-        entry.wrong("usage", "belongs to `api: modelarts`", help);
-    }
-    let told = if entry.has("usage") { Some(usage(entry)?) } else { None };
-    Some(Metering { model, fixed, told })
+    let shape = match api? {
+        Api::Plain => None,
+        Api::Pangu => Some(Shape::pangu()),
+        Api::ModelArts if entry.has("usage") => Some(usage(entry)?),
+        Api::OpenAi | Api::ModelArts => Some(Shape::open_ai()),
+    };
+    Some(Metering { model, fixed, shape: shape.map(Arc::new) })
 }
 
-/// Keys without meaning where no tokens are counted.
-fn unmetered(entry: &Entry<'_>) {
-    for key in ["model", "model_from", "usage", "ceilings"].into_iter().filter(|key| entry.has(key)) {
-        let help = "leave it out, or write the `api` of the model endpoint this is";
-        entry.wrong(key, "no tokens are counted on a route with `api: plain`", help);
-    }
+/// A key without meaning for an API.
+fn no_use(entry: &Entry<'_>, key: &str, api: Option<Api>) {
+    let (what, help) = match api {
+        Some(Api::Plain) => (
+            "no tokens are counted on a route with `api: plain`",
+            "leave it out, or write the `api` of the model endpoint this is",
+        ),
+        _ => (
+            "belongs to `api: modelarts`, where every service says it its own way",
+            "leave it out: where other APIs say what was used is known",
+        ),
+    };
+    entry.wrong(key, what, help);
 }
 
-fn usage(entry: &Entry<'_>) -> Option<Arc<Shape>> {
+fn usage(entry: &Entry<'_>) -> Option<Shape> {
     let usage = entry.object("usage", &keys::USAGE)?;
-    let [prompt, completion] = ["prompt", "completion"].map(|key| path(&usage, key));
-    let paths = CustomPaths { prompt: Some(prompt?), completion: Some(completion?), total: None };
-    match Shape::custom(paths) {
-        Ok(shape) => Some(Arc::new(shape)),
-        Err(bad) => {
-            entry.wrong("usage", "these paths cannot be followed", bad.to_string());
-            None
-        }
+    let [prompt, completion] = ["prompt", "completion"].map(|key| usage.text(key).map(|text| text.value));
+    let none = CustomPaths::default();
+    let read = |key, paths| {
+        let bad = |bad: BadPath| usage.wrong(key, "not a path in an answer", bad.to_string());
+        Shape::custom(paths).map_err(bad).ok()
+    };
+    // One by one first, so that the problem is told where it is.
+    let prompt_alone = read("prompt", CustomPaths { prompt: Some(prompt?), ..none });
+    let completion_alone = read("completion", CustomPaths { completion: Some(completion?), ..none });
+    prompt_alone.and(completion_alone)?;
+    if prompt == completion {
+        let help = "write where each is told: tokens of one kind would count for nothing";
+        usage.wrong("completion", "the same path as that of the prompt", help);
     }
-}
-
-fn path<'a>(usage: &Entry<'a>, key: &'a str) -> Option<&'a str> {
-    let path = usage.text(key)?.value;
-    if path.len() <= PATH_MAX && path.split('.').all(|name| !name.is_empty()) {
-        return Some(path);
-    }
-    let help = format!(
-        "write the names of keys with `.` between them, such as `usage.input`; {PATH_MAX} bytes at most"
-    );
-    usage.wrong(key, format!("{} is no path of keys", quoted(path)), help);
-    None
+    read("prompt", CustomPaths { prompt, completion, ..none })
 }

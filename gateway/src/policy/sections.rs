@@ -5,6 +5,7 @@ use super::keys;
 use super::limits::{limits, plans};
 use super::models::{ceilings, metering, model};
 use super::problem::{Located, Problems, quoted};
+use super::queue::queue;
 use super::snapshot::{Api, Caps, Timeouts};
 use super::spec::{Policy, Pool, Route, Rules};
 use super::tenants::tenant;
@@ -133,7 +134,7 @@ fn route(entry: &Entry<'_>) -> Option<Route> {
     let unlimited = unlimited(entry);
     let rate_headers = entry.flag("rate_headers");
     let tenant_header = tenant_header(entry);
-    let metering = metering(entry, api.as_ref());
+    let metering = metering(entry, api);
     let ceilings = ceilings(entry);
     let path = path?;
     Some(Route {
@@ -320,7 +321,8 @@ fn pool(entry: &Entry<'_>, dir: &Path) -> Option<Pool> {
             "write `https://` in their urls, or leave `tls` out",
         );
     }
-    Some(Pool { name: name?, backends, ca_file, connect_timeout: connect_timeout? })
+    let queue = queue(entry);
+    Some(Pool { name: name?, backends, ca_file, connect_timeout: connect_timeout?, queue })
 }
 
 fn guard(top: &Entry<'_>, policy: &mut Policy) {

@@ -4,6 +4,7 @@ use super::problem::Problem;
 use super::snapshot::Snapshot;
 use super::{Live, Read, environment, install, load, watch};
 use crate::clock::Now;
+use crate::memory;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use std::path::PathBuf;
@@ -53,15 +54,16 @@ pub struct Status {
 }
 
 impl Store {
-    /// Loads the directory for the first time.
+    /// Loads the directory for the first time. `live`: what an earlier run has left.
     ///
     /// # Errors
     /// every problem found
-    pub fn open(dir: PathBuf) -> Result<Arc<Store>, Vec<Problem>> {
+    pub fn open(dir: PathBuf, live: Live) -> Result<Arc<Store>, Vec<Problem>> {
         let Read { fingerprint, depends, result } = load(&dir, &environment);
         let loaded = result?;
-        let live = Live::default();
         let snapshot = install::install(loaded.checked, &live, 1, loaded.digest, Now::read());
+        warn_of_budgets(&snapshot, &live);
+        memory::give_back();
         Ok(Arc::new(Store {
             dir,
             live,
@@ -80,7 +82,12 @@ impl Store {
 
     /// Takes apart the snapshots that nobody reads any more. Call it off the workers.
     pub fn sweep(&self) {
-        self.retired.lock().retain(|snapshot| Arc::strong_count(snapshot) > 1);
+        let mut retired = self.retired.lock();
+        let before = retired.len();
+        retired.retain(|snapshot| Arc::strong_count(snapshot) > 1);
+        if retired.len() < before {
+            memory::give_back();
+        }
     }
 
     /// The snapshot in force. No lock, one reference count.
@@ -112,6 +119,7 @@ impl Store {
                 let snapshot =
                     install::install(loaded.checked, &self.live, version, loaded.digest, Now::read());
                 tracing::info!(version, digest = %snapshot.digest, "policy in force");
+                warn_of_budgets(&snapshot, &self.live);
                 let before = self.current.swap(Arc::new(snapshot));
                 self.version.store(version, Ordering::Release);
                 self.retired.lock().push(before);
@@ -121,6 +129,7 @@ impl Store {
                 last.reloads += 1;
             }
         }
+        memory::give_back();
     }
 
     fn refused(&self, problems: Vec<Problem>) {
@@ -169,5 +178,14 @@ impl Store {
             }
         };
         watch::watch("policy-watch", paths, on_change)
+    }
+}
+
+fn warn_of_budgets(snapshot: &Snapshot, live: &Live) {
+    if snapshot.budgets && !live.budgets_saved {
+        tracing::warn!(
+            "budgets per day and month are counted in memory only, and begin anew with a restart; \
+             set `state_dir` in gateway.yaml to keep them"
+        );
     }
 }

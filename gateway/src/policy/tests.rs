@@ -4,6 +4,8 @@ mod bad_input;
 mod golden;
 mod good;
 mod live;
+mod models;
+mod tokens;
 
 use super::{Loaded, Problem, load};
 use std::path::{Path, PathBuf};

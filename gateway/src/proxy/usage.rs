@@ -131,7 +131,10 @@ impl Usage {
         }
         let spent = permit.progress(told.tokens, now);
         match &self.state {
-            State::Answering { reader, framing: Framing::Sse, .. } if spent && cuts => {
+            // What has said that it is done needs no other end.
+            State::Answering { reader, framing: Framing::Sse, .. }
+                if spent && cuts && !reader.seen().done =>
+            {
                 self.end = reader.cut_ending();
                 true
             }

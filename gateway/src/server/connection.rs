@@ -56,15 +56,16 @@ pub async fn serve(
     peer: SocketAddr,
 ) {
     let connection = |http2| Rc::new(Connection::new(worker.clone(), listener.clone(), peer, http2));
-    let Some(tls) = tls else { return serve_http1(connection(false), stage, stream).await };
+    // In boxes: a task is as large as the largest of its ways, and there may be very many.
+    let Some(tls) = tls else { return Box::pin(serve_http1(connection(false), stage, stream)).await };
     let within = worker.shared.settings.timeouts.handshake;
     let Ok(Ok(stream)) = tokio::time::timeout(within, tls.accept(stream)).await else {
         return worker.shared.metrics.handshake_failures.increment(1);
     };
     if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
-        serve_http2(connection(true), stage, stream).await;
+        Box::pin(serve_http2(connection(true), stage, stream)).await;
     } else {
-        serve_http1(connection(false), stage, stream).await;
+        Box::pin(serve_http1(connection(false), stage, stream)).await;
     }
 }
 
@@ -78,7 +79,8 @@ where
         let connection = connection.clone();
         service_fn(move |request| {
             let connection = connection.clone();
-            async move { Ok::<_, Infallible>(serve_request(connection, request).await) }
+            // In a box: hyper keeps room for a request with the connection, idle or not, and this one is 5 KB.
+            Box::pin(async move { Ok::<_, Infallible>(serve_request(connection, request).await) })
         })
     };
     let mut http = http1::Builder::new();

@@ -6,7 +6,7 @@ use super::short::Short;
 pub(super) type Decoded = Short<64>;
 
 /// Longest in UTF-8 of what one escape can add, the replacement of a lone surrogate before it included.
-const LONGEST: usize = 7;
+const LONGEST: usize = 6;
 
 /// Between the escapes of one string.
 #[derive(Debug, Clone, Copy, Default)]

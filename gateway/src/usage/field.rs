@@ -106,8 +106,12 @@ impl Api {
         FIELDS.iter().filter(move |(field, ..)| self.knows(*field)).map(|&(field, key, _)| (field, key))
     }
 
-    /// The field whose key this is but for capital letters, which decoders such as Go's overlook.
+    /// The field whose key this is but for capital letters, which decoders such as Go's overlook. An unknown API may
+    /// mean two things by them.
     pub(super) fn in_other_letters(self, key: &[u8]) -> Option<Field> {
+        if self == Api::Unknown {
+            return None;
+        }
         self.fields().find(|(_, known)| known.as_bytes().eq_ignore_ascii_case(key)).map(|(field, _)| field)
     }
 
@@ -134,7 +138,7 @@ impl Api {
                 return paths.at(key, field);
             }
             let prompt = paths.below(key, field)?;
-            MEDIA.iter().try_fold(prompt, |paths, media| paths.except(&format!("{key}.{media}")))
+            MEDIA.iter().try_fold(prompt, |paths, media| paths.except(key, media))
         })
     }
 }

@@ -32,6 +32,7 @@ mod short;
 mod asked;
 mod edit;
 mod field;
+mod reading;
 
 mod answer;
 mod ending;

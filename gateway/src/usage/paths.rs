@@ -30,8 +30,9 @@ impl std::error::Error for BadPath {}
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Node<T> {
     tag: Option<T>,
-    below: bool,
     children: Vec<(Box<[u8]>, Place)>,
+    /// Where all other keys lead.
+    others: Place,
 }
 
 impl Place {
@@ -50,47 +51,63 @@ impl<T: Copy> Paths<T> {
 
     /// No path but that of the document itself.
     pub fn new() -> Self {
-        Self { nodes: vec![Node { tag: None, below: false, children: Vec::new() }] }
+        Self { nodes: vec![Node { tag: None, children: Vec::new(), others: Place::NOWHERE }] }
     }
 
     /// What stands exactly here is `tag`. The empty path is the document.
     ///
     /// # Errors
     /// [`BadPath`].
-    pub fn at(self, path: &str, tag: T) -> Result<Self, BadPath> {
-        self.set(path, Some(tag), false)
+    pub fn at(mut self, path: &str, tag: T) -> Result<Self, BadPath> {
+        let place = self.find_or_make(path)?;
+        self.node(place).tag = Some(tag);
+        Ok(self)
     }
 
     /// What stands here or anywhere below is `tag`, unless another path says otherwise.
     ///
     /// # Errors
     /// [`BadPath`].
-    pub fn below(self, path: &str, tag: T) -> Result<Self, BadPath> {
-        self.set(path, Some(tag), true)
+    pub fn below(mut self, path: &str, tag: T) -> Result<Self, BadPath> {
+        let place = self.find_or_make(path)?;
+        let deeper = self.make(Node { tag: Some(tag), children: Vec::new(), others: Place::NOWHERE })?;
+        self.node(deeper).others = deeper;
+        let node = self.node(place);
+        (node.tag, node.others) = (Some(tag), deeper);
+        Ok(self)
     }
 
-    /// What stands here or below is not wanted; under a [`below`](Self::below), the last name of the path means that
-    /// name at any depth.
+    /// What has this name, at any depth below a path that was given to [`below`](Self::below), is not wanted, nor
+    /// what stands in it.
     ///
     /// # Errors
     /// [`BadPath`].
-    pub fn except(self, path: &str) -> Result<Self, BadPath> {
-        self.set(path, None, false)
+    pub fn except(mut self, path: &str, name: &str) -> Result<Self, BadPath> {
+        let place = self.find_or_make(path)?;
+        let nothing = self.make(Node { tag: None, children: Vec::new(), others: Place::NOWHERE })?;
+        let deeper = self.node(place).others;
+        for place in [place, deeper] {
+            self.node(place).children.push((name.as_bytes().into(), nothing));
+        }
+        Ok(self)
     }
 
-    fn set(mut self, path: &str, tag: Option<T>, below: bool) -> Result<Self, BadPath> {
-        let mut place = Place::ROOT;
-        if !path.is_empty() {
-            if path.split('.').count() > Self::NAMES_MAX {
-                return Err(BadPath);
-            }
-            for name in path.split('.') {
-                place = self.child_or_new(place, name)?;
-            }
+    fn node(&mut self, place: Place) -> &mut Node<T> {
+        &mut self.nodes[usize::from(place.0)]
+    }
+
+    fn make(&mut self, node: Node<T>) -> Result<Place, BadPath> {
+        let new = u8::try_from(self.nodes.len()).map(Place).ok().filter(|&new| new != Place::NOWHERE);
+        self.nodes.push(node);
+        new.ok_or(BadPath)
+    }
+
+    fn find_or_make(&mut self, path: &str) -> Result<Place, BadPath> {
+        if path.split('.').count() > Self::NAMES_MAX {
+            return Err(BadPath);
         }
-        let node = &mut self.nodes[usize::from(place.0)];
-        (node.tag, node.below) = (tag, below);
-        Ok(self)
+        let names = path.split('.').filter(|_| !path.is_empty());
+        names.into_iter().try_fold(Place::ROOT, |place, name| self.child_or_new(place, name))
     }
 
     /// The child of this name; a new one is what its name was so far.
@@ -98,18 +115,16 @@ impl<T: Copy> Paths<T> {
         if name.is_empty() || name.len() > Self::NAME_MAX {
             return Err(BadPath);
         }
-        let new = u8::try_from(self.nodes.len()).map(Place).map_err(|_| BadPath)?;
-        let node = &mut self.nodes[usize::from(place.0)];
-        if let Some((_, child)) = node.children.iter().find(|(key, _)| **key == *name.as_bytes()) {
-            return Ok(*child);
+        match self.child(place, Some(name.as_bytes())) {
+            (child, true) => Ok(child),
+            (others, false) => {
+                let like = self.nodes.get(usize::from(others.0));
+                let children = like.map(|others| others.children.clone()).unwrap_or_default();
+                let new = self.make(Node { tag: self.tag(others), children, others })?;
+                self.node(place).children.push((name.as_bytes().into(), new));
+                Ok(new)
+            }
         }
-        if new == Place::NOWHERE {
-            return Err(BadPath);
-        }
-        node.children.push((name.as_bytes().into(), new));
-        let (tag, below) = if node.below { (node.tag, true) } else { (None, false) };
-        self.nodes.push(Node { tag, below, children: Vec::new() });
-        Ok(new)
     }
 
     /// What is wanted at this place.
@@ -124,11 +139,7 @@ impl<T: Copy> Paths<T> {
     pub fn child(&self, place: Place, key: Option<&[u8]>) -> (Place, bool) {
         let Some(node) = self.nodes.get(usize::from(place.0)) else { return (Place::NOWHERE, false) };
         let named = key.and_then(|key| node.children.iter().find(|(name, _)| **name == *key));
-        match named {
-            Some(&(_, child)) => (child, true),
-            None if node.below => (place, false),
-            None => (Place::NOWHERE, false),
-        }
+        named.map_or((node.others, false), |&(_, child)| (child, true))
     }
 }
 
@@ -161,13 +172,16 @@ mod tests {
     #[test]
     fn below_reaches_down_except_where_another_path_says_otherwise() {
         let paths = Paths::new().below("m", 't').unwrap();
-        let paths = paths.except("m.url").unwrap().at("m.usage.n", 'n').unwrap();
+        let paths = paths.except("m", "url").unwrap().at("m.usage.n", 'n').unwrap();
         assert_eq!(walk(&paths, &["m"]), Some('t'));
         assert_eq!(walk(&paths, &["m", "a", "b"]), Some('t'));
         assert_eq!(walk(&paths, &["m", "url"]), None);
         assert_eq!(walk(&paths, &["m", "a", "url", "b"]), None);
         assert_eq!(walk(&paths, &["m", "usage", "n"]), Some('n'));
         assert_eq!(walk(&paths, &["m", "usage", "other"]), Some('t'));
+        assert_eq!(walk(&paths, &["m", "usage", "url"]), None);
+        assert_eq!(walk(&paths, &["m", "a", "usage", "n"]), Some('t'), "not exactly there");
+        assert_eq!(walk(&paths, &["m", "m"]), Some('t'));
         assert_eq!(paths.child(Place::ROOT, None).0, Place::NOWHERE);
     }
 

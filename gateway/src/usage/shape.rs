@@ -94,7 +94,7 @@ fn known() -> Paths<Part> {
         .and_then(|paths| paths.at("usage", Usage));
     let paths = ["choices.delta", "choices.message"].iter().fold(paths, |paths, said| {
         let labels = ["role", "id", "type"].iter();
-        labels.fold(paths?.below(said, Text), |paths, label| paths?.except(&format!("{said}.{label}")))
+        labels.fold(paths?.below(said, Text), |paths, label| paths?.except(said, label))
     });
     let counts = [
         ("prompt_tokens",     "promptTokens",     PromptTokens),

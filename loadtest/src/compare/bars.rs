@@ -14,8 +14,8 @@ pub struct Bar {
     pub at_most: f64,
     /// What was measured.
     pub measured: Spread,
-    /// Whether the values are times in us; else ratios.
-    pub is_time: bool,
+    /// Decimal places that are shown: 0 and 1 of times in us, 2 of ratios.
+    pub places: usize,
 }
 
 impl Bar {
@@ -30,19 +30,23 @@ pub fn judge(outcome: &Outcome) -> Vec<Bar> {
     let ratios = RATIOS.iter().filter_map(|(case, other, at_most)| {
         let measured = outcome.ratio(*case, *other, Metric::Cpu)?;
         let what = format!("{}: processor time, gateway / {}", case.title(), other.name());
-        Some(Bar { what, at_most: *at_most, measured, is_time: false })
+        Some(Bar { what, at_most: *at_most, measured, places: 2 })
+    });
+    let signed = outcome.beyond(Case::Signed, Metric::Cpu).map(|measured| {
+        let what = format!("{}: processor time above an AppCode's, us", Case::Signed.title());
+        Bar { what, at_most: SIGNED_US, measured, places: 1 }
     });
     let added = ADDED.iter().filter_map(|(case, metric, at_most)| {
         let measured = outcome.added(*case, Peer::Gateway, *metric)?;
         let what = format!("{}: {}, us", case.title(), name_of_added(*case, *metric));
-        Some(Bar { what, at_most: *at_most, measured, is_time: true })
+        Some(Bar { what, at_most: *at_most, measured, places: 0 })
     });
     let excess = EXCESS.iter().filter_map(|(case, metric)| {
         let measured = outcome.excess(*case, Peer::Nginx, *metric)?;
         let what = format!("{}: {} above nginx's, us", case.title(), name_of_added(*case, *metric));
-        Some(Bar { what, at_most: 0.0, measured, is_time: true })
+        Some(Bar { what, at_most: 0.0, measured, places: 0 })
     });
-    ratios.chain(added).chain(excess).collect()
+    ratios.chain(signed).chain(added).chain(excess).collect()
 }
 
 /// What a proxy adds to a time, in words.
@@ -72,6 +76,9 @@ const RATIOS: [(Case, Peer, f64); 12] = [
     (Case::Sse, Peer::Haproxy, 1.0),
 ];
 
+/// What a signature over 2 KB may cost more than an AppCode, us.
+const SIGNED_US: f64 = 6.0;
+
 /// Added times, us.
 const ADDED: [(Case, Metric, f64); 5] = [
     (Case::Latency1, Metric::P50, 45.0),
@@ -97,11 +104,13 @@ mod tests {
     #[test]
     fn the_median_decides() {
         let bars = judge(&example());
-        assert_eq!(bars.len(), RATIOS.len() + ADDED.len() + EXCESS.len());
+        assert_eq!(bars.len(), RATIOS.len() + 1 + ADDED.len() + EXCESS.len());
         let find = |what: &str| bars.iter().find(|bar| bar.what.contains(what)).unwrap();
         // 10 us against nginx's 10: 1.00, and at most 0.95 is asked.
         assert!(!find("GET, one key: processor time, gateway / nginx").is_met());
         assert!(find("GET, one key: processor time, gateway / haproxy").is_met());
+        let signed = find("POST 2 KB, signed with AK/SK: processor time above an AppCode's");
+        assert_eq!((signed.measured.median, signed.at_most, signed.is_met()), (0.0, 6.0, true));
         // 10 us against the origin's 5.
         assert_eq!(find("GET, one connection: added latency, p50, us").measured.median, 5.0);
         assert!(find("GET, one connection: added latency, p50 above nginx's").is_met(), "0 is not above");

@@ -1,4 +1,4 @@
-//! Callers: 10,000 AppCodes of 1,000 tenants, in the form of each peer.
+//! Callers: 10,000 AppCodes of 1,000 tenants, in the form of each peer; and ten that sign, for the gateway.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -11,6 +11,25 @@ use crate::sign::sha256_hex;
 pub const TENANTS: usize = 1000;
 /// Users of each.
 pub const USERS: usize = 10;
+
+/// Callers that sign. The gateway remembers a million signatures of each for 15 minutes, and no run may use that up.
+pub const SIGNERS: usize = 10;
+
+/// A caller that signs, below [`SIGNERS`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Signer(pub usize);
+
+impl Signer {
+    /// The public half of its pair.
+    pub fn access_key(self) -> String {
+        format!("BENCH{}", self.0)
+    }
+
+    /// The secret half.
+    pub fn secret_key(self) -> String {
+        sha256_hex(format!("bench signer {}", self.0).as_bytes())
+    }
+}
 
 /// The number of a caller, below `TENANTS * USERS`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +77,12 @@ pub fn write(directory: &Path) -> Result<(), Problem> {
     for (name, text) in forms {
         fs::write(directory.join(name), text).while_doing(format!("write {name}"))?;
     }
+    let secrets = directory.join("policy/secrets");
+    fs::create_dir(&secrets).while_doing("make a directory")?;
+    for signer in (0..SIGNERS).map(Signer) {
+        let file = secrets.join(signer.access_key());
+        fs::write(file, signer.secret_key()).while_doing("write a secret key")?;
+    }
     Ok(())
 }
 
@@ -75,6 +100,12 @@ fn gateway_tenants() -> String {
         }
         let digest = sha256_hex(one.code().as_bytes());
         let _ = writeln!(text, "      - {{name: {}, app_code: {{sha256: {digest}}}}}", one.user());
+    }
+    text += "  - name: signers\n    plan: bench\n    users:\n";
+    for signer in (0..SIGNERS).map(Signer) {
+        let key = signer.access_key();
+        let pair = format!("{{access_key: {key}, secret_key: {{file: secrets/{key}}}}}");
+        let _ = writeln!(text, "      - {{name: {key}, ak_sk: {pair}}}");
     }
     text
 }
@@ -101,9 +132,10 @@ mod tests {
             "{}",
             &text[..200]
         );
-        assert_eq!(text.matches("plan: bench").count(), TENANTS);
+        assert_eq!(text.matches("plan: bench").count(), TENANTS + 1);
         assert_eq!(text.matches("sha256").count(), TENANTS * USERS);
         assert!(!text.contains(&Caller(0).code()));
+        assert!(!text.contains(&Signer(0).secret_key()));
     }
 
     #[test]

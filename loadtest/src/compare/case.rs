@@ -14,6 +14,8 @@ pub enum Case {
     Keys,
     /// POST of 2 KB on 64 connections.
     Post,
+    /// The same POST, each signed with AK/SK; of the gateway alone.
+    Signed,
     /// GET over TLS 1.3 on 64 connections.
     Tls,
     /// GET over TLS 1.3, a connection each.
@@ -43,10 +45,11 @@ pub enum Metric {
 
 impl Case {
     /// All, in the order of tables.
-    pub const ALL: [Case; 10] = [
+    pub const ALL: [Case; 11] = [
         Case::Get,
         Case::Keys,
         Case::Post,
+        Case::Signed,
         Case::Tls,
         Case::Handshake,
         Case::H2,
@@ -62,6 +65,7 @@ impl Case {
             Case::Get => "get",
             Case::Keys => "keys",
             Case::Post => "post",
+            Case::Signed => "signed",
             Case::Tls => "tls",
             Case::Handshake => "handshake",
             Case::H2 => "h2",
@@ -78,6 +82,7 @@ impl Case {
             Case::Get => "GET, one key",
             Case::Keys => "GET, 10,000 keys in turn",
             Case::Post => "POST 2 KB, one key",
+            Case::Signed => "POST 2 KB, signed with AK/SK",
             Case::Tls => "GET over TLS 1.3, keep-alive",
             Case::Handshake => "GET over TLS 1.3, a connection each",
             Case::H2 => "GET over HTTP/2 and TLS, 10 streams a connection",
@@ -86,6 +91,16 @@ impl Case {
             Case::Sse => "SSE event, 256 streams, each 10 ms",
             Case::First => "first SSE event of 16 streams",
         }
+    }
+
+    /// What stands beside it in every round: the difference is the result, and drifts from case to case are as large.
+    pub fn beside(self) -> Option<Case> {
+        (self == Case::Signed).then_some(Case::Post)
+    }
+
+    /// Whether only the gateway can do it.
+    pub fn is_of_the_gateway(self) -> bool {
+        self == Case::Signed
     }
 
     /// Whether callers come with TLS.

@@ -16,18 +16,18 @@ mod callers;
 mod case;
 mod check;
 mod cpu;
-mod load;
-mod origin;
+pub(crate) mod load;
+pub(crate) mod origin;
 mod outcome;
-mod peer;
-mod problem;
-mod process;
-mod proxy;
-mod ratio;
-mod surroundings;
-mod table;
+pub(crate) mod peer;
+pub(crate) mod problem;
+pub(crate) mod process;
+pub(crate) mod proxy;
+pub(crate) mod ratio;
+pub(crate) mod surroundings;
+pub(crate) mod table;
 mod template;
-mod write;
+pub(crate) mod write;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -38,6 +38,10 @@ pub use outcome::{Entry, Outcome};
 pub use peer::{Peer, Programs};
 pub use problem::Problem;
 use process::Cores;
+pub(crate) use ratio::Spread;
+pub(crate) use surroundings::today;
+pub(crate) use table::short;
+pub(crate) use write::write as write_between;
 
 use crate::rig::about;
 
@@ -80,13 +84,13 @@ pub fn run(options: &Options, stop: &AtomicBool) -> Result<Outcome, Problem> {
     let mut runs = Vec::new();
     // The last ones ask most of the machine: if it is too busy for them, better to know at once.
     for case in options.cases.iter().rev() {
+        let turns = turns(*case, &proxies, &options.cases);
+        if turns.is_empty() {
+            continue;
+        }
         bench.prepare(*case)?;
         let _awake = bench.keep_awake(*case)?;
-        let mut peers = proxies.clone();
-        if case.is_timed() {
-            peers.push(Peer::Direct);
-        }
-        runs.extend(rounds(&bench, *case, &peers, options, stop)?);
+        runs.extend(rounds(&bench, &turns, options, stop)?);
     }
     Ok(Outcome {
         date: surroundings::today(),
@@ -114,18 +118,31 @@ pub fn text(outcome: &Outcome) -> String {
     table::whole(outcome)
 }
 
-/// All rounds of one case, after a second of load on each peer that does not count.
+/// Which load a round puts on whom, of this case and those that are measured beside it; none if that is the other's turn.
+fn turns(case: Case, proxies: &[Peer], chosen: &[Case]) -> Vec<(Case, Peer)> {
+    match case.beside() {
+        Some(beside) if chosen.contains(&beside) => Vec::new(),
+        Some(beside) => vec![(beside, Peer::Gateway), (case, Peer::Gateway)],
+        None => {
+            let direct = case.is_timed().then_some(Peer::Direct);
+            let guests = chosen.iter().filter(|guest| guest.beside() == Some(case));
+            let own = proxies.iter().copied().chain(direct).map(|peer| (case, peer));
+            own.chain(guests.map(|guest| (*guest, Peer::Gateway))).collect()
+        }
+    }
+}
+
+/// All rounds of one case, after a second of each load that does not count.
 fn rounds(
     bench: &Bench<'_>,
-    case: Case,
-    peers: &[Peer],
+    turns: &[(Case, Peer)],
     options: &Options,
     stop: &AtomicBool,
 ) -> Result<Vec<Entry>, Problem> {
     let mut entries = Vec::new();
     // Ctrl-C reaches the programs too: whatever a run says then, it was ended.
     let ended = |run| if stop.load(Ordering::Relaxed) { Err(Problem::Ended) } else { run };
-    let measure = |peer, seconds| {
+    let measure = |(case, peer): (Case, Peer), seconds| {
         for _ in 1..ATTEMPTS {
             match ended(bench.measure(case, peer, seconds)) {
                 Err(late @ Problem::Late { .. }) => eprintln!("{late}; once more"),
@@ -134,15 +151,15 @@ fn rounds(
         }
         ended(bench.measure(case, peer, seconds))
     };
-    eprintln!("{}: warm-up", case.title());
-    for peer in peers {
-        measure(*peer, 1)?;
+    for turn in turns {
+        eprintln!("{}: warm-up of {}", turn.0.title(), turn.1.name());
+        measure(*turn, 1)?;
     }
     for round in 0..options.rounds {
-        let mut order = peers.to_vec();
-        order.rotate_left(round as usize % peers.len());
-        for peer in order {
-            let run = measure(peer, options.seconds)?;
+        let mut order = turns.to_vec();
+        order.rotate_left(round as usize % turns.len());
+        for (case, peer) in order {
+            let run = measure((case, peer), options.seconds)?;
             eprintln!(
                 "{}: round {} of {}: {} {}",
                 case.title(),
@@ -176,4 +193,24 @@ pub fn write_json(outcome: &Outcome, file: &PathBuf) -> Result<(), Problem> {
     use problem::Context;
     let text = serde_json::to_vec_pretty(outcome).map_err(std::io::Error::other);
     text.and_then(|text| std::fs::write(file, text)).while_doing(format!("write {}", file.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signing_is_measured_in_the_rounds_of_what_it_is_compared_with() {
+        let proxies = [Peer::Gateway, Peer::Nginx];
+        let post = [(Case::Post, Peer::Gateway), (Case::Post, Peer::Nginx)];
+        let signed = (Case::Signed, Peer::Gateway);
+        assert_eq!(turns(Case::Post, &proxies, &[Case::Post]), post);
+        assert_eq!(turns(Case::Post, &proxies, &Case::ALL), [post[0], post[1], signed]);
+        assert_eq!(turns(Case::Signed, &proxies, &Case::ALL), []);
+        assert_eq!(turns(Case::Signed, &proxies, &[Case::Signed]), [post[0], signed]);
+        assert_eq!(
+            turns(Case::First, &[Peer::Gateway], &Case::ALL).last(),
+            Some(&(Case::First, Peer::Direct))
+        );
+    }
 }

@@ -75,6 +75,13 @@ impl Outcome {
         self.paired(case, Peer::Gateway, other, metric, |gateway, other| gateway - other)
     }
 
+    /// How much more a case costs than the one that stands beside it, in each round, us.
+    pub fn beyond(&self, case: Case, metric: Metric) -> Option<Spread> {
+        let value = |round, case| self.value(case, round, Peer::Gateway, metric);
+        let beside = case.beside()?;
+        Spread::of((0..self.rounds).filter_map(|round| Some(value(round, case)? - value(round, beside)?)))
+    }
+
     fn paired(
         &self,
         case: Case,
@@ -123,7 +130,8 @@ pub(super) mod tests {
                 };
                 add(Peer::Direct, 5.0);
                 add(Peer::Gateway, 9.0 + f64::from(round));
-                for (peer, figure) in Peer::OTHERS.into_iter().zip([10.0, 20.0, 30.0, 40.0]) {
+                let others = if case.is_of_the_gateway() { [].as_slice() } else { &Peer::OTHERS };
+                for (peer, figure) in others.iter().copied().zip([10.0, 20.0, 30.0, 40.0]) {
                     add(peer, figure);
                 }
             }
@@ -159,6 +167,19 @@ pub(super) mod tests {
         let added = outcome.added(Case::Latency1, Peer::Gateway, Metric::P99).unwrap();
         assert_eq!(added, Spread { median: 10.0, low: 8.0, high: 12.0 });
         assert_eq!(outcome.excess(Case::Latency1, Peer::Nginx, Metric::P50).unwrap().median, 0.0);
+    }
+
+    #[test]
+    fn what_signing_costs_is_taken_within_rounds() {
+        let mut outcome = example();
+        for entry in outcome.runs.iter_mut().filter(|entry| entry.case == Case::Signed) {
+            entry.run.cpu_us = entry.run.cpu_us.map(|us| us + 4.0 + f64::from(entry.round));
+        }
+        let beyond = outcome.beyond(Case::Signed, Metric::Cpu).unwrap();
+        assert_eq!(beyond, Spread { median: 5.0, low: 4.0, high: 6.0 });
+        assert_eq!(outcome.beyond(Case::Get, Metric::Cpu), None);
+        outcome.runs.retain(|entry| entry.case != Case::Post);
+        assert_eq!(outcome.beyond(Case::Signed, Metric::Cpu), None);
     }
 
     #[test]

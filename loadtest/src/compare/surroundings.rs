@@ -1,5 +1,6 @@
 //! Surroundings: the versions and the day that a result belongs to.
 
+use std::path::Path;
 use std::process::Command;
 
 use super::Options;
@@ -26,18 +27,21 @@ pub fn versions(options: &Options) -> Result<Vec<(String, String)>, Problem> {
         }
     }
     let tools = [
-        ("wrk", [Case::Get, Case::Keys, Case::Post, Case::Tls].as_slice(), "-v"),
+        ("wrk", [Case::Get, Case::Keys, Case::Post, Case::Signed, Case::Tls].as_slice(), "-v"),
         ("h2load", &[Case::H2], "--version"),
     ];
     for (tool, cases, flag) in tools {
         if options.cases.iter().any(|case| cases.contains(case)) {
-            let said = Command::new(peer::on_path(tool)?).arg(flag).output();
-            let version =
-                said.map(|said| peer::version_in(&[said.stdout, said.stderr].concat())).unwrap_or_default();
-            versions.push((tool.to_owned(), version));
+            versions.push((tool.to_owned(), version(&peer::on_path(tool)?, flag)));
         }
     }
     Ok(versions)
+}
+
+/// What a program answers to a flag that asks for its version.
+pub fn version(program: &Path, flag: &str) -> String {
+    let said = Command::new(program).arg(flag).output();
+    said.map(|said| peer::version_in(&[said.stdout, said.stderr].concat())).unwrap_or_default()
 }
 
 /// The day, UTC.

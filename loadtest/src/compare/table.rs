@@ -22,7 +22,7 @@ pub fn headline(outcome: &Outcome) -> String {
         "Processor time per request, gateway / peer (below 1: the gateway needs less), one core each:\n\n"
             .to_owned();
     header(&mut text, "load", others.iter().map(|other| other.name()));
-    for case in counted(outcome) {
+    for case in counted(outcome).filter(|case| !case.is_of_the_gateway()) {
         let ratio = |other: &Peer| outcome.ratio(case, *other, Metric::Cpu);
         let cells = others
             .iter()
@@ -104,9 +104,11 @@ fn bars_table(outcome: &Outcome) -> String {
 }
 
 fn cells(bar: &Bar) -> [String; 3] {
-    let (at_most, measured) = match bar.is_time {
-        true => (format!("{:.0}", bar.at_most), whole_us(bar.measured)),
-        false => (format!("{:.2}", bar.at_most), two_digits(bar.measured)),
+    let (Spread { median, low, high }, places) = (bar.measured, bar.places);
+    let at_most = format!("{:.places$}", bar.at_most);
+    let measured = match places {
+        2 => two_digits(bar.measured),
+        _ => format!("{median:.places$} ({low:.places$} to {high:.places$})"),
     };
     [at_most, measured, if bar.is_met() { "yes".into() } else { "**no**".into() }]
 }
@@ -129,7 +131,7 @@ fn about(outcome: &Outcome) -> String {
 }
 
 /// A commit as people name it.
-fn short(commit: &str) -> String {
+pub(crate) fn short(commit: &str) -> String {
     match commit.split_once('-') {
         _ if commit.is_empty() => "unknown".to_owned(),
         Some((commit, changed)) => format!("{commit:.10}-{changed}"),
@@ -178,6 +180,8 @@ mod tests {
             "| time | direct | gateway | nginx | haproxy | envoy | pingora |",
             "| GET, one connection: added latency, p99 | 10 | 10 (8 to 12) | 10 (10 to 10) | 30 (30 to 30) | 50 (50 to 50) | 70 (70 to 70) |",
             "| GET, one key: processor time, gateway / nginx | 0.95 | **1.00** (0.90 to 1.10) | **no** |",
+            "| POST 2 KB, signed with AK/SK | 10.0 | - | - | - | - |",
+            "| POST 2 KB, signed with AK/SK: processor time above an AppCode's, us | 6.0 | 0.0 (0.0 to 0.0) | yes |",
             "| GET, one connection: added latency, p50, us | 45 | 5 (4 to 6) | yes |",
             "- A processor, 2 cores, Linux 6.1, load average 0.1",
             "- commit abc1234; nginx 1.22.1, wrk 4.1.0",
@@ -195,7 +199,8 @@ mod tests {
     fn the_headline_has_ratios_and_counts_bars() {
         let text = headline(&example());
         assert!(text.contains("| GET, one key | 1.00 | 0.50 | 0.33 | 0.25 |\n"), "{text}");
-        assert!(text.contains(" of 21 bars are met"), "{text}");
+        assert!(text.contains(" of 22 bars are met"), "{text}");
+        assert!(!text.contains("signed"), "nobody to compare with: {text}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Figures that are not in a report but follow from it.
 
-use crate::measure::{Check, Distribution, Report, Totals, Verdict};
+use crate::measure::{Check, Distribution, Reloads, Report, Totals, Upstream, Verdict};
 
 /// The percentiles that are shown as numbers.
 pub const SHOWN: [f64; 4] = [50.0, 90.0, 99.0, 99.9];
@@ -37,6 +37,28 @@ pub fn outcomes(totals: &Totals) -> [(&'static str, u64); 5] {
         ("rejected", totals.rejected),
         ("failed", totals.failed),
         ("left", totals.left),
+    ]
+}
+
+/// What the mock counted, by name.
+pub fn upstream(upstream: &Upstream) -> [(&'static str, u64); 6] {
+    [
+        ("requests", upstream.requests),
+        ("completed", upstream.completed),
+        ("caller left", upstream.cancelled),
+        ("broken on purpose", upstream.faulted),
+        ("connections", upstream.connections),
+        ("tenants", upstream.tenants),
+    ]
+}
+
+/// What became of the policies that were written while the load ran, by name.
+pub fn reloads(reloads: &Reloads) -> [(&'static str, u64); 4] {
+    [
+        ("good", reloads.good),
+        ("took effect", reloads.taken),
+        ("bad", reloads.bad),
+        ("refused", reloads.refused),
     ]
 }
 

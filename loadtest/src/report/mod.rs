@@ -13,7 +13,7 @@ mod grid;
 mod html;
 mod json;
 mod table;
-mod words;
+pub(crate) mod words;
 
 #[cfg(test)]
 mod fixture;

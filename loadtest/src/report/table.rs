@@ -20,6 +20,7 @@ pub fn table(report: &Report) -> String {
         times(report),
         groups(report),
         answers(report),
+        around(report),
         oracle(report),
     ];
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
@@ -136,6 +137,18 @@ fn answers(report: &Report) -> String {
         let _ = writeln!(text, "failed {}: {}", words::count(*number), printable(why));
     }
     text
+}
+
+/// What the mock counted, and what became of policies: in a line each.
+fn around(report: &Report) -> String {
+    let upstream = report.upstream.as_ref().map(|upstream| counts("upstream", figures::upstream(upstream)));
+    let reloads =
+        report.reloads.as_ref().map(|reloads| counts("policies written", figures::reloads(reloads)));
+    [upstream, reloads].into_iter().flatten().collect()
+}
+
+fn counts<const N: usize>(of: &str, counts: [(&str, u64); N]) -> String {
+    format!("{of}: {}\n", counts.map(|(name, number)| format!("{name} {}", words::count(number))).join(", "))
 }
 
 fn oracle(report: &Report) -> String {

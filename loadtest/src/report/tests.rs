@@ -146,6 +146,34 @@ fn a_run_that_sent_nothing_says_so() {
 }
 
 #[test]
+fn what_the_mock_and_the_policies_did_is_shown_where_it_is_known() {
+    let whole = fixture::run(7, 1.0);
+    let (upstream, policies) = (
+        "upstream: requests 12,030, completed 12,004, caller left 0, broken on purpose 26, connections 6, tenants 25\n",
+        "policies written: good 136, took effect 134, bad 15, refused 15\n",
+    );
+    let text = table(&whole);
+    assert!(text.contains(&format!("\n{upstream}{policies}")), "{text}");
+    let rows =
+        [("requests", "12,030"), ("broken on purpose", "26"), ("took effect", "134"), ("refused", "15")];
+    let page = html(&whole, None);
+    for (name, number) in rows {
+        assert!(page.contains(&format!("<th scope=\"row\">{name}</th><td>{number}</td>")), "{name}");
+    }
+
+    let without_reloads = Report { reloads: None, ..whole.clone() };
+    assert!(
+        table(&without_reloads).contains(upstream) && !table(&without_reloads).contains("policies written:")
+    );
+    let page = html(&without_reloads, None);
+    assert!(page.contains("What the mock counted") && !page.contains("Policies written"));
+    let of_others = Report { upstream: None, ..without_reloads };
+    assert!(
+        !table(&of_others).contains("upstream:") && !html(&of_others, None).contains("Around the gateway")
+    );
+}
+
+#[test]
 fn one_second_is_a_line_across_the_plot() {
     let (_, report) = odd_runs().swap_remove(1);
     let page = html(&report, None);

@@ -49,10 +49,12 @@ fn processor(cpuinfo: &str) -> String {
     cpuinfo.lines().find_map(named).unwrap_or_else(|| std::env::consts::ARCH.to_owned())
 }
 
-/// Commit of the tree around the current directory; empty if there is none, or no git.
+/// Commit of the tree around the current directory, with `-dirty` if anything but documents is changed (what is
+/// measured is written into those); empty if there is none, or no git.
 pub fn commit() -> String {
     let Some(commit) = git(&["rev-parse", "HEAD"]) else { return String::new() };
-    let changed = git(&["status", "--porcelain"]).is_some_and(|files| !files.is_empty());
+    let changed = git(&["status", "--porcelain", "--", ":/", ":(exclude,top,glob)**/*.md"])
+        .is_some_and(|files| !files.is_empty());
     commit + if changed { "-dirty" } else { "" }
 }
 

@@ -135,6 +135,11 @@ impl Gateway {
         Err(Problem::Gateway(format!("it was not ready within {} s:\n{}", START_MAX.as_secs(), said(log))))
     }
 
+    /// Its process id; None if a signal has ended it.
+    pub fn process_id(&self) -> Option<u32> {
+        self.slot.lock().as_ref().map(|process| process.child.id())
+    }
+
     fn exited(&self) -> Option<std::process::ExitStatus> {
         self.slot.lock().as_mut().and_then(|process| process.child.try_wait().ok().flatten())
     }

@@ -14,8 +14,8 @@ pub mod target;
 pub mod reload;
 
 pub(crate) mod about;
-mod admin;
-mod interrupt;
+pub(crate) mod admin;
+pub(crate) mod interrupt;
 mod probe;
 mod problem;
 

@@ -12,6 +12,7 @@ mod price;
 mod quantile;
 mod refusal;
 mod reload;
+mod save;
 mod threads;
 mod walk;
 mod window;

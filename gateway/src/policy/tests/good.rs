@@ -12,7 +12,7 @@ fn every_example_loads() {
     for entry in std::fs::read_dir(repository("policies/examples")).unwrap() {
         let path = entry.unwrap().path();
         let loaded = load_dir(&path).map_err(|problems| lines(&problems));
-        let posture = Posture::of(&loaded.unwrap_or_else(|problems| panic!("{problems}")).checked);
+        let posture = Posture::of(&loaded.unwrap_or_else(|problems| panic!("{problems}")).checked, false);
         assert!(!posture.to_string().is_empty());
         examples += 1;
     }
@@ -59,12 +59,12 @@ fn defaults_are_those_of_the_table() {
 #[test]
 fn limits_come_out_as_written() {
     let checked = load_text(GOOD).unwrap().checked;
-    let limit = &checked.routes[0].limits[0];
+    let limit = &checked.routes[0].limits[0].rule;
     assert_eq!((limit.name.as_ref(), limit.per), ("route-rps", Per::Route));
     let Amount::Requests { requests, period, burst, algorithm } = limit.amount else { panic!() };
     assert_eq!((requests.get(), period, burst.get()), (500, Duration::from_secs(1), 20));
     assert_eq!(algorithm, Algorithm::TokenBucket);
-    let Amount::Requests { burst, .. } = checked.plans[0].limits[0].amount else { panic!() };
+    let Amount::Requests { burst, .. } = checked.plans[0].limits[0].rule.amount else { panic!() };
     assert_eq!(burst.get(), 20, "without `burst`, as many at once as in a period");
 }
 
@@ -118,7 +118,7 @@ fn posture_says_who_what_and_what_is_missing() {
     let text = GOOD.replace("pool: maas", "pool: maas\n    signing: {unsigned_payload: true, replay: allow}");
     let text = text
         .replace("plans:", "  - {name: spare, backends: [{url: \"http://10.0.0.1\"}]}\nplans:\n  lone: []");
-    let posture = Posture::of(&load_text(text).unwrap().checked);
+    let posture = Posture::of(&load_text(text).unwrap().checked, false);
     let said = posture.to_string();
     for part in [
         "chat: POST /v1/chat/completions -> maas",

@@ -149,6 +149,7 @@ fn other_services_tell_usage_at_paths_of_their_own() {
     let body = r#"{"meta":{"in":4,"x":1},"results":[{"text":"天气","count":9}],"in":1}"#;
     assert_eq!(tokens(json(shape(), body)), (Some(4), Some(9)));
     assert_eq!(json(shape(), body).text, text(0, 6));
+    assert_eq!(tokens(json(shape(), r#"{"x":{"meta":{"in":4}}}"#)), (None, None), "there and nowhere else");
     let stream = "data: {\"meta\":{\"in\":4}}\n\ndata: {\"results\":[{\"count\":2}]}\n\ndata: {\"results\":[{\"count\":3}]}\n\n";
     assert_eq!(tokens(events(shape(), stream)), (Some(4), Some(3)), "told apart, in several events");
     let total = CustomPaths { total: Some("tokens"), ..CustomPaths::default() };

@@ -1,5 +1,6 @@
 //! What is read off a request, and what is refused because it has two readings.
 
+use super::text;
 use crate::usage::{Api, Asked, NotRead, Text};
 use proptest::prelude::*;
 
@@ -13,10 +14,6 @@ fn refused(api: Api, body: &str) -> NotRead {
 
 fn prompt(body: &str) -> Text {
     open_ai(body).prompt
-}
-
-fn text(ascii: u64, wide: u64) -> Text {
-    Text { ascii, wide }
 }
 
 #[test]
@@ -101,6 +98,9 @@ fn only_the_keys_of_the_body_itself_count() {
         r#"{"messages":[{"model":"x","stream":true,"n":9,"max_tokens":1}],"extra":{"model":"y","n":8}}"#,
     );
     assert_eq!((asked.model(), asked.stream, asked.completions, asked.max_tokens), (None, false, 1, None));
+    let unknown = Asked::read(Api::Unknown, br#"{"req":{"model":"x","n":2,"prompt":["a","b"]}}"#).unwrap();
+    assert_eq!((unknown.model(), unknown.completions, unknown.messages), (None, 1, 0));
+    assert_eq!(unknown.prompt, text(3, 0));
 }
 
 #[test]
@@ -203,9 +203,11 @@ fn what_is_not_one_json_object_is_not_read() {
 
 #[test]
 fn all_strings_of_unknown_json_count() {
-    let asked =
-        Asked::read(Api::Unknown, r#"{"req":{"text":"天气","k":["ab",1]},"messages":["cd"]}"#.as_bytes())
-            .unwrap();
+    let asked = Asked::read(
+        Api::Unknown,
+        r#"{"req":{"text":"天气","k":["ab",1]},"x":"","y":"","messages":["cd"]}"#.as_bytes(),
+    )
+    .unwrap();
     assert_eq!(asked.prompt, text(4, 6));
 }
 

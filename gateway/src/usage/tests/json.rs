@@ -42,7 +42,7 @@ impl Visitor<char> for Told {
 
 fn paths() -> Paths<char> {
     let paths = Paths::new().at("", 'r').unwrap().at("a.b", 'b').unwrap();
-    paths.below("t", 't').unwrap().except("t.x").unwrap().at("n", 'n').unwrap()
+    paths.below("t", 't').unwrap().except("t", "x").unwrap().at("n", 'n').unwrap()
 }
 
 /// Reads `pieces` as one document: what was told, and whether it was one.
@@ -233,6 +233,29 @@ fn depth_bombs_are_skipped_and_still_balanced() {
         assert!(!read([&deep.as_bytes()[..deep.len() - 1]]).1);
     }
     assert!(!read(["[".repeat(1 << 20).as_bytes()]).1);
+}
+
+#[test]
+fn places_are_known_down_to_the_greatest_depth() {
+    let nested = |depth: usize| format!(r#"{{"t":{}"x"{}}}"#, "[".repeat(depth - 1), "]".repeat(depth - 1));
+    assert_eq!(texts(nested(DEPTH_MAX as usize).as_bytes()), ["x"]);
+    assert_eq!(texts(nested(DEPTH_MAX as usize + 1).as_bytes()), [""; 0]);
+}
+
+#[test]
+fn a_run_of_escapes_may_be_long() {
+    for (escape, character) in [
+        (r"\u4e2d", "中"),
+        (r"\n", "\n"),
+        (r"\ud83d\ude00", "😀"),
+        (r"\ud83d\n", "\u{fffd}\n"),
+        (r"\ud83d\u4e2d", "\u{fffd}中"),
+    ] {
+        for len in [1, 20, 60, 70, 1000] {
+            let json = format!(r#"{{"t":"{}"}}"#, escape.repeat(len));
+            assert_eq!(texts(json.as_bytes()), [character.repeat(len)], "{escape} {len}");
+        }
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::compare::case::Case;
 use crate::compare::origin::ANSWER_BYTES;
 use crate::compare::problem::{Context, Problem};
 use crate::generate;
-use crate::measure::{Distribution, Report};
+use crate::measure::{Distribution, Report, Totals};
 use crate::scenario::{
     Arrivals, BodyKind, Caller, Connections, Credential, Group, Http, Load, Phase, Request, Scenario,
 };
@@ -46,18 +46,9 @@ fn judge(case: Case, report: &Report) -> Result<Done, Unfit> {
 
 fn count(case: Case, report: &Report) -> Result<Done, String> {
     let totals = &report.totals;
-    let problem = if totals.ok == 0 || totals.ok != totals.sent || totals.statuses != [(200, totals.ok)] {
-        Some(format!("statuses {:?}, failures {:?}", totals.statuses, totals.failures))
-    } else if case == Case::Handshake && totals.connections != totals.ok {
-        Some(format!("{} connections for {} requests", totals.connections, totals.ok))
-    } else {
-        None
-    };
-    if let Some(problem) = problem {
-        return Err(format!(
-            "{} requests were sent, and {} answered well: {problem}",
-            totals.sent, totals.ok
-        ));
+    answered(totals)?;
+    if case == Case::Handshake && totals.connections != totals.ok {
+        return Err(format!("{} connections for {} requests", totals.connections, totals.ok));
     }
     let units = match case {
         Case::Sse | Case::First => events(report)?,
@@ -77,6 +68,17 @@ fn count(case: Case, report: &Report) -> Result<Done, String> {
     })
 }
 
+/// Requests that were answered, if all that were sent were answered well.
+pub fn answered(totals: &Totals) -> Result<u64, String> {
+    if totals.ok == 0 || totals.ok != totals.sent || totals.statuses != [(200, totals.ok)] {
+        return Err(format!(
+            "{} requests were sent, and {} answered well: statuses {:?}, failures {:?}",
+            totals.sent, totals.ok, totals.statuses, totals.failures
+        ));
+    }
+    Ok(totals.ok)
+}
+
 /// Events that arrived: of each stream all, or the run is none.
 fn events(report: &Report) -> Result<u64, String> {
     let totals = &report.totals;
@@ -89,7 +91,7 @@ fn events(report: &Report) -> Result<u64, String> {
 }
 
 /// The value at a percentile, or just above it.
-fn at(times: &Distribution, percentile: f64) -> f64 {
+pub fn at(times: &Distribution, percentile: f64) -> f64 {
     let point = times.percentiles.iter().find(|(at, _)| *at >= percentile);
     point.map_or(times.max_us, |(_, us)| *us) as f64
 }
@@ -155,7 +157,7 @@ fn scenario(case: Case, code: &str, seconds: u64) -> Scenario {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measure::{About, Totals};
+    use crate::measure::About;
 
     fn report(sent: u64, ok: u64) -> Report {
         let times = |count, us| Distribution {

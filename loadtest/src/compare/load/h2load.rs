@@ -35,6 +35,12 @@ fn parse(said: &str, lasted: Duration) -> Option<Done> {
     if !has("Application protocol: h2") || !has(&format!("Cipher: {CIPHER}")) {
         return None;
     }
+    let requests = answered(said, OPEN_MAX)?;
+    Some(Done { requests, units: requests, open_max: OPEN_MAX, lasted, times: None })
+}
+
+/// Requests that were answered, if all of them were answered well; so many may have been open at the end.
+pub fn answered(said: &str, open_max: u64) -> Option<u64> {
     let [requests, statuses] =
         ["requests: ", "status codes: "].map(|name| counts(said, name).unwrap_or_default());
     let count = |counts: &[(u64, String)], name: &str| Some(counts.iter().find(|(_, of)| of == name)?.0);
@@ -42,11 +48,11 @@ fn parse(said: &str, lasted: Duration) -> Option<Done> {
     let bad = ["failed", "errored", "timeout"].map(|name| count(&requests, name));
     let ill = ["3xx", "4xx", "5xx"].map(|name| count(&statuses, name));
     // Heads are counted as they come, so those of open streams are among them.
-    let good = (done..=done + OPEN_MAX).contains(&count(&statuses, "2xx")?);
+    let good = (done..=done + open_max).contains(&count(&statuses, "2xx")?);
     if !good || count(&requests, "succeeded") != Some(done) || bad != [Some(0); 3] || ill != [Some(0); 3] {
         return None;
     }
-    Some(Done { requests: done, units: done, open_max: OPEN_MAX, lasted, times: None })
+    Some(done)
 }
 
 /// `NAME: 12 total, 3 done` as pairs.

@@ -3,9 +3,10 @@
 //! wrk and h2load saturate; where requests have to come at a pace, one at a time, on new connections or as streams,
 //! this package's own generator sends them.
 
-mod generated;
-mod h2load;
-mod wrk;
+pub(crate) mod generated;
+pub(crate) mod h2load;
+mod signed;
+pub(crate) mod wrk;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -62,7 +63,7 @@ pub enum Unfit {
 /// The generator is not content, in words; or is missing.
 pub fn run(case: Case, target: &Target, seconds: u64) -> Result<Result<Done, Unfit>, Problem> {
     match case {
-        Case::Get | Case::Keys | Case::Post | Case::Tls => {
+        Case::Get | Case::Keys | Case::Post | Case::Signed | Case::Tls => {
             Ok(wrk::run(case, target, seconds)?.map_err(Unfit::Wrong))
         }
         Case::H2 => Ok(h2load::run(target, seconds)?.map_err(Unfit::Wrong)),

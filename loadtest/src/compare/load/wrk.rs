@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::Command;
 use std::time::Duration;
 
-use super::{CONNECTIONS, Done, Target};
+use super::{CONNECTIONS, Done, Target, signed};
 use crate::compare::case::Case;
 use crate::compare::origin::ANSWER_BYTES;
 use crate::compare::peer::on_path;
@@ -13,12 +13,14 @@ use crate::compare::process;
 
 const KEYS: &str = include_str!("../../../peers/keys.lua");
 const POST: &str = include_str!("../../../peers/post.lua");
+const SIGNED: &str = include_str!("../../../peers/signed.lua");
 
 /// Runs wrk to its end.
 pub fn run(case: Case, target: &Target, seconds: u64) -> Result<Result<Done, String>, Problem> {
     let script = match case {
         Case::Keys => Some(KEYS),
         Case::Post => Some(POST),
+        Case::Signed => Some(SIGNED),
         _ => None,
     };
     let mut file = tempfile::NamedTempFile::new().while_doing("make a file for wrk")?;
@@ -27,12 +29,21 @@ pub fn run(case: Case, target: &Target, seconds: u64) -> Result<Result<Done, Str
     let scheme = if case.tls() { "https" } else { "http" };
     let mut command = Command::new(on_path("wrk")?);
     command.args(["-t1", &format!("-c{CONNECTIONS}"), &format!("-d{seconds}s")]);
-    command.args(["-H", &format!("X-Apig-AppCode: {}", target.code)]);
+    if case != Case::Signed {
+        command.args(["-H", &format!("X-Apig-AppCode: {}", target.code)]);
+    }
     if script.is_some() {
         command.arg("-s").arg(file.path());
     }
-    command.arg(format!("{scheme}://localhost:{}/mock/bytes/{ANSWER_BYTES}", target.address.port()));
-    command.arg("--").arg(&target.codes);
+    let url = format!("{scheme}://localhost:{}{}", target.address.port(), path(case));
+    command.arg(&url).arg("--");
+    let mut signatures = tempfile::NamedTempFile::new().while_doing("make a file for wrk")?;
+    if case == Case::Signed {
+        signed::write(signatures.as_file_mut(), &url, seconds).while_doing("sign requests")?;
+        command.arg(signatures.path());
+    } else {
+        command.arg(&target.codes);
+    }
 
     let output = process::run("wrk", target.core, &mut command)?;
     let said = String::from_utf8_lossy(&output.stdout);
@@ -41,8 +52,14 @@ pub fn run(case: Case, target: &Target, seconds: u64) -> Result<Result<Done, Str
     Ok(done.ok_or_else(words))
 }
 
+/// Routes differ in what credentials they take, so that an AppCode is looked up alike in all other cases.
+fn path(case: Case) -> String {
+    let folder = if case == Case::Signed { "signed" } else { "mock" };
+    format!("/{folder}/bytes/{ANSWER_BYTES}")
+}
+
 /// What wrk has done, if all went well.
-fn parse(said: &str) -> Option<Done> {
+pub fn parse(said: &str) -> Option<Done> {
     if said.contains("Non-2xx") || said.contains("Socket errors") {
         return None;
     }
@@ -55,7 +72,7 @@ fn parse(said: &str) -> Option<Done> {
 }
 
 /// wrk writes `980.12ms`, `4.10s` or `1.02m`.
-fn duration(text: &str) -> Option<Duration> {
+pub fn duration(text: &str) -> Option<Duration> {
     let units = [("us", 1e-6), ("ms", 1e-3), ("s", 1.0), ("m", 60.0)];
     let (number, unit_s) =
         units.iter().find_map(|(unit, unit_s)| Some((text.strip_suffix(unit)?, unit_s)))?;

@@ -2,7 +2,7 @@
 
 use crate::measure::Report;
 use crate::report::changes::{self, Change};
-use crate::report::figures::{SHOWN, percentile, share};
+use crate::report::figures::{self, SHOWN, percentile, share};
 use crate::report::words;
 
 use super::text::{escaped, table};
@@ -83,6 +83,26 @@ pub fn answers(report: &Report) -> String {
         html += &table("Why requests failed", &["failure", "requests"], failures);
     }
     html + "</div></section>\n"
+}
+
+/// What the mock behind the gateway counted, and what became of the policies written meanwhile; as far as it is known.
+pub fn around(report: &Report) -> String {
+    let upstream = report.upstream.as_ref();
+    let upstream = upstream.map(|upstream| counts("What the mock counted", &figures::upstream(upstream)));
+    let reloads = report.reloads.as_ref();
+    let reloads = reloads.map(|reloads| counts("Policies written meanwhile", &figures::reloads(reloads)));
+    let tables: String = [upstream, reloads].into_iter().flatten().collect();
+    if tables.is_empty() {
+        return tables;
+    }
+    format!(
+        "<section id=\"around\"><h2>Around the gateway</h2><div class=\"pair\">{tables}</div></section>\n"
+    )
+}
+
+fn counts(name: &str, counts: &[(&str, u64)]) -> String {
+    let rows = counts.iter().map(|(what, number)| vec![(*what).to_owned(), words::count(*number)]);
+    table(name, &[name, "count"], rows)
 }
 
 /// Where the run comes from: all that is needed to repeat it.

@@ -51,6 +51,7 @@ pub fn html(report: &Report, baseline: Option<&Report>) -> String {
         format!("<section><h2>Oracle</h2>{}</section>\n", oracle::panel(report.oracle.as_ref())),
         details::groups(report),
         details::answers(report),
+        details::around(report),
         details::origin(report),
     ];
     format!(
