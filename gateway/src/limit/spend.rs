@@ -163,7 +163,6 @@ impl Dated {
         }
     }
 
-    #[inline]
     fn charge(&mut self, amount: u64, now_us: u64) {
         self.meter.charge(amount);
         self.recent.add(amount, now_us);
@@ -178,7 +177,7 @@ impl Dated {
     /// Gives back what a request that began at `began_ms` was charged too much; what it was charged in an earlier
     /// period is no credit in this one.
     fn refund(&mut self, cost: u64, began_ms: u64, now_us: u64) {
-        self.recent.take_back(cost, now_us);
+        self.recent.take_back(cost, now_us); // lately knows no periods
         if began_ms >= self.period.begins_ms {
             self.meter.refund(cost);
         }
@@ -436,7 +435,7 @@ mod tests {
             let rule =
                 SpendRule::of(&Limit::new("tpm", Per::Tenant, amount), &Arc::default()).expect("tokens");
             let now = Now { mono_us: 0, wall_ms: 0 };
-            let mut spend = Spend::new(&rule, 0);
+            let mut spend = Spend::new(&rule, 0, 0);
             let cost =
                 |completion| Cost { tokens: Tokens { prompt: 0, completion }, price: Price::default() };
             spend.hold(100); // another's
@@ -444,7 +443,8 @@ mod tests {
             let charged = [0, 70, 40, 55, 130, 30, 30];
             for (i, pair) in charged.windows(2).enumerate() {
                 let last = i + 2 == charged.len();
-                let step = Step { hold: cost(100), from: cost(pair[0]), to: cost(pair[1]), last };
+                let step =
+                    Step { hold: cost(100), from: cost(pair[0]), to: cost(pair[1]), last, began_ms: 0 };
                 spend.step(&rule, &step, now);
                 let own = if last { 0 } else { 100_u64.saturating_sub(pair[1]) };
                 assert_eq!((spend.spent(&rule, now), spend.held()), (pair[1], 100 + own), "{pair:?}");
