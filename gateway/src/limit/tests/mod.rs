@@ -2,6 +2,7 @@
 
 mod calendar;
 mod estimate;
+mod explain;
 mod guard;
 mod headers;
 mod inspect;
