@@ -66,7 +66,7 @@ fn spent(gateway: &Gateway) -> BTreeMap<String, u64> {
     eventually("every request is settled", secs(2), || {
         let answer = gateway.admin("/limits?tenant=acme").json();
         let limits = answer["limits"].as_array().expect("a list");
-        let settled = limits.iter().all(|limit| limit["held"].is_null());
+        let settled = limits.iter().all(|limit| amount(&limit["held"]) == 0);
         settled.then(|| limits.iter().filter(|limit| is_budget(limit)).map(named).collect())
     })
 }
@@ -77,7 +77,7 @@ fn is_budget(limit: &Value) -> bool {
 
 fn named(limit: &Value) -> (String, u64) {
     let words = ["limit", "per", "user", "route", "model"].map(|word| limit[word].as_str().unwrap_or("-"));
-    (words.join(" "), limit["used"].as_u64().expect("a number"))
+    (words.join(" "), amount(&limit["used"]))
 }
 
 fn kill(gateway: &mut Gateway) {

@@ -25,7 +25,7 @@ fn a_shadow_counts_and_refuses_nobody() {
     assert_eq!((mock.requests(), charged(&gateway).completion), (5, 180));
     let level = level(&gateway, "acme", "tested");
     // What it would have refused it has not counted: the fourth and fifth, after 60 of 50.
-    assert_eq!((&level["shadow"], number(&level, "used")), (&true.into(), 60), "{level}");
+    assert_eq!((&level["mode"], number(&level, "used")), (&"shadow".into(), 60), "{level}");
 }
 
 #[test]
@@ -38,7 +38,7 @@ fn a_budget_in_money_is_spent_by_the_prices_of_models() {
     assert_eq!((refused.status, &error["error"]["code"]), (429, &"insufficient_quota".into()), "{error}");
     assert_eq!(error["error"]["type"], "insufficient_quota");
     let why = error["error_msg"].as_str().expect("a sentence");
-    assert!(why.starts_with("Budget tested reached for tenant acme") && why.contains("per 1month"), "{why}");
+    assert!(why.starts_with("Budget tested reached for tenant acme") && why.contains("per month"), "{why}");
     let wait: u64 = refused.header("retry-after").expect("a time").parse().expect("seconds");
     assert!(wait <= 31 * 86_400 * 11 / 10, "not beyond the month: {wait}");
 
