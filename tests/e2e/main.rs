@@ -22,6 +22,7 @@ mod upstream;
 mod upstream_http1;
 mod upstream_tls;
 
+mod budgets;
 mod reload;
 mod shutdown;
 

@@ -3,12 +3,14 @@
 //! A handle is resolved when policy is compiled, never looked up by a request. Label values come from
 //! policy names and closed enums, so that no caller can make a series.
 
+use super::limits::LABELS as LIMIT_LABELS;
 use crate::reject::Reject;
 use crate::usage::Tokens;
 use metrics::{Counter, Gauge, Histogram, Label};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use parking_lot::RwLock;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 /// One row of the table.
 #[derive(Debug, Clone, Copy)]
@@ -57,8 +59,17 @@ const LOG_DROPPED: &str = "gateway_access_log_lines_dropped_total";
 const BUFFERED_BYTES: &str = "gateway_buffered_body_bytes";
 const REPLAY_SIGNATURES: &str = "gateway_auth_signatures";
 const FAILING_PAIRS: &str = "gateway_auth_failing_pairs";
+const STATE_FAILURES: &str = "gateway_state_save_failures_total";
+const STATE_AGE: &str = "gateway_state_save_age_seconds";
 const LIMIT_TENANTS: &str = "gateway_limit_tenants";
 const LIMIT_CELLS: &str = "gateway_limit_cells";
+pub(super) const LIMIT_USED: &str = "gateway_limit_used";
+pub(super) const LIMIT_HELD: &str = "gateway_limit_held";
+pub(super) const LIMIT_REMAINING: &str = "gateway_limit_remaining";
+pub(super) const LIMIT_DEBT: &str = "gateway_limit_debt";
+pub(super) const LIMIT_REFUSED: &str = "gateway_limit_refused_total";
+pub(super) const LIMIT_WOULD_REFUSE: &str = "gateway_limit_would_refuse_total";
+pub(super) const LIMIT_OVERSHOOT: &str = "gateway_limit_overshoot_total";
 
 /// Everything the gateway exports.
 #[rustfmt::skip] // one metric a row
@@ -88,8 +99,17 @@ pub const METRICS: &[Metric] = &[
     gauge    (BUFFERED_BYTES,      &[],                        "Body bytes held while their signatures are checked."),
     gauge    (REPLAY_SIGNATURES,   &[],                        "Signatures remembered, so that none is accepted twice."),
     gauge    (FAILING_PAIRS,       &[],                        "Pairs of credential and address with failures that still count."),
+    counter  (STATE_FAILURES,      &[],                        "Saves of budgets that failed; what they were to save is saved with the next."),
+    gauge    (STATE_AGE,           &[],                        "How long ago all that was spent of budgets was on the disk; below 1 when all is well."),
     gauge    (LIMIT_TENANTS,       &[],                        "Tenants with levels in memory."),
     gauge    (LIMIT_CELLS,         &[],                        "User and tenant+route levels in memory."),
+    gauge    (LIMIT_USED,          LIMIT_LABELS,               "What counts against a limit now, holds included, over all it counts separately; in `unit`, money in units of its currency."),
+    gauge    (LIMIT_HELD,          LIMIT_LABELS,               "The part of it that requests hold whose cost is not known yet."),
+    gauge    (LIMIT_REMAINING,     LIMIT_LABELS,               "What is left, over all that have used it."),
+    gauge    (LIMIT_DEBT,          LIMIT_LABELS,               "What was spent beyond the limit, and is to be paid before the next admission."),
+    counter  (LIMIT_REFUSED,       LIMIT_LABELS,               "Requests it refused."),
+    counter  (LIMIT_WOULD_REFUSE,  LIMIT_LABELS,               "Requests it would have refused, were it not a shadow."),
+    counter  (LIMIT_OVERSHOOT,     LIMIT_LABELS,               "What requests cost beyond what was held for them, in `unit`."),
 ];
 
 const fn histogram(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Metric {
@@ -336,6 +356,12 @@ pub fn set_policy(status: &crate::policy::Status, gauges: &crate::limit::Gauges)
     metrics::gauge!(POLICY_PROBLEMS).set(status.problems.len() as f64);
     metrics::gauge!(LIMIT_TENANTS).set(gauges.tenants as f64);
     metrics::gauge!(LIMIT_CELLS).set(gauges.users as f64);
+}
+
+/// Writes down how the saves of budgets go; called just before a scrape.
+pub fn set_saves(failures: u64, age: Duration) {
+    metrics::counter!(STATE_FAILURES).absolute(failures);
+    metrics::gauge!(STATE_AGE).set(age.as_secs_f64());
 }
 
 /// Writes down how much is remembered of credentials.

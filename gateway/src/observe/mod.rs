@@ -2,6 +2,7 @@
 
 pub mod access_log;
 mod json;
+pub mod limits;
 pub mod line;
 pub mod log;
 pub mod metrics;

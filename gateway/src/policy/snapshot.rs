@@ -36,6 +36,8 @@ pub struct Snapshot {
     pub gates: Vec<Arc<Gate>>,
     /// Requests per second and address before authentication; 0: no guard.
     pub guard_per_address: u32,
+    /// Does any limit count tokens or money per day or month?
+    pub budgets: bool,
 }
 
 impl Snapshot {
@@ -95,6 +97,7 @@ pub enum Api {
 }
 
 /// The gate before a pool, and its classes of requests.
+#[derive(Clone)]
 pub struct Queue {
     /// Shared by all workers; it stays when a policy comes.
     pub gate: Arc<Gate>,

@@ -52,7 +52,12 @@ fn a_stream_passes_byte_for_byte_without_the_usage_that_was_not_asked_for() {
         for pieces in PIECES {
             check(&mock, pieces, |request| {
                 let answer = request.send(gateway.http);
-                assert!(answer.status == 200 && answer.whole, "{} {}", answer.text(), gateway.process.stderr());
+                assert!(
+                    answer.status == 200 && answer.whole,
+                    "{} {}",
+                    answer.text(),
+                    gateway.process.stderr()
+                );
                 answer.text()
             });
         }

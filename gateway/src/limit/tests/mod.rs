@@ -11,6 +11,11 @@ mod price;
 mod quantile;
 mod refusal;
 mod reload;
+<<<<<<< HEAD
+mod save;
+=======
+mod spending;
+>>>>>>> w-j
 mod threads;
 mod walk;
 mod window;
