@@ -72,6 +72,7 @@ fn pay(gateway: &Gateway, target: &str) {
     let refused = request().send(gateway.http);
     let came = now();
     assert_eq!(refused.status, 429, "{}", refused.text());
+    assert!(refused.text().contains("requested 1."), "{}", refused.text());
     let owed = level(gateway, "acme", "tested");
     assert!(number(&owed, "debt") > 0, "{owed}");
     for (name, value) in [
