@@ -123,7 +123,7 @@ fn a_stream_whose_limit_does_not_cut_finishes_and_leaves_a_debt() {
         post(PANGU_CHAT, &hello(r#","stream":true,"max_tokens":10"#)).header("x-mock-tokens", "250");
     let answer = request.send(gateway.http);
     assert!(answer.whole && answer.text().trim_end().ends_with("[DONE]"), "{}", answer.text());
-    assert_eq!(said(&answer.text()).is_empty(), false);
+    assert!(!said(&answer.text()).is_empty());
     assert_eq!(charged(&gateway).completion, 250);
     assert_eq!(number(&level(&gateway, "acme", "tested"), "debt"), 150);
     assert_eq!(request.send(gateway.http).status, 429);
