@@ -27,6 +27,7 @@ mod reload;
 mod shutdown;
 
 mod admin;
+mod explain;
 mod logs;
 
 mod footprint;

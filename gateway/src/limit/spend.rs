@@ -177,9 +177,9 @@ impl Dated {
     /// Gives back what a request that began at `began_ms` was charged too much; what it was charged in an earlier
     /// period is no credit in this one.
     fn refund(&mut self, cost: u64, began_ms: u64, now_us: u64) {
+        self.recent.take_back(cost, now_us); // lately knows no periods
         if began_ms >= self.period.begins_ms {
             self.meter.refund(cost);
-            self.recent.take_back(cost, now_us);
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod calendar;
 mod estimate;
+mod explain;
 mod guard;
 mod headers;
 mod inspect;
@@ -11,11 +12,8 @@ mod price;
 mod quantile;
 mod refusal;
 mod reload;
-<<<<<<< HEAD
 mod save;
-=======
 mod spending;
->>>>>>> w-j
 mod threads;
 mod walk;
 mod window;

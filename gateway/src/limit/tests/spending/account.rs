@@ -210,9 +210,12 @@ impl Account {
         if alone.fits(cost, now) {
             return 0;
         }
-        (1..).map(|hours| hours * 3_600_000).find_map(|ms| {
-            let next = Now { wall_ms: now.wall_ms / 3_600_000 * 3_600_000 + ms, ..now };
-            alone.fits(cost, next).then(|| (next.wall_ms - now.wall_ms) * 1000)
-        }).unwrap_or(0)
+        (1..)
+            .map(|hours| hours * 3_600_000)
+            .find_map(|ms| {
+                let next = Now { wall_ms: now.wall_ms / 3_600_000 * 3_600_000 + ms, ..now };
+                alone.fits(cost, next).then(|| (next.wall_ms - now.wall_ms) * 1000)
+            })
+            .unwrap_or(0)
     }
 }

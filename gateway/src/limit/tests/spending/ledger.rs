@@ -153,8 +153,10 @@ impl Ledger {
 }
 
 fn key_of(tenant: Option<&str>, limit: &LimitState) -> Key {
-    let at = ["p", "r", "m"].iter().position(|&at| limit.limit.starts_with(at)).expect("named by where it is");
-    let index = |of: Option<&str>, names: &[&str]| of.and_then(|of| names.iter().position(|&name| name == of));
+    let at =
+        ["p", "r", "m"].iter().position(|&at| limit.limit.starts_with(at)).expect("named by where it is");
+    let index =
+        |of: Option<&str>, names: &[&str]| of.and_then(|of| names.iter().position(|&name| name == of));
     let subject = [
         index(tenant, &TENANTS),
         index(limit.user.as_deref(), &USERS),

@@ -168,7 +168,8 @@ impl Shop {
         });
         let routes = ROUTES.into_iter().filter_map(|name| self.registry.route_state(name, now));
         let models = MODELS.into_iter().filter_map(|name| self.registry.model_state(name, now));
-        let common = routes.chain(models).flat_map(|state| state.limits.into_iter().map(|limit| (None, limit)));
+        let common =
+            routes.chain(models).flat_map(|state| state.limits.into_iter().map(|limit| (None, limit)));
         of_tenants.flatten().chain(common).collect()
     }
 

@@ -89,7 +89,8 @@ fn limits(pers: &'static [Per], prefix: &'static str) -> impl Strategy<Value = V
 
 fn books() -> impl Strategy<Value = Rulebook> {
     let plan = limits(&[Per::Tenant, Per::User, Per::TenantRoute, Per::TenantModel], "p");
-    let (route, model) = (limits(&[Per::Route, Per::TenantRoute], "r"), limits(&[Per::Model, Per::TenantModel], "m"));
+    let (route, model) =
+        (limits(&[Per::Route, Per::TenantRoute], "r"), limits(&[Per::Model, Per::TenantModel], "m"));
     let gone = prop::array::uniform3(prop::option::weighted(0.15, 0..2usize));
     (plan, route, model, gone).prop_map(|(plan, route, model, gone)| Rulebook { plan, route, model, gone })
 }
@@ -150,7 +151,11 @@ impl Walk {
                     let _permit = permit;
                     resume_unwind(Box::new("the request's task dies"));
                 });
-                if panics { assert!(catch_unwind(dies).is_err()) } else { drop(dies) }
+                if panics {
+                    assert!(catch_unwind(dies).is_err())
+                } else {
+                    drop(dies)
+                }
                 self.ledger.cost(id, charged, seen);
                 self.ledger.end(id);
             }
