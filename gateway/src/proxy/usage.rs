@@ -64,6 +64,11 @@ impl Usage {
         self.state = State::Asked;
     }
 
+    /// It reached nobody after all.
+    pub fn not_sent(&mut self) {
+        self.state = State::Unsent;
+    }
+
     /// The head of an answer has come. Returns whether its length may change on the way.
     pub fn answered(
         &mut self,
