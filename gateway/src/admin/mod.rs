@@ -10,15 +10,17 @@
 //! | `/limits?tenant=NAME` | every level of a tenant now, as JSON; also `?route=NAME` and `?model=NAME` |
 //! | `/explain?tenant=NAME&route=NAME` | every level that a request meets, and whether it has room; also `&user=`, `&model=` |
 //! | `/forecast?tenant=NAME` | when a tenant's budgets will be spent |
+//! | `/queues` | who waits before which pool, who fills it, and how much it takes now |
 //!
 //! What may take long (100,000 tenants) runs on a thread of its own, beside the one that health is answered on.
 
 mod explain;
 pub mod query;
+mod queues;
 pub mod shown;
 
 use crate::clock::Now;
-use crate::observe::{limits, metrics};
+use crate::observe::{self, limits, metrics};
 use crate::policy::Store;
 use crate::server::{Certificates, Saves, Stage};
 use bytes::Bytes;
@@ -47,7 +49,7 @@ const CONNECTIONS_MAX: usize = 64;
 
 const PAGES: &str = "/livez /readyz /metrics /policy\n\
     /limits?tenant=NAME /limits?route=NAME /limits?model=NAME\n\
-    /explain?tenant=NAME&route=NAME[&user=NAME][&model=NAME] /forecast?tenant=NAME\n";
+    /explain?tenant=NAME&route=NAME[&user=NAME][&model=NAME] /forecast?tenant=NAME\n/queues\n";
 
 /// What the pages show.
 pub struct Page {
@@ -149,6 +151,7 @@ impl Page {
             "/limits" => found(explain::limits_of(&self.policy, query, Now::read())),
             "/explain" => found(explain::explain(&self.policy, query, Now::read())),
             "/forecast" => found(explain::forecast(&self.policy, query, Now::read())),
+            "/queues" => json_page(&queues::queues(&self.policy, Now::read().mono_us)),
             "/" => text(StatusCode::OK, PAGES),
             _ => text(StatusCode::NOT_FOUND, "see /\n"),
         }
@@ -183,7 +186,11 @@ impl Page {
             metrics::set_saves(saves.failures(), saves.age(Now::read()));
         }
         let mut page = self.recorder.render();
-        limits::write(&levels.totals(Now::read()), &mut page);
+        let now = Now::read();
+        limits::write(&levels.totals(now), &mut page);
+        let gates = self.policy.live().gates.all().into_iter();
+        let states: Vec<_> = gates.map(|(pool, gate)| (pool, gate.state(0, now.mono_us))).collect();
+        observe::queues::write(&states, &mut page);
         text(StatusCode::OK, page)
     }
 }

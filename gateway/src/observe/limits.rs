@@ -4,7 +4,8 @@
 //! policy must not be shown for ever with what it was last. Here a limit is on the page for as long as somebody's use
 //! of it counts, and then is not. Label values are names in policy and closed enums.
 
-use super::metrics::{self, Kind};
+use super::metrics;
+use super::page::{self, head};
 use crate::limit::money::Money;
 use crate::limit::{Totals, Unit};
 use std::fmt::Write;
@@ -53,23 +54,8 @@ pub fn write(limits: &[Totals], page: &mut String) {
     }
 }
 
-fn head(name: &str, page: &mut String) {
-    let row = metrics::METRICS.iter().find(|metric| metric.name == name);
-    let metric = row.expect("the table of metrics has every name that is shown");
-    let kind = if metric.kind == Kind::Counter { "counter" } else { "gauge" };
-    let _ = write!(page, "# HELP {name} {}\n# TYPE {name} {kind}\n", metric.help);
-}
-
 fn labels(limit: &Totals) -> String {
-    let values = [limit.kind, &*limit.of, limit.per.name(), &*limit.limit, limit.unit.name()];
-    let pairs: Vec<String> =
-        LABELS.iter().zip(values).map(|(name, value)| format!("{name}=\"{}\"", escaped(value))).collect();
-    pairs.join(",")
-}
-
-/// Names need no escapes as policy is now; a page that a name could break would be a trap for who widens it.
-fn escaped(value: &str) -> String {
-    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+    page::labels(LABELS, &[limit.kind, &*limit.of, limit.per.name(), &*limit.limit, limit.unit.name()])
 }
 
 #[cfg(test)]

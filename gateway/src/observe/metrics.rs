@@ -61,6 +61,13 @@ const REPLAY_SIGNATURES: &str = "gateway_auth_signatures";
 const FAILING_PAIRS: &str = "gateway_auth_failing_pairs";
 const STATE_FAILURES: &str = "gateway_state_save_failures_total";
 const STATE_AGE: &str = "gateway_state_save_age_seconds";
+pub(super) const QUEUE_WAITING: &str = "gateway_queue_waiting";
+pub(super) const QUEUE_IN_FLIGHT: &str = "gateway_queue_in_flight";
+pub(super) const QUEUE_IN_FLIGHT_MAX: &str = "gateway_queue_in_flight_max";
+pub(super) const QUEUE_TOKENS: &str = "gateway_queue_tokens";
+pub(super) const QUEUE_LET_IN: &str = "gateway_queue_let_in_total";
+pub(super) const QUEUE_REFUSED: &str = "gateway_queue_refused_total";
+const QUEUE_WAIT_SECONDS: &str = "gateway_queue_wait_seconds";
 const LIMIT_TENANTS: &str = "gateway_limit_tenants";
 const LIMIT_CELLS: &str = "gateway_limit_cells";
 pub(super) const LIMIT_USED: &str = "gateway_limit_used";
@@ -101,6 +108,13 @@ pub const METRICS: &[Metric] = &[
     gauge    (FAILING_PAIRS,       &[],                        "Pairs of credential and address with failures that still count."),
     counter  (STATE_FAILURES,      &[],                        "Saves of budgets that failed; what they were to save is saved with the next."),
     gauge    (STATE_AGE,           &[],                        "How long ago all that was spent of budgets was on the disk; below 1 when all is well."),
+    gauge    (QUEUE_WAITING,       &["pool", "class"],         "Requests that wait for their turn before a pool with a queue."),
+    gauge    (QUEUE_IN_FLIGHT,     &["pool"],                  "Requests in such a pool."),
+    gauge    (QUEUE_IN_FLIGHT_MAX, &["pool"],                  "Most at once as of now: by policy, or what the upstream has shown to take; absent: any number."),
+    gauge    (QUEUE_TOKENS,        &["pool"],                  "Tokens of the requests in it, their answers as expected."),
+    counter  (QUEUE_LET_IN,        &["pool"],                  "Requests let in, at once or after a wait."),
+    counter  (QUEUE_REFUSED,       &["pool", "reason"],        "Requests refused: queue_full, displaced, hopeless, timed_out."),
+    histogram(QUEUE_WAIT_SECONDS,  &["pool", "class"],         "How long requests waited that did not go at once, whatever came of it."),
     gauge    (LIMIT_TENANTS,       &[],                        "Tenants with levels in memory."),
     gauge    (LIMIT_CELLS,         &[],                        "User and tenant+route levels in memory."),
     gauge    (LIMIT_USED,          LIMIT_LABELS,               "What counts against a limit now, holds included, over all it counts separately; in `unit`, money in units of its currency."),
@@ -336,6 +350,11 @@ pub fn framing_violation(code: &'static str) {
 /// A pool's count of new connections.
 pub fn upstream_connects(pool: &str) -> Counter {
     metrics::counter!(UPSTREAM_CONNECTS, "pool" => pool.to_owned())
+}
+
+/// How long requests of a class wait before a pool.
+pub fn queue_wait(pool: &str, class: &str) -> Histogram {
+    metrics::histogram!(QUEUE_WAIT_SECONDS, "pool" => pool.to_owned(), "class" => class.to_owned())
 }
 
 /// Counts access-log lines that were lost.

@@ -6,3 +6,5 @@ pub mod limits;
 pub mod line;
 pub mod log;
 pub mod metrics;
+mod page;
+pub mod queues;

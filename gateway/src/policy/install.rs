@@ -2,13 +2,13 @@
 
 use super::Live;
 use super::check::{self, Checked, Credential};
-use super::snapshot::{Caller, Metering, Model, Models, Queue, Route, Snapshot};
+use super::snapshot::{Caller, Metering, Model, Models, Queue, QueueClass, Route, Snapshot};
 use crate::auth::{Keyring, KeyringBuilder, Rules};
 use crate::clock::Now;
-use crate::fair::Config;
+use crate::fair;
 use crate::ids::CallerId;
 use crate::limit::{self, CommonPlan, Plan, TenantSpec};
-use crate::observe::metrics::RouteMetrics;
+use crate::observe::metrics::{RouteMetrics, queue_wait};
 use crate::upstream::{BackendSpec, Pool, PoolSpec};
 use http::HeaderValue;
 use std::sync::Arc;
@@ -94,7 +94,6 @@ pub fn install(checked: Checked, live: &Live, version: u64, digest: Arc<str>, no
         keys,
         callers,
         models,
-        gates: queues.into_iter().flatten().map(|queue| queue.gate).collect(),
         guard_per_address: checked.guard_per_address,
         budgets,
     }
@@ -104,11 +103,15 @@ pub fn install(checked: Checked, live: &Live, version: u64, digest: Arc<str>, no
 fn queues(pools: &[check::Pool], live: &Live, now: Now) -> Vec<Option<Queue>> {
     let wanted = pools.iter().filter_map(|pool| Some((pool.name.clone(), pool.queue.clone()?))).collect();
     let mut gates = live.gates.apply(wanted, now.mono_us).into_iter();
-    let mut queue = |config: &Config| {
-        let gate = gates.next().expect("a gate for each pool that wants one");
-        Queue { gate, classes: config.classes.iter().map(|class| class.name.clone()).collect() }
+    let mut queue = |pool: &check::Pool| {
+        let class = |class: &fair::Class| QueueClass {
+            name: class.name.clone(),
+            wait_seconds: queue_wait(&pool.name, &class.name),
+        };
+        let classes = pool.queue.as_ref()?.classes.iter().map(class).collect();
+        Some(Queue { gate: gates.next().expect("a gate for each pool that wants one"), classes })
     };
-    pools.iter().map(|pool| pool.queue.as_ref().map(&mut queue)).collect()
+    pools.iter().map(&mut queue).collect()
 }
 
 /// The last of them is the one that stands for all others.

@@ -39,7 +39,9 @@ mod yaml;
 pub use posture::Posture;
 pub use problem::Problem;
 pub use schema::{reference, schema};
-pub use snapshot::{Api, Caller, Caps, Ceilings, Metering, Model, Models, Queue, Route, Snapshot, Timeouts};
+pub use snapshot::{
+    Api, Caller, Caps, Ceilings, Metering, Model, Models, Queue, QueueClass, Route, Snapshot, Timeouts,
+};
 pub use store::{Status, Store};
 pub use url::refused as refused_address;
 pub use watch::Watch;

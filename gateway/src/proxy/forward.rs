@@ -33,8 +33,7 @@ pub async fn forward(
 ) -> Result<Received, Reject> {
     let policy = exchange.policy.clone();
     let route = policy.route(exchange.route.expect("admit found a route"));
-    let waiting_bytes = if let Admitted::Held(held) = &admitted { held.bytes.len() as u64 } else { 0 };
-    wait_for_turn(exchange, route, waiting_bytes).await?;
+    let admitted = wait_for_turn(exchange, route, admitted).await?;
     let backend = route.pool.pick(exchange.connection.worker.turn()).ok_or(Reject::NoBackend)?;
     exchange.backend = Some(backend.clone());
 

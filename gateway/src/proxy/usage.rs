@@ -123,13 +123,15 @@ impl Usage {
         let new = told.tokens.completion.saturating_sub(self.charged);
         let cuts = permit.cuts();
         let first = self.charged == 0 && new > 0;
+        let streams = matches!(&self.state, State::Answering { framing: Framing::Sse, .. });
         if !cuts && !first && new < CHARGE_TOKENS && now_ms < self.charged_ms + CHARGE_MS {
             return false;
         }
         (self.charged, self.charged_ms) = (told.tokens.completion, now_ms);
         let now = now();
         if let Some(pass) = pass {
-            if first {
+            // An answer in one piece comes with its last token.
+            if first && streams {
                 pass.first_token(now.mono_us);
             }
             pass.progress(told.tokens.completion, now.mono_us);
