@@ -158,7 +158,7 @@ fn posture_takes_no_shadow_for_a_limit() {
         .replace("per: user, requests: 20/min", "per: user, mode: shadow, concurrent: 5")
         .replace("per: route, requests: 500/s, burst: 20", "per: route, requests: 500/s");
     let said =
-        Posture::of(&load_text(text).map_err(|problems| lines(&problems)).unwrap().checked, true).to_string();
+        Posture::of(&load_text(text).map_err(|problems| lines(&problems)).unwrap().checked).to_string();
     for part in [
         "user-rpm: 5 requests at a time per user; shadow: refuses nobody",
         "plan `gold` refuses nobody: all its limits are shadows",
