@@ -124,8 +124,8 @@ impl Account {
         self.open.insert(request, Entry { hold, charged: 0, began: now, covered: hold.min(self.most()) });
     }
 
-    /// The request has cost so much in all.
-    pub(super) fn cost(&mut self, request: usize, cost: Tokens, now: Now) {
+    /// The request has cost so much in all, `passed_us` after the start by a clock that never steps.
+    pub(super) fn cost(&mut self, request: usize, cost: Tokens, now: Now, passed_us: u64) {
         let to = self.of(cost);
         if !self.open.contains_key(&request) {
             return;
@@ -137,12 +137,12 @@ impl Account {
         if let Some(more) = to.checked_sub(from) {
             let covered = more.min(entry.covered);
             entry.covered -= covered;
-            self.log.push((self.t_us, i128::from(covered)));
+            self.log.push((passed_us, i128::from(covered)));
             self.level += u128::from(more) * PARTS;
             self.used += more;
         } else {
             let less = from - to;
-            self.log.push((self.t_us, -i128::from(less)));
+            self.log.push((passed_us, -i128::from(less)));
             self.level = self.level.saturating_sub(u128::from(less) * PARTS);
             if today && !self.is_bucket() {
                 assert!(self.edited || less <= self.used, "all it was charged was charged today");

@@ -12,6 +12,8 @@ type Subject = [Option<usize>; 4];
 
 #[derive(Default)]
 pub(super) struct Ledger {
+    /// Microseconds since the start, however clocks step.
+    pub(super) passed_us: u64,
     accounts: BTreeMap<Key, Account>,
     /// The rules in force for routes, and for each model.
     routes: Vec<Limit>,
@@ -108,7 +110,8 @@ impl Ledger {
     }
 
     pub(super) fn cost(&mut self, request: usize, cost: Tokens, now: Now) {
-        self.accounts.values_mut().for_each(|account| account.cost(request, cost, now));
+        let passed_us = self.passed_us;
+        self.accounts.values_mut().for_each(|account| account.cost(request, cost, now, passed_us));
     }
 
     pub(super) fn end(&mut self, request: usize) {

@@ -100,6 +100,7 @@ struct Open {
     id: usize,
     permit: Permit,
     charged: Tokens,
+    began: Now,
     /// When anything was last said of it: a permit that drops without a word ended then.
     seen: Now,
 }
@@ -110,6 +111,8 @@ struct Walk {
     open: Vec<Open>,
     now: Now,
     asked: usize,
+    /// How long the longest request took that has ended; a second while none has.
+    longest_us: u64,
 }
 
 impl Walk {
@@ -117,7 +120,7 @@ impl Walk {
         let now = later(100_000_000);
         let mut ledger = Ledger::default();
         ledger.reload(book, now);
-        Walk { shop: Shop::open(book, now), ledger, open: Vec::new(), now, asked: 0 }
+        Walk { shop: Shop::open(book, now), ledger, open: Vec::new(), now, asked: 0, longest_us: 1_000_000 }
     }
 
     fn take(&mut self, step: &Step, books: &[Rulebook]) -> Result<(), TestCaseError> {
@@ -127,7 +130,7 @@ impl Walk {
             Step::Ask(_) => {}
             Step::Progress(i, more, back) => {
                 let Some(i) = at(i) else { return Ok(()) };
-                let Open { id, permit, charged, seen } = &mut self.open[i];
+                let Open { id, permit, charged, seen, .. } = &mut self.open[i];
                 let so_far = cost(charged.prompt + more.prompt / 4, charged.completion + more.completion / 4);
                 let said = if back { cost(charged.prompt / 2, so_far.completion) } else { so_far };
                 permit.progress(said, self.now);
@@ -139,14 +142,16 @@ impl Walk {
             }
             Step::Settle(i, actual) => {
                 let Some(i) = at(i) else { return Ok(()) };
-                let Open { id, mut permit, .. } = self.open.swap_remove(i);
+                let Open { id, mut permit, began, .. } = self.open.swap_remove(i);
                 permit.settle(actual, self.now);
+                self.took(began, self.now);
                 self.ledger.cost(id, actual, self.now);
                 self.ledger.end(id);
             }
             Step::Drop(i, panics) => {
                 let Some(i) = at(i) else { return Ok(()) };
-                let Open { id, permit, charged, seen } = self.open.swap_remove(i);
+                let Open { id, permit, charged, began, seen } = self.open.swap_remove(i);
+                self.took(began, seen);
                 let dies = AssertUnwindSafe(move || {
                     let _permit = permit;
                     resume_unwind(Box::new("the request's task dies"));
@@ -164,7 +169,10 @@ impl Walk {
                 self.ledger.reload(&books[i], self.now);
             }
             Step::Sweep => self.shop.registry.sweep(self.now),
-            Step::Wait(us) => self.now = self.now.after(Duration::from_micros(us)),
+            Step::Wait(us) => {
+                self.now = self.now.after(Duration::from_micros(us));
+                self.ledger.passed_us += us;
+            }
             Step::Hours(ms) => self.now.wall_ms += ms,
             Step::Back(us) => {
                 self.now.mono_us = self.now.mono_us.saturating_sub(us);
@@ -172,6 +180,11 @@ impl Walk {
             }
         }
         self.agree()
+    }
+
+    fn took(&mut self, began: Now, ended: Now) {
+        let took_us = ended.mono_us.saturating_sub(began.mono_us);
+        self.longest_us = self.longest_us.max(took_us);
     }
 
     fn agree(&self) -> Result<(), TestCaseError> {
@@ -187,7 +200,8 @@ impl Walk {
                 prop_assert!(fits, "admitted without room");
                 prop_assert!(permit.estimate().is_none_or(|held| held == order.expected()));
                 self.ledger.admitted(self.asked, &order, self.now);
-                self.open.push(Open { id: self.asked, permit, charged: Tokens::default(), seen: self.now });
+                let (id, charged) = (self.asked, Tokens::default());
+                self.open.push(Open { id, permit, charged, began: self.now, seen: self.now });
                 self.asked += 1;
                 Ok(())
             }
@@ -205,7 +219,7 @@ impl Walk {
         let wait_us = wait.as_micros() as u64;
         prop_assert!(wait_us > 0);
         if self.ledger.holds(&order) {
-            let longest_us = by_time_us.max(self.now.mono_us + 1_000_000);
+            let longest_us = by_time_us.max(self.longest_us);
             prop_assert!(wait_us <= longest_us, "{wait_us} > {longest_us}");
             return Ok(());
         }
