@@ -16,6 +16,8 @@ mod oracle;
 mod refusals;
 mod tokens;
 
+mod queue;
+
 mod headers;
 mod stream;
 mod upstream;
