@@ -127,7 +127,7 @@ impl Subject<'_> {
                 rule.tally.would_refuse();
                 skipped |= spend.mark();
             } else {
-                spend.hold(cost);
+                spend.hold(rule, cost, now);
             }
         }
         skipped
