@@ -6,6 +6,7 @@ use super::measure::{Cost, Measure};
 use super::permit::Standings;
 use super::rules::{Rate, Rules, Slots};
 use super::spend::{Spend, SpendRule};
+use super::tally::Tally;
 use super::{Per, Standing, Unit};
 use crate::clock::Now;
 use std::num::NonZeroU64;
@@ -41,6 +42,8 @@ pub(super) struct Refusal {
     pub(super) standing: Standing,
     pub(super) requested: u64,
     pub(super) wait_us: u64,
+    /// Of the limit; has counted this refusal.
+    pub(super) tally: Arc<Tally>,
 }
 
 /// Hot path. Takes one request, and room for `cost`, from every level of every subject, if all have room. `cost` is
@@ -190,7 +193,8 @@ impl Blocked<'_> {
             By::Spend(rule, spend, cost) => (standing_of_spend(rule, spend, now), &rule.tally, cost),
         };
         tally.refused();
-        Refusal { per: self.per, standing, requested, wait_us: self.wait_us }
+        let tally = Arc::clone(tally);
+        Refusal { per: self.per, standing, requested, wait_us: self.wait_us, tally }
     }
 }
 

@@ -122,7 +122,9 @@ proptest! {
             now = now.after(Duration::from_micros(gap_us));
             reloaded.reload(&book, now);
             let permits = [&reloaded, &alone].map(|shop| shop.admit(worth(hold, measure), now));
-            prop_assert_eq!(permits[0].as_ref().err(), permits[1].as_ref().err());
+            // How long requests take is forgotten with an idle level; that is a guess, and no decision.
+            let full = permits.each_ref().map(|permit| permit.as_ref().err().map(|limited| &limited.full));
+            prop_assert_eq!(full[0], full[1]);
             for mut permit in permits.into_iter().flatten() {
                 if ends { permit.settle(spent(actual, measure), now) } else { open.push(permit) }
             }
