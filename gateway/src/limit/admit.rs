@@ -143,8 +143,9 @@ fn admit_caller(
         Err(refusal) => {
             let asked = (Place::of(route), asking.metered.as_ref().map(Worth::of));
             drop(shared);
+            let tally = Arc::clone(&refusal.tally);
             let limited = named(refusal, Some((tenant, users.name(user))), asking);
-            tenant.denial.remember(user, asked, &limited, now.mono_us);
+            tenant.denial.remember(user, asked, &limited, tally, now.mono_us);
             Err(limited)
         }
     }
@@ -227,7 +228,7 @@ pub(super) fn named(
     caller: Option<(&Arc<Tenant>, Option<&Arc<str>>)>,
     asking: &Asking<'_>,
 ) -> Limited {
-    let Refusal { per, standing, requested, wait_us } = refusal;
+    let Refusal { per, standing, requested, wait_us, .. } = refusal;
     let Standing { limit, unit, quota, most, window, used, held, reset, budget, .. } = standing;
     let (tenant, user) = caller.unzip();
     let full = Arc::new(Full {

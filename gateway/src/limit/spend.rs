@@ -237,10 +237,14 @@ impl Spend {
 
     /// Holds `cost`.
     #[inline]
-    pub(super) fn hold(&mut self, cost: u64) {
-        match &mut self.vessel {
-            Vessel::Bucket(meter) => meter.hold(cost),
-            Vessel::Calendar(dated) => dated.meter.hold(cost),
+    pub(super) fn hold(&mut self, rule: &SpendRule, cost: u64, now: Now) {
+        match (&mut self.vessel, &rule.bound) {
+            (Vessel::Bucket(meter), _) => meter.hold(cost),
+            (Vessel::Calendar(dated), Bound::Calendar { calendar, .. }) => {
+                dated.roll(calendar, now.wall_ms); // what it begins in has begun, wherever the clock goes
+                dated.meter.hold(cost);
+            }
+            _ => unreachable!("a level is made for its rule"),
         }
     }
 

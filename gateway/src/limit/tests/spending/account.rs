@@ -120,6 +120,9 @@ impl Account {
     }
 
     pub(super) fn hold(&mut self, request: usize, cost: Tokens, now: Now) {
+        if !self.is_bucket() {
+            self.turn(now);
+        }
         let hold = self.of(cost);
         self.open.insert(request, Entry { hold, charged: 0, began: now, covered: hold.min(self.most()) });
     }

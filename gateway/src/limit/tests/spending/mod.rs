@@ -175,8 +175,13 @@ impl Shop {
 
     /// The only limit's level, of `alice` or who else has used it.
     fn level(&self, now: Now) -> LimitState {
+        self.any_level(now).expect("somebody has used it")
+    }
+
+    /// The same; None if it is forgotten.
+    fn any_level(&self, now: Now) -> Option<LimitState> {
         let levels = self.levels(now).into_iter().map(|(_, limit)| limit);
-        levels.max_by_key(|limit| limit.used).expect("there is a limit")
+        levels.max_by_key(|limit| limit.used)
     }
 }
 
