@@ -296,6 +296,8 @@ pub struct Request {
     pub body: BodyKind,
     /// Whether the answer is a stream of events, and is measured as one.
     pub stream: bool,
+    /// Most tokens of the answer, as a chat request asks for; None: it does not say.
+    pub max_tokens: Option<u32>,
     /// Slow reader: takes at most so many bytes of the answer per second.
     pub read_bytes_per_s: Option<u32>,
     /// Leaves before the answer has ended: share of requests, and when after sending.

@@ -125,6 +125,7 @@ pub struct RequestSpec {
     pub body_bytes: Option<u32>,
     #[serde(default)]
     pub stream: bool,
+    pub max_tokens: Option<u32>,
     pub read_bytes_per_s: Option<u32>,
     pub leave: Option<LeaveSpec>,
     #[serde(default)]

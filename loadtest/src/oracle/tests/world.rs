@@ -326,6 +326,7 @@ pub fn scenario() -> Scenario {
             body_bytes: 0,
             body: BodyKind::Empty,
             stream: false,
+            max_tokens: None,
             read_bytes_per_s: None,
             leave: None,
             headers: Vec::new(),

@@ -52,6 +52,10 @@ impl Checker<'_> {
             let help = "write `1` or more, or leave it out";
             self.problems.add(at, &format!("{path}.read_bytes_per_s"), "0 never ends", help);
         }
+        if spec.max_tokens.is_some() && body != BodyKind::Chat {
+            let help = "write `body: chat`, or leave it out";
+            self.problems.add(at, &format!("{path}.max_tokens"), "only a chat request says so", help);
+        }
         Request {
             name: spec.name.clone(),
             route: spec.route_name().to_owned(),
@@ -60,6 +64,7 @@ impl Checker<'_> {
             body_bytes,
             body,
             stream: spec.stream,
+            max_tokens: spec.max_tokens,
             read_bytes_per_s: spec.read_bytes_per_s,
             leave: spec.leave.as_ref().map(|leave| self.leave(leave, at, &path)),
             headers: self.headers(spec, at, &path),
