@@ -74,6 +74,22 @@ fn slow_upstream() {
 }
 
 #[test]
+fn tokens() {
+    let report = play("tokens", 1.0);
+    for group in ["cut", "finish"] {
+        assert!(report.of_group(group, "refused") > 0, "{group}: more than the limit has");
+    }
+    assert_eq!(report.of_group("shadow", "refused"), 0, "a shadow refuses nobody");
+    for limit in
+        ["plan cut: limit tpm", "plan finish: limit tpm", "plan finish: limit daily", "Retry-After says"]
+    {
+        assert!(report.evidence(limit) > 0, "{limit}");
+    }
+    assert!(report.evidence("nobody was refused") > 0);
+    assert!(report.upstream("cancelled") > report.count("left"), "spent streams are cut");
+}
+
+#[test]
 fn disconnects() {
     let report = play("disconnects", 0.4);
     assert!(report.count("left") > 0);
@@ -189,6 +205,14 @@ impl Report {
         let groups = self.json["groups"].as_array().expect("groups");
         let group = groups.iter().find(|have| have["name"] == group).expect("the group is in the report");
         group["totals"][name].as_u64().expect("a count")
+    }
+
+    /// What the oracle looked at for the claim that has these words.
+    fn evidence(&self, claim: &str) -> u64 {
+        let checks = self.json["oracle"]["checks"].as_array().expect("a verdict");
+        let check =
+            checks.iter().find(|check| check["claim"].as_str().is_some_and(|have| have.contains(claim)));
+        check.unwrap_or_else(|| panic!("no {claim}"))["evidence"].as_u64().expect("a count")
     }
 
     fn number(&self, pointer: &str) -> u64 {

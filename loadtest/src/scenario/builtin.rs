@@ -10,6 +10,7 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("signed", include_str!("../../scenarios/signed.yaml")),
     ("streaming", include_str!("../../scenarios/streaming.yaml")),
     ("slow_upstream", include_str!("../../scenarios/slow_upstream.yaml")),
+    ("tokens", include_str!("../../scenarios/tokens.yaml")),
     ("disconnects", include_str!("../../scenarios/disconnects.yaml")),
     ("reload_under_load", include_str!("../../scenarios/reload_under_load.yaml")),
     ("connection_churn", include_str!("../../scenarios/connection_churn.yaml")),
