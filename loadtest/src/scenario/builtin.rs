@@ -6,6 +6,7 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("ramp", include_str!("../../scenarios/ramp.yaml")),
     ("burst", include_str!("../../scenarios/burst.yaml")),
     ("noisy_neighbour", include_str!("../../scenarios/noisy_neighbour.yaml")),
+    ("noisy_stream", include_str!("../../scenarios/noisy_stream.yaml")),
     ("many_tenants", include_str!("../../scenarios/many_tenants.yaml")),
     ("signed", include_str!("../../scenarios/signed.yaml")),
     ("streaming", include_str!("../../scenarios/streaming.yaml")),

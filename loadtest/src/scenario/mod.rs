@@ -45,6 +45,8 @@ pub struct Setup {
     pub plans: Vec<Plan>,
     /// How the mock answers.
     pub upstream: Behaviour,
+    /// Whose turn it is in front of each pool, as policies write it; None: nobody waits.
+    pub queue: Option<Map<String, Value>>,
     /// How often the policy is written anew while the load runs; None: never.
     pub reload_every: Option<Duration>,
 }
@@ -53,6 +55,7 @@ pub struct Setup {
 #[derive(Debug, Clone)]
 pub struct Route {
     name: String,
+    pool: String,
     path: String,
     methods: Vec<String>,
     api: Api,

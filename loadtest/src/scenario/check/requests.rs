@@ -35,6 +35,7 @@ impl Checker<'_> {
         if let Some(route) = &spec.route {
             self.name(at, &format!("{path}.route"), route);
         }
+        self.name(at, &format!("{path}.pool"), &spec.pool);
         let method = Method::from_bytes(spec.method.as_bytes()).unwrap_or_else(|_| {
             self.problems.add(at, &format!("{path}.method"), "is not a method", "write `GET` or `POST`");
             Method::POST
@@ -144,8 +145,8 @@ impl Checker<'_> {
     fn join(&mut self, request: &Spanned<RequestSpec>, route: &mut Route) {
         let spec = &request.value;
         let path = format!("requests.{}", spec.name);
-        if spec.api != route.api || spec.route_path() != route.path {
-            let what = format!("shares route `{}`, but not its `api` and `path`", route.name);
+        if spec.api != route.api || spec.route_path() != route.path || spec.pool != route.pool {
+            let what = format!("shares route `{}`, but not its `api`, `path` and `pool`", route.name);
             self.problems.add(request.referenced, &path, what, "give it a `route` of its own");
         }
         if spec.limits.is_some() || spec.unlimited.is_some() {
@@ -222,6 +223,7 @@ impl Route {
     fn of(spec: &RequestSpec) -> Route {
         Route {
             name: spec.route_name().to_owned(),
+            pool: spec.pool.clone(),
             path: spec.route_path().to_owned(),
             methods: vec![spec.method.clone()],
             api: spec.api,
