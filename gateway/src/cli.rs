@@ -4,13 +4,15 @@
 //! second signal.
 
 mod dev_certs;
+mod explain;
+mod fetch;
 
 use crate::observe;
 use crate::policy::{self, Problem};
 use crate::server::{self, StartError};
 use crate::settings::Settings;
 use clap::{Parser, Subcommand};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// An edge API gateway in front of Pangu large models, ModelArts MaaS and ModelArts real-time services.
@@ -43,12 +45,17 @@ enum Command {
         /// The directory.
         #[arg(default_value = "policies")]
         directory: PathBuf,
+        /// Settings (gateway.yaml) of the gateway that serves it: they say whether budgets survive a restart.
+        #[arg(long, value_name = "FILE")]
+        settings: Option<PathBuf>,
         /// As JSON.
         #[arg(long)]
         json: bool,
     },
     /// Print the JSON Schema of policy files, for editors.
     Schema,
+    /// Ask a running gateway which limits a request would meet, in order, and where each stands now.
+    Explain(explain::Explain),
     /// Print the table of metrics.
     Metrics,
     /// Make a throw-away authority and a certificate for localhost, unless there are some.
@@ -68,16 +75,14 @@ impl Cli {
                 Ok(summary) => say(&summary.to_string()),
                 Err(problems) => complain(&problems),
             },
-            Command::Posture { directory, json } => match policy::posture(&directory) {
-                Ok(posture) if json => {
-                    say(&serde_json::to_string_pretty(&posture).expect("these types have string keys"))
-                }
-                Ok(posture) => say(&posture.to_string()),
-                Err(problems) => complain(&problems),
-            },
+            Command::Posture { directory, settings, json } => posture(&directory, settings.as_deref(), json),
             Command::Schema => {
                 say(&serde_json::to_string_pretty(&policy::schema()).expect("a schema has string keys"))
             }
+            Command::Explain(explain) => match explain.ask() {
+                Ok(text) => say(text.trim_end()),
+                Err(what) => fail(&what),
+            },
             Command::Metrics => say(observe::metrics::table().trim_end()),
             Command::DevCerts { directory } => match dev_certs::make(&directory) {
                 Ok(done) => say(&done),
@@ -97,6 +102,20 @@ fn run(settings: Option<PathBuf>, addresses: Option<PathBuf>) -> ExitCode {
         Ok(code) => code,
         Err(StartError::Policy(problems)) => complain(&problems),
         Err(StartError::Other(what)) => fail(&what),
+    }
+}
+
+fn posture(directory: &Path, settings: Option<&Path>, json: bool) -> ExitCode {
+    let settings = match Settings::load(settings) {
+        Ok(settings) => settings,
+        Err(what) => return fail(&what),
+    };
+    match policy::posture(directory, settings.state_dir.is_some()) {
+        Ok(posture) if json => {
+            say(&serde_json::to_string_pretty(&posture).expect("these types have string keys"))
+        }
+        Ok(posture) => say(&posture.to_string()),
+        Err(problems) => complain(&problems),
     }
 }
 

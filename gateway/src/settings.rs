@@ -21,6 +21,9 @@ pub struct Settings {
     pub policies: PathBuf,
     /// Directory of `NAME.crt` and `NAME.key` pairs. Default: `certs`.
     pub certs: PathBuf,
+    /// Directory in which what is spent of budgets survives a restart; made if there is none, and used by one gateway
+    /// at a time. Default: none, and budgets begin anew with every start.
+    pub state_dir: Option<PathBuf>,
     /// Threads that serve requests. Default: one per core.
     pub workers: Option<usize>,
     /// One JSON line per request. Default: standard output.
@@ -131,6 +134,7 @@ impl Default for Settings {
             admin: Admin { address: SocketAddr::from(([127, 0, 0, 1], 9900)), token_file: None },
             policies: "policies".into(),
             certs: "certs".into(),
+            state_dir: None,
             workers: None,
             access_log: AccessLog::Stdout,
             connections: Connections::default(),
@@ -193,8 +197,8 @@ impl Settings {
         if let AccessLog::File(file) = &mut self.access_log {
             *file = base.join(&*file);
         }
-        if let Some(file) = &mut self.admin.token_file {
-            *file = base.join(&*file);
+        for path in [&mut self.state_dir, &mut self.admin.token_file].into_iter().flatten() {
+            *path = base.join(&*path);
         }
     }
 
@@ -249,6 +253,18 @@ mod tests {
         assert_eq!(settings.workers(), 2);
         assert_eq!(settings.listeners[0].address.port(), 8080);
         assert!(settings.policies.ends_with("policies") && settings.policies.is_absolute());
+    }
+
+    #[test]
+    fn relative_paths_start_at_the_file() {
+        let settings = load(
+            "state_dir: state\naccess_log: {file: a.log}\nadmin: {address: \"127.0.0.1:1\", token_file: t}",
+        );
+        let settings = settings.unwrap();
+        let AccessLog::File(log) = settings.access_log else { panic!("a file") };
+        for path in [settings.state_dir.unwrap(), log, settings.admin.token_file.unwrap()] {
+            assert!(path.is_absolute(), "{}", path.display());
+        }
     }
 
     #[test]

@@ -14,6 +14,9 @@ mod caps;
 mod limits;
 mod oracle;
 mod refusals;
+mod tokens;
+
+mod queue;
 
 mod headers;
 mod stream;
@@ -21,10 +24,12 @@ mod upstream;
 mod upstream_http1;
 mod upstream_tls;
 
+mod budgets;
 mod reload;
 mod shutdown;
 
 mod admin;
+mod explain;
 mod logs;
 
 mod footprint;

@@ -77,6 +77,13 @@ impl Http2 {
         self.runtime.block_on(self.sender.send_request(request))
     }
 
+    /// Sends a request and resets its stream, before its answer, once `then` has returned.
+    pub fn give_up(&mut self, request: http::Request<Body>, then: impl FnOnce()) {
+        let answer = self.runtime.spawn(self.sender.send_request(request));
+        then();
+        answer.abort();
+    }
+
     /// Reads a whole body.
     pub fn read(&self, body: Incoming) -> hyper::Result<Bytes> {
         self.runtime.block_on(async { Ok(body.collect().await?.to_bytes()) })

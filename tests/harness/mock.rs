@@ -3,6 +3,8 @@
 use crate::clock::eventually;
 use crate::http1::Request;
 use crate::process::Process;
+use pangu_loadtest::mock::journal::{Arrival, Journal};
+use pangu_loadtest::mock::record::Record;
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -38,7 +40,7 @@ impl Seen {
 impl Mock {
     pub fn start() -> Mock {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let args = ["mock", "--listen", "127.0.0.1:0", "--control", "127.0.0.1:0"];
+        let args = "mock --listen 127.0.0.1:0 --control 127.0.0.1:0 --journal-max 100000".split(' ');
         let mut process = Process::start("pangu-loadtest", args, &[], dir.path());
         let mut address = |label: &str| -> SocketAddr {
             eventually("the mock prints its addresses", Duration::from_secs(10), || {
@@ -68,6 +70,26 @@ impl Mock {
         let answer = Request::get(&format!("/mock/requests?last={n}")).send(self.control).json();
         let list = answer.as_array().or_else(|| answer["requests"].as_array());
         list.unwrap_or_else(|| panic!("no list: {answer}")).iter().map(seen).collect()
+    }
+
+    /// The last requests with their bodies, oldest first.
+    pub fn records(&self, n: usize) -> Vec<Record> {
+        let answer = Request::get(&format!("/mock/requests?last={n}")).send(self.control);
+        serde_json::from_slice(&answer.body).unwrap_or_else(|error| panic!("{error}: {}", answer.text()))
+    }
+
+    /// Every request that arrived, with the tokens that were sent of its answer.
+    pub fn journal(&self) -> Vec<Arrival> {
+        let answer = Request::get("/mock/journal").send(self.control);
+        Journal::read(&answer.body[..]).unwrap_or_else(|error| panic!("{error}: {}", answer.text())).arrivals
+    }
+
+    /// Completion tokens that were sent, once no request is open any more.
+    pub fn tokens_sent(&self) -> u64 {
+        eventually("the mock has no open request", Duration::from_secs(10), || {
+            (self.count("in_flight") == 0).then_some(())
+        });
+        self.journal().iter().map(|arrival| u64::from(arrival.completion_tokens)).sum()
     }
 
     /// Requests that arrived whole, of the last hundred.

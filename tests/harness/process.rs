@@ -92,7 +92,7 @@ impl Drop for Process {
 }
 
 /// Path of a program of this workspace: from `PANGU_BIN_DIR`, else from the target directory this test runs in.
-fn binary(program: &str) -> PathBuf {
+pub fn binary(program: &str) -> PathBuf {
     let path = match std::env::var_os("PANGU_BIN_DIR") {
         Some(dir) => PathBuf::from(dir).join(program),
         None => {

@@ -7,13 +7,24 @@
 //! | `/readyz` | 200 while callers are welcome, 503 while draining |
 //! | `/metrics` | Prometheus text |
 //! | `/policy` | version, digest and problems of the policy, as JSON |
-//! | `/limits?tenant=NAME` | every level of a tenant now, as JSON |
+//! | `/limits?tenant=NAME` | every level of a tenant now, as JSON; also `?route=NAME` and `?model=NAME` |
+//! | `/explain?tenant=NAME&route=NAME` | every level that a request meets, and whether it has room; also `&user=`, `&model=` |
+//! | `/forecast?tenant=NAME` | when a tenant's budgets will be spent |
+//! | `/queues` | who waits before which pool, who fills it, and how much it takes now |
+//!
+//! What may take long (100,000 tenants) runs on a thread of its own, beside the one that health is answered on.
+
+mod explain;
+pub mod query;
+mod queues;
+pub mod shown;
 
 use crate::clock::Now;
-use crate::observe::metrics;
+use crate::observe::{self, limits, metrics};
 use crate::policy::Store;
-use crate::server::{Certificates, Stage};
+use crate::server::{Certificates, Saves, Stage};
 use bytes::Bytes;
+use explain::No;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -21,7 +32,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use metrics_exporter_prometheus::PrometheusHandle;
-use serde_json::json;
+use query::Query;
 use std::convert::Infallible;
 use std::net::TcpListener;
 use std::path::Path;
@@ -36,12 +47,18 @@ const UPKEEP: Duration = Duration::from_secs(1);
 /// Operators' connections at once.
 const CONNECTIONS_MAX: usize = 64;
 
+const PAGES: &str = "/livez /readyz /metrics /policy\n\
+    /limits?tenant=NAME /limits?route=NAME /limits?model=NAME\n\
+    /explain?tenant=NAME&route=NAME[&user=NAME][&model=NAME] /forecast?tenant=NAME\n/queues\n";
+
 /// What the pages show.
 pub struct Page {
     /// The policy in force.
     pub policy: Arc<Store>,
     /// The certificates in force, if any.
     pub certificates: Option<Arc<Certificates>>,
+    /// How the saves of budgets go, if they are saved.
+    pub saves: Option<Arc<Saves>>,
     /// Behind all metrics.
     pub recorder: PrometheusHandle,
     /// Where the life of the server stands.
@@ -95,8 +112,8 @@ pub fn serve(socket: TcpListener, page: Page) -> Result<impl Future<Output = ()>
             };
             let page = page.clone();
             let service = service_fn(move |request: Request<Incoming>| {
-                let answer = page.answer(&request);
-                async move { Ok::<_, Infallible>(answer) }
+                let page = page.clone();
+                async move { Ok::<_, Infallible>(page.answer_beside(request).await) }
             });
             tokio::spawn(async move {
                 let mut http = http1::Builder::new();
@@ -109,6 +126,15 @@ pub fn serve(socket: TcpListener, page: Page) -> Result<impl Future<Output = ()>
 }
 
 impl Page {
+    /// Health at once, all else on a thread that may take its time.
+    async fn answer_beside<B: Send + 'static>(self: Arc<Page>, request: Request<B>) -> Response<Full<Bytes>> {
+        if matches!(request.uri().path(), "/livez" | "/readyz") {
+            return self.answer(&request);
+        }
+        let answer = tokio::task::spawn_blocking(move || self.answer(&request)).await;
+        answer.unwrap_or_else(|_| text(StatusCode::INTERNAL_SERVER_ERROR, "failed; the log says why\n"))
+    }
+
     fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
         if !self.may_read(request) {
             return text(StatusCode::UNAUTHORIZED, "show the admin token: Authorization: Bearer ...\n");
@@ -116,13 +142,17 @@ impl Page {
         if request.method() != Method::GET && request.method() != Method::HEAD {
             return text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n");
         }
+        let query = Query(request.uri().query().unwrap_or_default());
         match request.uri().path() {
             "/livez" => text(StatusCode::OK, "ok\n"),
             "/readyz" => self.ready(),
             "/metrics" => self.metrics(),
             "/policy" => json_page(&self.policy.status()),
-            "/limits" => self.limits(request.uri().query().unwrap_or_default()),
-            "/" => text(StatusCode::OK, "/livez /readyz /metrics /policy /limits?tenant=NAME\n"),
+            "/limits" => found(explain::limits_of(&self.policy, query, Now::read())),
+            "/explain" => found(explain::explain(&self.policy, query, Now::read())),
+            "/forecast" => found(explain::forecast(&self.policy, query, Now::read())),
+            "/queues" => json_page(&queues::queues(&self.policy, Now::read().mono_us)),
+            "/" => text(StatusCode::OK, PAGES),
             _ => text(StatusCode::NOT_FOUND, "see /\n"),
         }
     }
@@ -145,23 +175,31 @@ impl Page {
     }
 
     fn metrics(&self) -> Response<Full<Bytes>> {
-        let gauges = self.policy.live().limits.gauges();
+        let levels = &self.policy.live().limits;
+        let gauges = levels.gauges();
         metrics::set_policy(&self.policy.status(), &gauges);
         if let Some(certificates) = &self.certificates {
             let count = |n: &std::sync::atomic::AtomicU64| n.load(Ordering::Relaxed);
             metrics::set_certificates(count(&certificates.reloads), count(&certificates.failures));
         }
-        text(StatusCode::OK, self.recorder.render())
-    }
-
-    fn limits(&self, query: &str) -> Response<Full<Bytes>> {
-        let Some(tenant) = query.split('&').find_map(|pair| pair.strip_prefix("tenant=")) else {
-            return text(StatusCode::BAD_REQUEST, "name a tenant: /limits?tenant=NAME\n");
-        };
-        match self.policy.live().limits.tenant_state(tenant, Now::read()) {
-            Some(levels) => json_page(&levels),
-            None => json_status(StatusCode::NOT_FOUND, &json!({"error": "no such tenant in the policy"})),
+        if let Some(saves) = &self.saves {
+            metrics::set_saves(saves.failures(), saves.age(Now::read()));
         }
+        let mut page = self.recorder.render();
+        let now = Now::read();
+        limits::write(&levels.totals(now), &mut page);
+        let gates = self.policy.live().gates.all().into_iter();
+        let states: Vec<_> = gates.map(|(pool, gate)| (pool, gate.state(0, now.mono_us))).collect();
+        observe::queues::write(&states, &mut page);
+        text(StatusCode::OK, page)
+    }
+}
+
+fn found(answer: Result<impl serde::Serialize, No>) -> Response<Full<Bytes>> {
+    match answer {
+        Ok(value) => json_page(&value),
+        Err(No::Unclear(help)) => text(StatusCode::BAD_REQUEST, help),
+        Err(No::Missing(missing)) => json_status(StatusCode::NOT_FOUND, &missing),
     }
 }
 

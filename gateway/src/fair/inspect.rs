@@ -5,9 +5,9 @@ use super::{Reason, TenantKey};
 use serde::Serialize;
 use std::sync::Arc;
 
-/// Where a gate stands.
+/// Where a gate stands. `T` tells tenants apart: the gate by their keys, a page by their names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct State {
+pub struct State<T = TenantKey> {
     /// Requests in flight.
     pub in_flight: u32,
     /// Most at once, as of now: by policy, or what the upstream has shown to take. Absent: any number.
@@ -36,7 +36,7 @@ pub struct State {
     /// Accounts in memory: one per tenant and class.
     pub accounts: usize,
     /// Those that use most, by tokens in flight and then by requests that wait.
-    pub tenants: Vec<TenantShare>,
+    pub tenants: Vec<TenantShare<T>>,
 }
 
 /// One class.
@@ -61,9 +61,9 @@ pub struct RefusedState {
 
 /// One tenant in one class.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct TenantShare {
+pub struct TenantShare<T = TenantKey> {
     /// Who.
-    pub tenant: TenantKey,
+    pub tenant: T,
     /// In which class.
     pub class: Arc<str>,
     /// Its share, by that of others.
@@ -76,6 +76,36 @@ pub struct TenantShare {
     pub waiting: u32,
     /// Bytes of their bodies.
     pub waiting_bytes: u64,
+}
+
+impl State {
+    /// The same with names for keys.
+    pub fn named<T>(self, name: impl Fn(TenantKey) -> T) -> State<T> {
+        let share = |share: TenantShare| TenantShare {
+            tenant: name(share.tenant),
+            class: share.class,
+            weight: share.weight,
+            in_flight: share.in_flight,
+            tokens: share.tokens,
+            waiting: share.waiting,
+            waiting_bytes: share.waiting_bytes,
+        };
+        State {
+            in_flight: self.in_flight,
+            in_flight_max: self.in_flight_max,
+            tokens: self.tokens,
+            tokens_max: self.tokens_max,
+            waiting: self.waiting,
+            waiting_bytes: self.waiting_bytes,
+            classes: self.classes,
+            drain_per_minute: self.drain_per_minute,
+            paused_ms: self.paused_ms,
+            let_in: self.let_in,
+            refused: self.refused,
+            accounts: self.accounts,
+            tenants: self.tenants.into_iter().map(share).collect(),
+        }
+    }
 }
 
 impl<W> Scheduler<W> {

@@ -31,8 +31,18 @@ impl Gates {
         gates.collect()
     }
 
-    /// The gates by name, for operators.
+    /// The gates by name: those of the policy in force, and those that still serve requests of one before.
     pub fn all(&self) -> Vec<(Arc<str>, Arc<Gate>)> {
-        self.0.lock().iter().map(|(name, gate)| (Arc::clone(name), Arc::clone(gate))).collect()
+        let mut known = self.0.lock();
+        known.retain(|_, gate| Arc::strong_count(gate) > 1);
+        let mut all: Vec<_> = known.iter().map(|(name, gate)| (Arc::clone(name), Arc::clone(gate))).collect();
+        drop(known);
+        all.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        all
+    }
+
+    /// [`Gate::tick`] for each of them: who waits has its deadline also when no pool asks for its gate any more.
+    pub fn tick(&self, now_us: u64) {
+        self.all().iter().for_each(|(_, gate)| gate.tick(now_us));
     }
 }

@@ -2,6 +2,7 @@
 
 use super::common::Common;
 use super::decide::{Refusal, SUBJECTS, Skipped, decide, foresee};
+use super::denial::{Place, Worth};
 use super::measure::Cost;
 use super::permit::{Ledger, Permit, Standings};
 use super::price::Price;
@@ -67,13 +68,14 @@ pub fn admit(asking: &Asking<'_>, now: Now) -> Result<Permit, Limited> {
 /// Is it certain that a request would be refused, before its body is read and its cost known? Charges nothing.
 ///
 /// # Errors
-/// [`Limited`], as [`admit`] would say of a request of one token.
+/// [`Limited`], as [`admit`] would say of a request of one token that is answered with one.
 pub fn check(asking: &Asking<'_>, now: Now) -> Result<(), Limited> {
     let Some((tenant, user)) = asking.caller else { return Ok(()) };
-    if let Some(limited) = tenant.denial.recall(user, asking.route, now.mono_us) {
+    if let Some(limited) = tenant.denial.recall(user, asking, now.mono_us) {
         return Err(limited);
     }
-    let least = Cost { tokens: Tokens { prompt: 1, completion: 0 }, price: Price::default() };
+    // Also of the answer: where a limit on completions is spent to the last token, nothing would have to wait.
+    let least = Cost { tokens: Tokens { prompt: 1, completion: 1 }, price: Price::default() };
     let mut books = tenant.books.lock();
     let mut on_route = asking.route.lock_if_limited();
     let Books { plan, levels, open, users, .. } = &mut *books;
@@ -100,7 +102,7 @@ fn admit_caller(
     now: Now,
 ) -> Result<Permit, Limited> {
     let route = asking.route;
-    if let Some(limited) = tenant.denial.recall(user, route, now.mono_us) {
+    if let Some(limited) = tenant.denial.recall(user, asking, now.mono_us) {
         return Err(limited);
     }
     let mut books = tenant.books.lock();
@@ -135,14 +137,14 @@ fn admit_caller(
             let counted = books.begin(user, asking);
             tenant.denial.forget();
             let tenant = counted.any().then(|| (Arc::clone(tenant), counted));
-            let ledger = cost.map(|hold| ledger(hold, skipped, [born, of_route, of_model], cuts));
+            let ledger = cost.map(|hold| ledger(hold, skipped, [born, of_route, of_model], cuts, now));
             Ok(Permit { tenant, route, model, ledger, standings, began_us: now.mono_us, seen: now })
         }
         Err(refusal) => {
-            let admissions = route.admissions();
+            let asked = (Place::of(route), asking.metered.as_ref().map(Worth::of));
             drop(shared);
             let limited = named(refusal, Some((tenant, users.name(user))), asking);
-            tenant.denial.remember(user, (route, admissions), &limited, now.mono_us);
+            tenant.denial.remember(user, asked, &limited, now.mono_us);
             Err(limited)
         }
     }
@@ -171,16 +173,16 @@ fn admit_anybody(asking: &Asking<'_>, now: Now) -> Result<Permit, Limited> {
         Ok((skipped, standings)) => {
             let cuts = cost.is_some() && cuts(&subjects);
             let (route, model, [of_route, of_model]) = shared.open(asking);
-            let ledger = cost.map(|hold| ledger(hold, skipped, [0, of_route, of_model], cuts));
+            let ledger = cost.map(|hold| ledger(hold, skipped, [0, of_route, of_model], cuts, now));
             Ok(Permit { tenant: None, route, model, ledger, standings, began_us: now.mono_us, seen: now })
         }
         Err(refusal) => Err(named(refusal, None, asking)),
     }
 }
 
-fn ledger(hold: Cost, skipped: Skipped, born: [u32; 3], cuts: bool) -> Ledger {
+fn ledger(hold: Cost, skipped: Skipped, born: [u32; 3], cuts: bool, now: Now) -> Ledger {
     let charged = Cost { tokens: Tokens::default(), price: hold.price };
-    Ledger { hold, charged, ended: false, skipped, born, cuts }
+    Ledger { hold, charged, ended: false, skipped, born, cuts, began_ms: now.wall_ms }
 }
 
 /// Does any of their limits end streams in their middle?
@@ -220,7 +222,7 @@ impl<'a> Shared<'a> {
 
 /// Puts to a refusal the names its level goes by.
 #[cold]
-fn named(
+pub(super) fn named(
     refusal: Refusal,
     caller: Option<(&Arc<Tenant>, Option<&Arc<str>>)>,
     asking: &Asking<'_>,

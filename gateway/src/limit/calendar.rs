@@ -38,6 +38,11 @@ impl Unit {
             Unit::Month => "month",
         }
     }
+
+    /// The period of `wall_ms` in UTC; in other zones it may be the one before or after.
+    pub fn serial(self, wall_ms: u64) -> u32 {
+        Calendar { unit: self, zone: TimeZone::UTC }.find(wall_ms).serial
+    }
 }
 
 /// Which period it is, in one time zone.
@@ -112,6 +117,15 @@ impl Calendar {
         }
         let ms = |day| u64::try_from(self.beginning(day).as_millisecond()).unwrap_or(0);
         Period { serial: self.serial(first), begins_ms: ms(first), ends_ms: ms(next) }
+    }
+
+    /// The first millisecond after the period of this serial, which no clock before the year 9970 exceeds.
+    pub fn end_ms(&self, serial: u32) -> u64 {
+        let first = EPOCH.saturating_add(match self.unit {
+            Unit::Day => i64::from(serial.min(2_922_000)).days(),
+            Unit::Month => i64::from(serial.min(96_000)).months(),
+        });
+        u64::try_from(self.beginning(self.next(first)).as_millisecond()).unwrap_or(0)
     }
 
     /// The first day of the period that has `date` in it.

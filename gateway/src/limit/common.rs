@@ -6,7 +6,7 @@ use super::estimate::Estimator;
 use super::levels::{Levels, Open};
 use super::permit::Ledger;
 use super::rules::CommonRules;
-use super::save::Unsaved;
+use super::save::{Saving, Unsaved};
 use super::spend::Step;
 use crate::clock::Now;
 use parking_lot::{Mutex, MutexGuard};
@@ -23,12 +23,14 @@ pub struct Common {
     /// Does any limit written here count each tenant for itself?
     limits_tenants: AtomicBool,
     /// How often its levels moved; written under the lock, read without.
-    admissions: AtomicU64,
+    moves: AtomicU64,
     books: Mutex<CommonBooks>,
     /// Of a model: how many tokens a text will be. Learns from every answer that says what it cost.
     estimator: Mutex<Estimator>,
     /// Where to tell that a count is to be saved.
     unsaved: Unsaved,
+    /// It has been told since the last save.
+    pub(super) saving: Saving,
 }
 
 /// What the lock guards.
@@ -56,10 +58,11 @@ impl Common {
             per,
             limited: AtomicBool::new(false),
             limits_tenants: AtomicBool::new(false),
-            admissions: AtomicU64::new(0),
+            moves: AtomicU64::new(0),
             books: Mutex::new(CommonBooks { per: Some(per), ..CommonBooks::default() }),
             estimator: Mutex::default(),
             unsaved: unsaved.clone(),
+            saving: Saving::default(),
         }
     }
 
@@ -123,16 +126,21 @@ impl Common {
 
     /// How often its levels moved.
     #[inline]
-    pub(super) fn admissions(&self) -> u64 {
-        self.admissions.load(Ordering::Acquire)
+    pub(super) fn moves(&self) -> u64 {
+        self.moves.load(Ordering::Acquire)
+    }
+
+    /// Notes that its levels move; the caller holds the lock, so nobody else writes.
+    #[inline]
+    fn moved(&self) {
+        self.moves.store(self.moves.load(Ordering::Relaxed) + 1, Ordering::Release);
     }
 
     /// Notes that its levels moved, and counts an open request if its end changes something; `books` are its own,
     /// locked.
     #[inline]
     pub(super) fn begin(&self, books: &mut CommonBooks) -> bool {
-        let admissions = self.admissions.load(Ordering::Relaxed); // nobody else writes: the lock is held
-        self.admissions.store(admissions + 1, Ordering::Release);
+        self.moved();
         let counted = books.rules.all.waits_for_the_end();
         if counted {
             books.open.begin();
@@ -150,13 +158,13 @@ impl Common {
         now: Now,
     ) -> bool {
         let mut books = self.books.lock();
-        let spent = ledger.step(step, at, born, &mut books.subject(), now);
-        let save = books.rules.all.must_be_saved();
+        let stepped = ledger.step(step, at, born, &mut books.subject(), now);
+        self.moved();
         drop(books);
-        if save {
+        if stepped.dated && self.saving.begin() {
             self.unsaved.common(self);
         }
-        spent
+        stepped.spent
     }
 
     /// Locks the levels to look at them.

@@ -5,7 +5,8 @@ use super::levels::Open;
 use super::measure::{Cost, Measure};
 use super::permit::Standings;
 use super::rules::{Rate, Rules, Slots};
-use super::spend::{Bound, Spend, SpendRule};
+use super::spend::{Spend, SpendRule};
+use super::tally::Tally;
 use super::{Per, Standing, Unit};
 use crate::clock::Now;
 use std::num::NonZeroU64;
@@ -31,7 +32,8 @@ pub(super) struct Subject<'a> {
     pub(super) open: Open,
 }
 
-/// For each subject, which of its spend rules a request was not held at: shadows without room, by position.
+/// For each subject, which of its spends a request was not held at: shadows without room, by their
+/// [marks](Spend::mark).
 pub(super) type Skipped = [u16; SUBJECTS];
 
 /// The limit with the longest wait among those that had no room.
@@ -56,7 +58,7 @@ pub(super) fn decide(
     report: bool,
 ) -> Result<(Skipped, Standings), Refusal> {
     if !subjects.iter().flatten().all(|subject| subject.has_room(cost, now)) {
-        return Err(refusal(subjects, cost, now));
+        return Err(refuse(subjects, cost, now));
     }
     let mut skipped = Skipped::default();
     for (subject, skipped) in subjects.iter_mut().zip(&mut skipped) {
@@ -79,8 +81,13 @@ pub(super) fn foresee(
 ) -> Result<(), Refusal> {
     match subjects.iter().flatten().all(|subject| subject.has_room(least, now)) {
         true => Ok(()),
-        false => Err(refusal(subjects, least, now)),
+        false => Err(refuse(subjects, least, now)),
     }
+}
+
+/// What a request of `cost` would be refused with; None: it would be let in. Nothing is moved, and nothing counted.
+pub(super) fn foretell(subjects: &[Option<Subject<'_>>], cost: Option<Cost>, now: Now) -> Option<Refusal> {
+    longest(subjects, cost, now).map(|blocked| blocked.refusal(now))
 }
 
 impl Subject<'_> {
@@ -120,22 +127,17 @@ impl Subject<'_> {
         }
         let Some(cost) = cost else { return 0 };
         let mut skipped = 0;
-        for (i, (rule, spend)) in self.rules.spends.iter().zip(self.spends.iter_mut()).enumerate() {
+        for (rule, spend) in self.rules.spends.iter().zip(self.spends.iter_mut()) {
             let cost = cost.by(rule.measure);
             if rule.shadow && !spend.has_room(rule, cost, now) {
                 rule.tally.would_refuse();
-                skipped |= bit(i);
+                skipped |= spend.mark();
             } else {
                 spend.hold(cost);
             }
         }
         skipped
     }
-}
-
-/// The place of a spend rule in [`Skipped`]. Policy allows no more than 16 limits in one place.
-pub(super) fn bit(i: usize) -> u16 {
-    1u16.checked_shl(i as u32).unwrap_or(0)
 }
 
 /// A limit without room.
@@ -153,10 +155,16 @@ enum By<'a> {
 
 /// What is said of the longest wait, once some limit has no room.
 #[cold]
-fn refusal(subjects: &[Option<Subject<'_>>], cost: Option<Cost>, now: Now) -> Refusal {
+fn refuse(subjects: &[Option<Subject<'_>>], cost: Option<Cost>, now: Now) -> Refusal {
+    let longest = longest(subjects, cost, now).expect("called because a limit has no room");
+    longest.tally().refused();
+    longest.refusal(now)
+}
+
+/// The limit with the longest wait among those without room; of equals, the first.
+fn longest<'a>(subjects: &'a [Option<Subject<'_>>], cost: Option<Cost>, now: Now) -> Option<Blocked<'a>> {
     let blocked = subjects.iter().flatten().flat_map(|subject| subject.blocked(cost, now));
-    let longest = blocked.reduce(|longest, next| if next.wait_us > longest.wait_us { next } else { longest });
-    longest.expect("called because a limit has no room").refusal(now)
+    blocked.reduce(|longest, next| if next.wait_us > longest.wait_us { next } else { longest })
 }
 
 impl Subject<'_> {
@@ -187,13 +195,20 @@ impl Subject<'_> {
 }
 
 impl Blocked<'_> {
+    fn tally(&self) -> &Tally {
+        match self.by {
+            By::Rate(rate, _) => &rate.tally,
+            By::Slots(slots, _) => &slots.tally,
+            By::Spend(rule, ..) => &rule.tally,
+        }
+    }
+
     fn refusal(&self, now: Now) -> Refusal {
-        let (standing, tally, requested) = match self.by {
-            By::Rate(rate, level) => (standing_of_rate(rate, level, now.mono_us), &rate.tally, 1),
-            By::Slots(slots, open) => (standing_of_slots(slots, open), &slots.tally, 1),
-            By::Spend(rule, spend, cost) => (standing_of_spend(rule, spend, now), &rule.tally, cost),
+        let (standing, requested) = match self.by {
+            By::Rate(rate, level) => (standing_of_rate(rate, level, now.mono_us), 1),
+            By::Slots(slots, open) => (standing_of_slots(slots, open), 1),
+            By::Spend(rule, spend, cost) => (standing_of_spend(rule, spend, now), cost),
         };
-        tally.refused();
         Refusal { per: self.per, standing, requested, wait_us: self.wait_us }
     }
 }
@@ -288,6 +303,6 @@ pub(super) fn standing_of_spend(rule: &SpendRule, spend: &Spend, now: Now) -> St
         held,
         remaining: remaining(rule, spend, now),
         reset: Duration::from_micros(spend.reset_us(rule, now)),
-        budget: matches!(rule.bound, Bound::Calendar { .. }),
+        budget: rule.is_budget(),
     }
 }

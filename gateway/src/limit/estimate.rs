@@ -78,7 +78,7 @@ impl Estimator {
     #[inline]
     pub fn reserve(&self, text: Text, messages: u32) -> u64 {
         let tokens = self.tokens(&parts(text, messages));
-        (tokens * (1.0 + MARGIN * self.error)).ceil() as u64
+        (tokens * self.margin()).ceil() as u64
     }
 
     /// Tokens that a prompt probably has; without a margin, for what must not refuse too early.
@@ -106,6 +106,16 @@ impl Estimator {
         let wrong = (actual as f32 - tokens).clamp(-tokens, tokens);
         self.correct(&parts, wrong);
         self.error += NEWEST * (wrong.abs() / tokens - self.error);
+    }
+
+    /// Tokens per ASCII byte, per other byte, per message, per prompt, as it has learned them.
+    pub fn coefficients(&self) -> [f32; 4] {
+        self.coefficients
+    }
+
+    /// By how much [`reserve`](Estimator::reserve) is above the estimate: 1.3 is 30 %.
+    pub fn margin(&self) -> f32 {
+        1.0 + MARGIN * self.error
     }
 
     /// The mean error, as a part of the estimate: 0.2 is 20 %.

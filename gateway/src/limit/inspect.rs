@@ -1,4 +1,5 @@
-//! What operators see of the levels: plain values, read under the locks and printed after.
+//! What operators see of the levels: plain values, read under the locks and printed after; and the walk over all of
+//! them, which [`totals`](super::totals) and [`forecast`](super::forecast) take too.
 
 use super::common::Common;
 use super::decide::{standing_of_rate, standing_of_slots, standing_of_spend};
@@ -7,12 +8,11 @@ use super::levels::Open;
 use super::pairs::Pair;
 use super::registry::Registry;
 use super::rules::{PlanRules, Rules};
-use super::spend::Spend;
-use super::tally::{Counts, Tally};
+use super::spend::{Spend, SpendRule};
+use super::tally::Tally;
 use super::tenant::Books;
 use super::{Per, Standing, Unit};
 use crate::clock::Now;
-use ahash::AHashMap;
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -75,34 +75,17 @@ pub struct LimitState {
     /// Counts and reports, but refuses nobody.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub shadow: bool,
+    /// Ends streams in their middle once it is spent.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub cut: bool,
+    /// Comes back with the next day or month, and not bit by bit.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub budget: bool,
 }
 
 /// Left out where it says nothing.
 fn is_zero(n: &u64) -> bool {
     *n == 0
-}
-
-/// One limit over all its subjects; for metrics.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Totals {
-    /// Where it is written: `plan`, `route` or `model`.
-    pub kind: &'static str,
-    /// Name of the plan, route or model.
-    pub of: Arc<str>,
-    /// What it is counted per.
-    pub per: Per,
-    /// Name of the limit.
-    pub limit: Arc<str>,
-    /// What became of the requests that met it.
-    pub counts: Counts,
-    /// Sum of what its subjects have used, holds included.
-    pub used: u64,
-    /// Sum of what they hold.
-    pub held: u64,
-    /// Sum of what they have left.
-    pub remaining: u64,
-    /// Sum of what they owe.
-    pub debt: u64,
 }
 
 /// How much is kept in memory; for metrics.
@@ -127,7 +110,7 @@ impl Registry {
     pub fn tenant_state(&self, name: &str, now: Now) -> Option<TenantState> {
         let tenant = self.look(|known| known.tenants.get(name).cloned())?;
         let mut limits = Vec::new();
-        tenant.books.lock().each(now, &mut |_, on, shadow, standing| limits.push(on.state(shadow, standing)));
+        tenant.books.lock().each(now, &mut |seen| limits.push(seen.state()));
         Some(TenantState { tenant: Arc::clone(tenant.name()), limits })
     }
 
@@ -157,65 +140,35 @@ impl Registry {
             })
         })
     }
-
-    /// Every limit, summed over its subjects. Takes every lock for an instant: for a scrape, not for a request.
-    pub fn totals(&self, now: Now) -> Vec<Totals> {
-        self.look(|known| {
-            let mut sums: AHashMap<*const Tally, Standing> = AHashMap::new();
-            let mut add = |tally: &Arc<Tally>, _: On<'_>, _: bool, standing: Standing| {
-                let sum = sums.entry(Arc::as_ptr(tally));
-                sum.and_modify(|sum| sum.add(&standing))
-                    .or_insert_with(|| Standing { quota: debt(&standing), ..standing });
-            };
-            known.tenants.values().for_each(|tenant| tenant.books.lock().each(now, &mut add));
-            known.routes.values().chain(known.models.values()).for_each(|common| common.each(now, &mut add));
-            let totals = known.tallies.each().filter_map(|(place, tally)| {
-                let sum = sums.get(&Arc::as_ptr(tally));
-                let of = |field: fn(&Standing) -> u64| sum.map_or(0, field);
-                Some(Totals {
-                    kind: place.kind,
-                    of: Arc::clone(&place.of),
-                    per: place.per,
-                    limit: Arc::clone(&place.limit),
-                    counts: tally.counts(),
-                    used: of(|sum| sum.used),
-                    held: of(|sum| sum.held),
-                    remaining: of(|sum| sum.remaining),
-                    debt: of(|sum| sum.quota),
-                })
-            });
-            totals.collect()
-        })
-    }
 }
 
 /// What was spent beyond the most there may be.
-fn debt(standing: &Standing) -> u64 {
+pub(super) fn debt(standing: &Standing) -> u64 {
     let spent = standing.used - standing.held.min(standing.used);
     spent.saturating_sub(standing.most)
 }
 
-impl Standing {
-    /// Sums two; `quota` holds the debt.
-    fn add(&mut self, other: &Standing) {
-        self.used = self.used.saturating_add(other.used);
-        self.held = self.held.saturating_add(other.held);
-        self.remaining = self.remaining.saturating_add(other.remaining);
-        self.quota = self.quota.saturating_add(debt(other));
-    }
+/// One limit of one subject, looked at under its lock.
+pub(super) struct Seen<'a> {
+    pub(super) on: On<'a>,
+    pub(super) tally: &'a Arc<Tally>,
+    pub(super) shadow: bool,
+    pub(super) standing: Standing,
+    /// What is behind it, if it counts tokens or money.
+    pub(super) spend: Option<(&'a SpendRule, &'a Spend)>,
 }
 
-/// Is told of every limit: its tally, whom it counts, whether it is a shadow, where it stands.
-type Each<'f> = dyn FnMut(&Arc<Tally>, On<'_>, bool, Standing) + 'f;
+/// Is told of every limit.
+pub(super) type Each<'f> = dyn FnMut(Seen<'_>) + 'f;
 
 impl Common {
     fn state(&self, now: Now) -> CommonState {
         let mut limits = Vec::new();
-        self.each(now, &mut |_, on, shadow, standing| limits.push(on.state(shadow, standing)));
+        self.each(now, &mut |seen| limits.push(seen.state()));
         CommonState { name: Arc::clone(self.name()), limits }
     }
 
-    fn each(&self, now: Now, each: &mut Each<'_>) {
+    pub(super) fn each(&self, now: Now, each: &mut Each<'_>) {
         let books = self.lock();
         let on = On::common(self.per(), self);
         on.each(&books.rules.all, (&books.levels.rates, &books.levels.spends), books.open, now, each);
@@ -223,7 +176,7 @@ impl Common {
 }
 
 impl Books {
-    fn each(&self, now: Now, each: &mut Each<'_>) {
+    pub(super) fn each(&self, now: Now, each: &mut Each<'_>) {
         let plan = &self.plan;
         let own = On { per: Per::Tenant, user: None, route: None, model: None };
         own.each(&plan.tenant, (&self.levels.rates, &self.levels.spends), self.open, now, each);
@@ -250,11 +203,11 @@ impl Pair {
 
 /// Who is counted.
 #[derive(Clone, Copy)]
-struct On<'a> {
-    per: Per,
-    user: Option<&'a Arc<str>>,
-    route: Option<&'a Arc<str>>,
-    model: Option<&'a Arc<str>>,
+pub(super) struct On<'a> {
+    pub(super) per: Per,
+    pub(super) user: Option<&'a Arc<str>>,
+    pub(super) route: Option<&'a Arc<str>>,
+    pub(super) model: Option<&'a Arc<str>>,
 }
 
 impl<'a> On<'a> {
@@ -264,7 +217,7 @@ impl<'a> On<'a> {
         On { per, user: None, route: name.filter(|_| !is_model), model: name.filter(|_| is_model) }
     }
 
-    fn each(
+    pub(super) fn each(
         self,
         rules: &Rules,
         (rates, spends): (&[Level], &[Spend]),
@@ -273,25 +226,31 @@ impl<'a> On<'a> {
         each: &mut Each<'_>,
     ) {
         for (rate, level) in rules.rates.iter().zip(rates) {
-            each(&rate.tally, self, rate.shadow, standing_of_rate(rate, level, now.mono_us));
+            let standing = standing_of_rate(rate, level, now.mono_us);
+            each(Seen { on: self, tally: &rate.tally, shadow: rate.shadow, standing, spend: None });
         }
         for slots in &rules.slots {
-            each(&slots.tally, self, slots.shadow, standing_of_slots(slots, open.requests));
+            let standing = standing_of_slots(slots, open.requests);
+            each(Seen { on: self, tally: &slots.tally, shadow: slots.shadow, standing, spend: None });
         }
         for (rule, spend) in rules.spends.iter().zip(spends) {
-            each(&rule.tally, self, rule.shadow, standing_of_spend(rule, spend, now));
+            let (standing, behind) = (standing_of_spend(rule, spend, now), Some((rule, spend)));
+            each(Seen { on: self, tally: &rule.tally, shadow: rule.shadow, standing, spend: behind });
         }
     }
+}
 
-    fn state(self, shadow: bool, standing: Standing) -> LimitState {
+impl Seen<'_> {
+    pub(super) fn state(self) -> LimitState {
+        let Seen { on, shadow, standing, spend, .. } = self;
         let counts_time = !standing.window.is_zero();
         LimitState {
             debt: debt(&standing),
             limit: standing.limit,
-            per: self.per,
-            user: self.user.cloned(),
-            route: self.route.cloned(),
-            model: self.model.cloned(),
+            per: on.per,
+            user: on.user.cloned(),
+            route: on.route.cloned(),
+            model: on.model.cloned(),
             unit: standing.unit,
             quota: standing.quota,
             window_ms: counts_time.then_some(standing.window.as_millis() as u64),
@@ -301,6 +260,8 @@ impl<'a> On<'a> {
             remaining: standing.remaining,
             reset_ms: counts_time.then_some(standing.reset.as_micros().div_ceil(1000) as u64),
             shadow,
+            cut: spend.is_some_and(|(rule, _)| rule.cut),
+            budget: standing.budget,
         }
     }
 }

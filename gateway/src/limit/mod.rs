@@ -39,6 +39,7 @@ mod common;
 
 mod level;
 mod levels;
+mod recent;
 mod spend;
 
 pub mod calendar;
@@ -59,7 +60,10 @@ mod registry;
 mod save;
 mod tally;
 
+mod explain;
+mod forecast;
 mod inspect;
+mod totals;
 
 mod guard;
 
@@ -70,13 +74,16 @@ mod tests;
 
 pub use admit::{Asking, Metered, admit, check};
 pub use common::Common;
+pub use explain::{Answer, Question, explain};
+pub use forecast::{BudgetForecast, Outlook, Rate, TenantForecast};
 pub use guard::Guard;
-pub use inspect::{CommonState, Gauges, LimitState, TenantState, Totals};
+pub use inspect::{CommonState, Gauges, LimitState, TenantState};
 pub use permit::{Permit, Standings};
 pub use registry::{Applied, Enrolled, Policy, Registry, TenantSpec};
 pub use save::Saved;
-pub use tally::Tally;
+pub use tally::{Counts, Tally};
 pub use tenant::Tenant;
+pub use totals::Totals;
 pub use users::UserIx;
 
 use calendar::Calendar;
@@ -96,11 +103,27 @@ pub enum Per {
     /// All requests on a route, whoever sends them.
     Route,
     /// Those of one tenant on one route.
+    #[serde(rename = "tenant+route")]
     TenantRoute,
     /// All requests for a model, whoever sends them and on whatever route.
     Model,
     /// Those of one tenant for one model.
+    #[serde(rename = "tenant+model")]
     TenantModel,
+}
+
+impl Per {
+    /// As policy writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Per::Tenant => "tenant",
+            Per::User => "user",
+            Per::Route => "route",
+            Per::TenantRoute => "tenant+route",
+            Per::Model => "model",
+            Per::TenantModel => "tenant+model",
+        }
+    }
 }
 
 /// How requests are counted.
@@ -174,6 +197,17 @@ pub enum Amount {
     },
 }
 
+impl Amount {
+    /// What it counts.
+    pub fn unit(&self) -> Unit {
+        match self {
+            Amount::Requests { .. } => Unit::Requests,
+            Amount::Concurrent(_) => Unit::Places,
+            Amount::Tokens { measure, .. } | Amount::Budget { measure, .. } => measure.unit(),
+        }
+    }
+}
+
 /// The limits of a plan (per tenant, user, tenant+route, tenant+model).
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Plan {
@@ -191,7 +225,7 @@ pub struct CommonPlan {
 }
 
 /// What a limit counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Unit {
     /// Requests in a period.
@@ -209,6 +243,18 @@ pub enum Unit {
 }
 
 impl Unit {
+    /// One word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Unit::Requests => "requests",
+            Unit::Places => "places",
+            Unit::Tokens => "tokens",
+            Unit::PromptTokens => "prompt_tokens",
+            Unit::CompletionTokens => "completion_tokens",
+            Unit::Money => "money",
+        }
+    }
+
     /// Is it one of the kinds of tokens?
     pub fn is_tokens(self) -> bool {
         matches!(self, Unit::Tokens | Unit::PromptTokens | Unit::CompletionTokens)

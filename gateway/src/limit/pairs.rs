@@ -126,7 +126,8 @@ impl Pairs {
 }
 
 impl Pair {
-    fn new(common: &Arc<Common>, plan: &Rules, born: u32) -> Pair {
+    /// Empty levels. Looks into `common`, which must not be locked.
+    pub(super) fn new(common: &Arc<Common>, plan: &Rules, born: u32) -> Pair {
         let common_rules = common.rules();
         Pair {
             common: Arc::clone(common),

@@ -2,7 +2,7 @@
 
 use super::Standing;
 use super::common::{Common, CommonKey};
-use super::decide::{SUBJECTS, Skipped, Subject, bit};
+use super::decide::{SUBJECTS, Skipped, Subject};
 use super::measure::Cost;
 use super::price::Price;
 use super::spend::Step;
@@ -10,6 +10,7 @@ use super::tenant::Tenant;
 use super::users::UserIx;
 use crate::clock::Now;
 use crate::usage::Tokens;
+use std::ops::BitOrAssign;
 use std::sync::Arc;
 
 /// A request that was let in; dropping it, on any thread, gives back its places and what it still holds.
@@ -59,17 +60,36 @@ pub(super) struct Ledger {
     pub(super) hold: Cost,
     pub(super) charged: Cost,
     pub(super) ended: bool,
-    /// Shadows it was not held at; they are not charged either, as they would not be had they refused.
+    /// Limits it was not held at, shadows then: they are not charged either, as they would not be had they refused.
     pub(super) skipped: Skipped,
     /// The reloads in force at admission: of the tenant, the route, the model. Limits that came later were not asked.
     pub(super) born: [u32; 3],
     /// A limit among its own ends streams in their middle.
     pub(super) cuts: bool,
+    /// The date of its admission.
+    pub(super) began_ms: u64,
+}
+
+/// What a step of a request's cost did.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Stepped {
+    /// A limit that cuts is spent.
+    pub(super) spent: bool,
+    /// A count that outlives the program has changed.
+    pub(super) dated: bool,
+}
+
+impl BitOrAssign for Stepped {
+    fn bitor_assign(&mut self, other: Stepped) {
+        self.spent |= other.spent;
+        self.dated |= other.dated;
+    }
 }
 
 impl Ledger {
-    /// Takes a step at one subject. `at` is its position, `born` the reload it was admitted under there. Returns
-    /// whether a limit that cuts is spent.
+    /// Takes a step at one subject. `at` is its position, `born` the reload it was admitted under there.
+    ///
+    /// Limits that a reload brought since were not asked and are not charged: what is under way is beyond them.
     #[inline]
     pub(super) fn step(
         &self,
@@ -78,18 +98,19 @@ impl Ledger {
         born: u32,
         subject: &mut Subject<'_>,
         now: Now,
-    ) -> bool {
-        let mut spent = false;
-        for (i, (rule, spend)) in subject.rules.spends.iter().zip(subject.spends.iter_mut()).enumerate() {
+    ) -> Stepped {
+        let mut stepped = Stepped::default();
+        for (rule, spend) in subject.rules.spends.iter().zip(subject.spends.iter_mut()) {
             // Born later, or wrapped around: either way not what it was admitted by.
             let admitted = born.wrapping_sub(spend.born) < u32::MAX / 2;
-            if !admitted || (rule.shadow && self.skipped[at] & bit(i) != 0) {
+            if !admitted || self.skipped[at] & spend.mark() != 0 {
                 continue;
             }
             spend.step(rule, step, now);
-            spent |= rule.cut && !rule.shadow && spend.spent(rule, now) >= rule.most();
+            stepped.spent |= rule.cut && !rule.shadow && spend.spent(rule, now) >= rule.most();
+            stepped.dated |= rule.is_budget();
         }
-        spent
+        stepped
     }
 }
 
@@ -119,8 +140,14 @@ impl Permit {
 
     /// Charges what the request has cost `so_far`, out of what it holds. Returns whether it must end now, because
     /// a limit that cuts is spent.
+    ///
+    /// What was charged stays charged until the end: that a count turns out lower is for
+    /// [`settle`](Permit::settle) to say, once.
     pub fn progress(&mut self, so_far: Tokens, now: Now) -> bool {
-        self.step(so_far, false, now)
+        let Some(Ledger { charged, .. }) = &self.ledger else { return false };
+        let Tokens { prompt, completion } = charged.tokens;
+        let to = Tokens { prompt: prompt.max(so_far.prompt), completion: completion.max(so_far.completion) };
+        self.step(to, false, now)
     }
 
     /// Charges what the request has cost in all and lets go of the rest of its hold. What it cost beyond is a debt.
@@ -131,7 +158,7 @@ impl Permit {
     /// Tells the quantile of the tenant's answers of this model how long this one was.
     pub fn learn(&self, completion: u64) {
         if let Some((tenant, Counted { for_model: Some(model), .. })) = &self.tenant {
-            tenant.books.lock().for_models.learn(*model, completion, self.seen);
+            tenant.learn(*model, completion, self.seen);
         }
     }
 
@@ -139,7 +166,7 @@ impl Permit {
         self.seen = now;
         let Some(ledger) = self.ledger.as_mut().filter(|ledger| !ledger.ended) else { return false };
         let to = Cost { tokens: to, price: ledger.hold.price };
-        let step = Step { hold: ledger.hold, from: ledger.charged, to, last };
+        let step = Step { hold: ledger.hold, from: ledger.charged, to, last, began_ms: ledger.began_ms };
         let before = *ledger;
         (ledger.charged, ledger.ended) = (to, last);
         if step.from.tokens == to.tokens && !last {

@@ -1,7 +1,7 @@
 //! Limits as admission reads them: grouped by what they are counted per, numbers worked out.
 
 use super::quota::Quota;
-use super::spend::{Bound, SpendRule};
+use super::spend::SpendRule;
 use super::tally::{Tallies, Tally};
 use super::{Amount, CommonPlan, Limit, Per, Plan};
 use std::sync::Arc;
@@ -36,7 +36,7 @@ impl Rules {
     fn of(limits: &[Limit], per: Per, tallies: &Tallies<'_>) -> Rules {
         let limits = || {
             let limits = limits.iter().filter(|limit| limit.per == per);
-            limits.map(|limit| (limit, tallies.of(per, &limit.name)))
+            limits.map(|limit| (limit, tallies.of(limit)))
         };
         let rate = |(limit, tally): (&Limit, Arc<Tally>)| {
             let quota = Quota::of(&limit.amount)?;
@@ -63,11 +63,6 @@ impl Rules {
     pub(super) fn waits_for_the_end(&self) -> bool {
         !self.slots.is_empty() || !self.spends.is_empty()
     }
-
-    /// Does any of its levels outlive the program?
-    pub(super) fn must_be_saved(&self) -> bool {
-        self.spends.iter().any(|rule| matches!(rule.bound, Bound::Calendar { .. }))
-    }
 }
 
 /// A compiled [`Plan`]; a limit per route or model has no meaning in one, and is left out.
@@ -88,15 +83,6 @@ impl PlanRules {
             tenant_route: rules(Per::TenantRoute),
             tenant_model: rules(Per::TenantModel),
         }
-    }
-}
-
-impl PlanRules {
-    /// Does any of its levels outlive the program?
-    pub(super) fn must_be_saved(&self) -> bool {
-        [&self.tenant, &self.user, &self.tenant_route, &self.tenant_model]
-            .iter()
-            .any(|rules| rules.must_be_saved())
     }
 }
 

@@ -4,28 +4,38 @@
 //! says what stands there now; writing it down is up to the caller, and so is reading it at the next start, for
 //! [`Registry::restore`].
 
+use super::calendar::Unit;
 use super::common::Common;
 use super::levels::Levels;
 use super::registry::Registry;
 use super::rules::{PlanRules, Rules};
-use super::spend::{Spend, SpendRule};
+use super::spend::{Bound, Spend, SpendRule};
 use super::tenant::{Books, Tenant};
 use super::{Per, pairs::Pair};
 use crate::clock::Now;
 use ahash::AHashMap;
 use parking_lot::Mutex;
 use std::fmt::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 /// One count, as it is saved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Saved {
-    /// Whose it is and of which limit, such as `tenant/acme/model/pangu-large/daily`.
+    /// Whose it is and of which limit, such as `tenant/acme/model/pangu-large/daily/Tokens/day`.
     pub key: String,
     /// Which day or month.
     pub serial: u32,
     /// How much of it is spent.
     pub used: u64,
+}
+
+impl Saved {
+    /// Has its day or month passed for more than a year? Nobody will ask for it again.
+    pub fn is_long_past(&self, now: Now) -> bool {
+        let (unit, kept) = if self.key.ends_with("/month") { (Unit::Month, 13) } else { (Unit::Day, 400) };
+        self.serial.saturating_add(kept) < unit.serial(now.wall_ms)
+    }
 }
 
 /// Whose counts have changed since the last save.
@@ -34,19 +44,34 @@ pub(super) struct Unsaved(Arc<Mutex<Changed>>);
 
 #[derive(Default)]
 struct Changed {
-    tenants: AHashMap<usize, Weak<Tenant>>,
-    commons: AHashMap<usize, Weak<Common>>,
+    tenants: Vec<Weak<Tenant>>,
+    commons: Vec<Weak<Common>>,
 }
 
 impl Unsaved {
     pub(super) fn tenant(&self, tenant: &Arc<Tenant>) {
-        let key = Arc::as_ptr(tenant).addr();
-        self.0.lock().tenants.entry(key).or_insert_with(|| Arc::downgrade(tenant));
+        self.0.lock().tenants.push(Arc::downgrade(tenant));
     }
 
     pub(super) fn common(&self, common: &Arc<Common>) {
-        let key = Arc::as_ptr(common).addr();
-        self.0.lock().commons.entry(key).or_insert_with(|| Arc::downgrade(common));
+        self.0.lock().commons.push(Arc::downgrade(common));
+    }
+}
+
+/// Whether an owner stands in the list already: it is locked once between two saves, not at every step.
+#[derive(Default)]
+pub(super) struct Saving(AtomicBool);
+
+impl Saving {
+    /// Is this the first change since the last save?
+    pub(super) fn begin(&self) -> bool {
+        !self.0.load(Ordering::Relaxed) && !self.0.swap(true, Ordering::AcqRel)
+    }
+
+    /// Whatever changes from now on is to be told again. Before the counts are read: what comes in between is saved
+    /// twice, and nothing never.
+    fn end(&self) {
+        self.0.swap(false, Ordering::AcqRel);
     }
 }
 
@@ -59,10 +84,12 @@ impl Registry {
     pub fn unsaved(&self) -> Vec<Saved> {
         let Changed { tenants, commons } = std::mem::take(&mut *self.unsaved.0.lock());
         let mut all = Vec::new();
-        for tenant in tenants.values().filter_map(Weak::upgrade) {
+        for tenant in tenants.iter().filter_map(Weak::upgrade) {
+            tenant.saving.end();
             tenant.books.lock().save(tenant.name(), &mut all);
         }
-        for common in commons.values().filter_map(Weak::upgrade) {
+        for common in commons.iter().filter_map(Weak::upgrade) {
+            common.saving.end();
             let books = common.lock();
             save(&key_of_common(&common), &books.rules.all, &books.levels, &mut all);
         }
@@ -98,7 +125,8 @@ fn save(owner: &str, rules: &Rules, levels: &Levels, all: &mut Vec<Saved>) {
 
 fn save_spends(owner: &str, rules: &[SpendRule], spends: &[Spend], all: &mut Vec<Saved>) {
     for (rule, spend) in rules.iter().zip(spends) {
-        if let Some((serial, used)) = spend.saved() {
+        // 0: no period has begun, so that nothing was spent.
+        if let Some((serial, used)) = spend.saved().filter(|(serial, _)| *serial > 0) {
             all.push(Saved { key: key(owner, rule), serial, used });
         }
     }
@@ -163,12 +191,17 @@ impl Restored {
     }
 }
 
-// Names are letters, digits, `.`, `_` and `-`, so that no two owners share a key. The measure is part of it: a limit
-// that is edited to count something else starts anew.
+// Names are letters, digits, `.`, `_` and `-`, so that no two owners share a key. The measure is part of it, and so is
+// the length of its periods: a limit that is edited to count something else starts anew.
 
 fn key(owner: &str, rule: &SpendRule) -> String {
-    let mut key = String::with_capacity(owner.len() + rule.name.len() + 8);
-    let _ = write!(key, "{owner}/{}/{:?}", rule.name, rule.measure.unit()); // writing to a string cannot fail
+    let period = match &rule.bound {
+        Bound::Calendar { calendar, .. } => calendar.unit().name(),
+        Bound::Bucket(_) => "", // never saved
+    };
+    let mut key = String::with_capacity(owner.len() + rule.name.len() + 24);
+    let measure = rule.measure.unit();
+    let _ = write!(key, "{owner}/{}/{measure:?}/{period}", rule.name); // writing to a string cannot fail
     key
 }
 

@@ -8,8 +8,9 @@ use super::calendar::{Calendar, CalendarMeter, Period};
 use super::measure::{Cost, Measure};
 use super::meter::Meter;
 use super::quota::Quota;
+use super::recent::Recent;
 use super::tally::Tally;
-use super::{Amount, Limit};
+use super::{Amount, Limit, Rate};
 use crate::clock::Now;
 use std::sync::Arc;
 use std::time::Duration;
@@ -68,6 +69,12 @@ impl SpendRule {
         }
     }
 
+    /// Does it outlive the program?
+    #[inline]
+    pub(super) fn is_budget(&self) -> bool {
+        matches!(self.bound, Bound::Calendar { .. })
+    }
+
     /// How often the quota comes back; a month counts as 30 days.
     pub(super) fn window(&self) -> Duration {
         match &self.bound {
@@ -88,17 +95,31 @@ pub(super) struct Step {
     pub(super) to: Cost,
     /// The request has ended: nothing stays held.
     pub(super) last: bool,
+    /// The date of its admission.
+    pub(super) began_ms: u64,
 }
 
 impl Step {
-    /// Lets go of what the step uses up of the hold, charges the difference.
+    /// What the step does, by this measure. What is charged comes out of the hold, and goes back into it where less is
+    /// known to have been spent than was thought: so what a request holds is always told by what it was charged.
     #[inline]
-    fn amounts(&self, measure: Measure) -> (u64, u64, u64) {
+    fn amounts(&self, measure: Measure) -> Amounts {
         let (hold, from, to) = (self.hold.by(measure), self.from.by(measure), self.to.by(measure));
         let left = |charged: u64| hold.saturating_sub(charged);
-        let release = if self.last { left(from) } else { left(from).saturating_sub(left(to)) };
-        (release, from, to)
+        Amounts { release: left(from), hold: if self.last { 0 } else { left(to) }, from, to }
     }
+}
+
+/// A [`Step`] by one measure.
+struct Amounts {
+    /// Held before it.
+    release: u64,
+    /// Held after it.
+    hold: u64,
+    /// Charged before it.
+    from: u64,
+    /// Charged after it.
+    to: u64,
 }
 
 /// What one subject has spent of one [`SpendRule`].
@@ -107,56 +128,81 @@ pub(super) struct Spend {
     vessel: Vessel,
     /// The reload that brought it. Requests admitted before hold nothing here and charge nothing here.
     pub(super) born: u32,
+    /// Which of its owner's spends it is; kept when a reload puts limits in another order.
+    seat: u8,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Vessel {
     Bucket(Meter),
-    Calendar(Dated),
+    /// Boxed: it is twice the size, and there are fewer.
+    Calendar(Box<Dated>),
 }
 
-/// A calendar's meter, and until when its period lasts: dates are reckoned once per period.
+/// A calendar's meter, and its period: dates are reckoned once per period.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Dated {
     meter: CalendarMeter,
-    /// 0: no period has begun yet.
-    ends_ms: u64,
+    /// Empty: none has begun yet.
+    period: Period,
+    recent: Recent,
 }
 
 impl Dated {
     fn with_used(calendar: &Calendar, used: u64, wall_ms: u64) -> Dated {
         let period = calendar.period(wall_ms, &mut Period::default());
-        Dated { meter: CalendarMeter::with_used(period.serial, used), ends_ms: period.ends_ms }
+        let meter = CalendarMeter::with_used(period.serial, used);
+        Dated { meter, period, recent: Recent::default() }
     }
 
     /// Begins the period of `wall_ms`, unless a later one has begun before.
     fn roll(&mut self, calendar: &Calendar, wall_ms: u64) {
-        if wall_ms >= self.ends_ms {
-            let period = calendar.period(wall_ms, &mut Period::default());
-            self.meter.roll(&period);
-            self.ends_ms = period.ends_ms;
+        if wall_ms >= self.period.ends_ms {
+            self.period = calendar.period(wall_ms, &mut Period::default());
+            self.meter.roll(&self.period);
         }
+    }
+
+    fn charge(&mut self, amount: u64, now_us: u64) {
+        self.meter.charge(amount);
+        self.recent.add(amount, now_us);
     }
 
     /// The meter as it is at `wall_ms`, were it rolled.
     #[inline]
     fn at(&self, wall_ms: u64) -> CalendarMeter {
-        if wall_ms >= self.ends_ms { self.meter.emptied() } else { self.meter }
+        if wall_ms >= self.period.ends_ms { self.meter.emptied() } else { self.meter }
     }
 
-    fn ends_in_us(&self, wall_ms: u64) -> u64 {
-        self.ends_ms.saturating_sub(wall_ms).saturating_mul(1000)
+    /// Gives back what a request that began at `began_ms` was charged too much; what it was charged in an earlier
+    /// period is no credit in this one.
+    fn refund(&mut self, cost: u64, began_ms: u64, now_us: u64) {
+        self.recent.take_back(cost, now_us); // lately knows no periods
+        if began_ms >= self.period.begins_ms {
+            self.meter.refund(cost);
+        }
+    }
+
+    fn ends_in_us(&self, calendar: &Calendar, wall_ms: u64) -> u64 {
+        let period = calendar.period(wall_ms, &mut Period::default());
+        self.period.ends_ms.max(period.ends_ms).saturating_sub(wall_ms).saturating_mul(1000)
     }
 }
 
 impl Spend {
     /// Nothing spent.
-    pub(super) fn new(rule: &SpendRule, born: u32) -> Spend {
+    fn new(rule: &SpendRule, born: u32, seat: u8) -> Spend {
         let vessel = match rule.bound {
             Bound::Bucket(_) => Vessel::Bucket(Meter::default()),
-            Bound::Calendar { .. } => Vessel::Calendar(Dated::default()),
+            Bound::Calendar { .. } => Vessel::Calendar(Box::default()),
         };
-        Spend { vessel, born }
+        Spend { vessel, born, seat }
+    }
+
+    /// Its bit among its owner's spends. Policy allows no more than 16 limits in one place.
+    #[inline]
+    pub(super) fn mark(&self) -> u16 {
+        mark(self.seat)
     }
 
     /// Has it room for `cost` now?
@@ -179,8 +225,8 @@ impl Spend {
                 meter.wait_without_holds_us(quota, cost, now.mono_us),
                 meter.wait_us(quota, cost, now.mono_us),
             ),
-            (Vessel::Calendar(dated), Bound::Calendar { most, .. }) => {
-                let ends_us = dated.ends_in_us(now.wall_ms);
+            (Vessel::Calendar(dated), Bound::Calendar { most, calendar }) => {
+                let ends_us = dated.ends_in_us(calendar, now.wall_ms);
                 let fits = dated.at(now.wall_ms).holding(0).fits(*most, cost);
                 (if fits { 0 } else { ends_us }, ends_us)
             }
@@ -201,10 +247,11 @@ impl Spend {
     /// Takes a step of a request's cost.
     #[inline]
     pub(super) fn step(&mut self, rule: &SpendRule, step: &Step, now: Now) {
-        let (release, from, to) = step.amounts(rule.measure);
+        let Amounts { release, hold, from, to } = step.amounts(rule.measure);
         match (&mut self.vessel, &rule.bound) {
             (Vessel::Bucket(meter), Bound::Bucket(quota)) => {
                 meter.release(release);
+                meter.hold(hold);
                 match to.checked_sub(from) {
                     Some(more) => meter.charge(quota, more, now.mono_us),
                     None => meter.refund(quota, from - to, now.mono_us),
@@ -213,9 +260,10 @@ impl Spend {
             (Vessel::Calendar(dated), Bound::Calendar { calendar, .. }) => {
                 dated.roll(calendar, now.wall_ms);
                 dated.meter.release(release);
+                dated.meter.hold(hold);
                 match to.checked_sub(from) {
-                    Some(more) => dated.meter.charge(more),
-                    None => dated.meter.refund(from - to),
+                    Some(more) => dated.charge(more, now.mono_us),
+                    None => dated.refund(from - to, step.began_ms, now.mono_us),
                 }
             }
             _ => unreachable!("a level is made for its rule"),
@@ -248,7 +296,9 @@ impl Spend {
         match (&self.vessel, &rule.bound) {
             (Vessel::Bucket(meter), Bound::Bucket(quota)) => meter.reset_us(quota, now.mono_us),
             (Vessel::Calendar(dated), _) if dated.at(now.wall_ms).spent().1 == 0 => 0,
-            (Vessel::Calendar(dated), _) => dated.ends_in_us(now.wall_ms),
+            (Vessel::Calendar(dated), Bound::Calendar { calendar, .. }) => {
+                dated.ends_in_us(calendar, now.wall_ms)
+            }
             _ => unreachable!("a level is made for its rule"),
         }
     }
@@ -256,6 +306,17 @@ impl Spend {
     /// Forgetting it would change no decision.
     pub(super) fn idle(&self, rule: &SpendRule, now: Now) -> bool {
         self.held() == 0 && self.reset_us(rule, now) == 0
+    }
+
+    /// The period that `now` is in, and the rate of use lately, if it is counted by the calendar.
+    pub(super) fn pace(&self, rule: &SpendRule, now: Now) -> Option<(Period, Rate)> {
+        match (&self.vessel, &rule.bound) {
+            (Vessel::Calendar(dated), Bound::Calendar { calendar, .. }) => {
+                let period = calendar.period(now.wall_ms, &mut Period::default());
+                Some((period, dated.recent.rate(now.mono_us)))
+            }
+            _ => None,
+        }
     }
 
     /// The count to be saved, if it is one that outlives the program.
@@ -266,10 +327,14 @@ impl Spend {
         }
     }
 
-    /// Takes over a saved count, unless it is of an earlier period or less than what is known.
+    /// Takes over a saved count, unless it is of an earlier period or less than what is known. One of the next period
+    /// stays in force, for the clock was put back since; one of a later still was counted by a clock that was wrong.
     pub(super) fn restore(&mut self, rule: &SpendRule, (serial, used): (u32, u64), now: Now) {
         if let (Vessel::Calendar(dated), Bound::Calendar { calendar, .. }) = (&mut self.vessel, &rule.bound) {
             dated.roll(calendar, now.wall_ms);
+            if serial == dated.period.serial + 1 {
+                dated.roll(calendar, dated.period.ends_ms);
+            }
             let (present, known) = dated.meter.spent();
             if present == serial {
                 dated.meter.charge(used.saturating_sub(known));
@@ -278,21 +343,18 @@ impl Spend {
     }
 
     /// The same use under a new rule: neither a refill nor a freeze. What counts otherwise (other tokens) starts
-    /// empty; a bucket that becomes a budget, or a budget in other periods, takes what was used along.
-    ///
-    /// A shadow lets go of its holds, for it did not hold for every request (see [`Ledger`](super::permit::Ledger)).
+    /// empty; a bucket that becomes a budget, or a budget in other periods, takes what was used along. Holds stay.
     fn carried(&self, from: &SpendRule, to: &SpendRule, now: Now, born: u32) -> Spend {
         if from == to {
             return self.clone();
         }
         if from.measure != to.measure {
-            return Spend::new(to, born);
+            return Spend::new(to, born, self.seat);
         }
-        let shadow = from.shadow || to.shadow;
-        let held = if shadow { 0 } else { self.held() };
+        let held = self.held();
         let vessel = match (&self.vessel, &from.bound, &to.bound) {
             (Vessel::Bucket(meter), Bound::Bucket(from), Bound::Bucket(to)) => {
-                Vessel::Bucket(meter.carried(from, to, now.mono_us).holding(held))
+                Vessel::Bucket(meter.carried(from, to, now.mono_us))
             }
             (_, _, Bound::Bucket(quota)) => {
                 Vessel::Bucket(Meter::with_used(quota, self.spent(from, now), now.mono_us).holding(held))
@@ -301,19 +363,23 @@ impl Spend {
                 Vessel::Calendar(old),
                 Bound::Calendar { calendar: from, .. },
                 Bound::Calendar { calendar: to, .. },
-            ) if from == to => Vessel::Calendar(Dated { meter: old.meter.holding(held), ..*old }),
+            ) if from == to => Vessel::Calendar(old.clone()),
             (_, _, Bound::Calendar { calendar, .. }) => {
                 let dated = Dated::with_used(calendar, self.spent(from, now), now.wall_ms);
-                Vessel::Calendar(Dated { meter: dated.meter.holding(held), ..dated })
+                Vessel::Calendar(Box::new(Dated { meter: dated.meter.holding(held), ..dated }))
             }
         };
-        Spend { vessel, born: if shadow { born } else { self.born } }
+        Spend { vessel, ..*self }
     }
+}
+
+fn mark(seat: u8) -> u16 {
+    1u16.checked_shl(u32::from(seat)).unwrap_or(0)
 }
 
 /// Empty levels for `rules`, in their order.
 pub(super) fn fresh(rules: &[SpendRule], born: u32) -> impl Iterator<Item = Spend> {
-    rules.iter().map(move |rule| Spend::new(rule, born))
+    rules.iter().zip(0..).map(move |(rule, seat)| Spend::new(rule, born, seat))
 }
 
 /// The levels for `to`: each takes over that of the limit of the same name in `from`, or starts empty.
@@ -324,13 +390,65 @@ pub(super) fn carried(
     now: Now,
     born: u32,
 ) -> impl Iterator<Item = Spend> {
-    to.iter().map(move |new| {
-        let old = from.iter().zip(spends).find(|(old, _)| old.name == new.name);
-        old.map_or_else(|| Spend::new(new, born), |(old, spend)| spend.carried(old, new, now, born))
+    let old = move |new: &SpendRule| from.iter().zip(spends).find(|(old, _)| old.name == new.name);
+    let kept = to.iter().filter_map(old).fold(0, |kept, (_, spend)| kept | spend.mark());
+    let mut free = (0..=u8::MAX).filter(move |&seat| kept & mark(seat) == 0);
+    to.iter().map(move |new| match old(new) {
+        Some((old, spend)) => spend.carried(old, new, now, born),
+        None => Spend::new(new, born, free.next().unwrap_or(u8::MAX)),
     })
 }
 
 /// Are all of them idle?
 pub(super) fn idle(rules: &[SpendRule], spends: &[Spend], now: Now) -> bool {
     rules.iter().zip(spends).all(|(rule, spend)| spend.idle(rule, now))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Per;
+    use super::super::price::Price;
+    use super::*;
+    use crate::usage::Tokens;
+    use std::num::NonZeroU32;
+
+    /// A stream's tokens are counted here as they pass; the upstream tells at its end that they were fewer.
+    #[test]
+    fn a_count_that_is_put_right_takes_nothing_of_what_others_hold() {
+        let many = NonZeroU32::new(1000).expect("not zero");
+        let amounts = [
+            Amount::Tokens {
+                tokens: many,
+                period: Duration::from_secs(1),
+                burst: many,
+                measure: Measure::Total,
+            },
+            Amount::Budget {
+                most: 1000,
+                measure: Measure::Total,
+                calendar: Arc::new(
+                    Calendar::new(super::super::calendar::Unit::Month, "UTC").expect("a zone"),
+                ),
+            },
+        ];
+        for amount in amounts {
+            let rule =
+                SpendRule::of(&Limit::new("tpm", Per::Tenant, amount), &Arc::default()).expect("tokens");
+            let now = Now { mono_us: 0, wall_ms: 0 };
+            let mut spend = Spend::new(&rule, 0, 0);
+            let cost =
+                |completion| Cost { tokens: Tokens { prompt: 0, completion }, price: Price::default() };
+            spend.hold(100); // another's
+            spend.hold(100);
+            let charged = [0, 70, 40, 55, 130, 30, 30];
+            for (i, pair) in charged.windows(2).enumerate() {
+                let last = i + 2 == charged.len();
+                let step =
+                    Step { hold: cost(100), from: cost(pair[0]), to: cost(pair[1]), last, began_ms: 0 };
+                spend.step(&rule, &step, now);
+                let own = if last { 0 } else { 100_u64.saturating_sub(pair[1]) };
+                assert_eq!((spend.spent(&rule, now), spend.held()), (pair[1], 100 + own), "{pair:?}");
+            }
+        }
+    }
 }

@@ -1,13 +1,13 @@
 //! What became of the requests that met a limit, counted for metrics; one tally for all subjects of the limit.
 
-use super::Per;
+use super::{Limit, Per, Unit};
 use serde::Serialize;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Counts since the program started; kept across reloads by the limit's place and name.
+/// Counts since the program started; kept across reloads by the limit's place, its name and what it counts.
 #[derive(Debug, Default)]
 pub struct Tally {
     refused: AtomicU64,
@@ -63,13 +63,15 @@ impl Eq for Tally {}
 #[derive(Default)]
 pub(super) struct AllTallies(BTreeMap<Where, Arc<Tally>>);
 
-/// Which limit: the kind of place it is written in, that place's name, what it is counted per, its own name.
+/// Which limit: the kind of place it is written in, that place's name, what it is counted per, its own name, what it
+/// counts. A limit that is edited to count something else starts anew.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Where {
     pub(super) kind: &'static str,
     pub(super) of: Arc<str>,
     pub(super) per: Per,
     pub(super) limit: Arc<str>,
+    pub(super) unit: Unit,
 }
 
 impl AllTallies {
@@ -96,8 +98,9 @@ pub(super) struct Tallies<'a> {
 }
 
 impl Tallies<'_> {
-    pub(super) fn of(&self, per: Per, limit: &Arc<str>) -> Arc<Tally> {
-        let key = Where { kind: self.kind, of: Arc::clone(&self.of), per, limit: Arc::clone(limit) };
+    pub(super) fn of(&self, limit: &Limit) -> Arc<Tally> {
+        let (of, name) = (Arc::clone(&self.of), Arc::clone(&limit.name));
+        let key = Where { kind: self.kind, of, per: limit.per, limit: name, unit: limit.amount.unit() };
         Arc::clone(self.all.borrow_mut().entry(key).or_default())
     }
 }

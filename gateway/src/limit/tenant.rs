@@ -2,12 +2,13 @@
 
 use super::Per;
 use super::admit::Asking;
+use super::common::CommonKey;
 use super::denial::Denial;
 use super::levels::{Levels, Open};
 use super::pairs::Pairs;
-use super::permit::{Counted, Ledger};
+use super::permit::{Counted, Ledger, Stepped};
 use super::rules::PlanRules;
-use super::save::Unsaved;
+use super::save::{Saving, Unsaved};
 use super::spend::Step;
 use super::users::{UserIx, Users};
 use crate::clock::Now;
@@ -21,6 +22,8 @@ pub struct Tenant {
     pub(super) books: Mutex<Books>,
     /// Where to tell that a count is to be saved.
     unsaved: Unsaved,
+    /// It has been told since the last save.
+    pub(super) saving: Saving,
 }
 
 /// What a tenant's lock guards.
@@ -39,7 +42,8 @@ pub(super) struct Books {
 impl Tenant {
     /// A tenant without limits.
     pub(super) fn new(name: Arc<str>, unsaved: &Unsaved) -> Tenant {
-        Tenant { name, denial: Denial::default(), books: Mutex::default(), unsaved: unsaved.clone() }
+        let (denial, books, saving) = (Denial::default(), Mutex::default(), Saving::default());
+        Tenant { name, denial, books, unsaved: unsaved.clone(), saving }
     }
 
     /// As written in policy.
@@ -71,15 +75,20 @@ impl Tenant {
         now: Now,
     ) -> bool {
         let mut books = self.books.lock();
-        let spent = books.step(counted, ledger, step, now);
-        let save = books.plan.must_be_saved()
-            || books.for_models.each().any(|pair| pair.common_rules.tenant.must_be_saved());
+        let stepped = books.step(counted, ledger, step, now);
         self.denial.forget();
         drop(books);
-        if save {
+        if stepped.dated && self.saving.begin() {
             self.unsaved.tenant(self);
         }
-        spent
+        stepped.spent
+    }
+
+    /// An answer of a model was `completion` tokens long.
+    pub(super) fn learn(&self, model: CommonKey, completion: u64, now: Now) {
+        let mut books = self.books.lock();
+        books.for_models.learn(model, completion, now);
+        self.denial.forget(); // the next may be expected to cost more
     }
 }
 
@@ -94,15 +103,15 @@ impl Books {
         self.users.enrol(users, &plan.user, now, born)
     }
 
-    fn step(&mut self, counted: &Counted, ledger: &Ledger, step: &Step, now: Now) -> bool {
+    fn step(&mut self, counted: &Counted, ledger: &Ledger, step: &Step, now: Now) -> Stepped {
         let Books { plan, levels, open, users, on_routes, for_models, .. } = self;
         let born = ledger.born[0];
-        let mut spent = false;
+        let mut all = Stepped::default();
         if counted.tenant {
-            spent |= ledger.step(step, 0, born, &mut levels.subject(Per::Tenant, &plan.tenant, *open), now);
+            all |= ledger.step(step, 0, born, &mut levels.subject(Per::Tenant, &plan.tenant, *open), now);
         }
         if let Some(mut user) = counted.user.and_then(|user| users.subject(user, &plan.user)) {
-            spent |= ledger.step(step, 1, born, &mut user, now);
+            all |= ledger.step(step, 1, born, &mut user, now);
         }
         let on_route =
             counted.on_route.and_then(|key| on_routes.get(key)).map(|pair| (2, pair, &plan.tenant_route));
@@ -110,10 +119,10 @@ impl Books {
             counted.for_model.and_then(|key| for_models.get(key)).map(|pair| (4, pair, &plan.tenant_model));
         for (at, pair, rules) in on_route.into_iter().chain(for_model) {
             let (mut by_plan, mut by_common) = pair.subjects(rules);
-            spent |= ledger.step(step, at, born, &mut by_plan, now);
-            spent |= ledger.step(step, at + 1, born, &mut by_common, now);
+            all |= ledger.step(step, at, born, &mut by_plan, now);
+            all |= ledger.step(step, at + 1, born, &mut by_common, now);
         }
-        spent
+        all
     }
 
     /// Counts an open request wherever its end changes something. Where it does not, it is not counted, and a

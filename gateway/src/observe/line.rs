@@ -41,6 +41,9 @@ pub struct Line<'a> {
     pub bytes_out: u64,
     /// Head in to last byte out.
     pub duration_us: u64,
+    /// How long it waited for its turn before the pool, if it did.
+    #[cfg_attr(test, serde(skip_serializing_if = "Option::is_none"))]
+    pub queued_us: Option<u64>,
     /// Head in to head of the answer.
     #[cfg_attr(test, serde(skip_serializing_if = "Option::is_none"))]
     pub first_byte_us: Option<u64>,
@@ -82,6 +85,9 @@ impl Line<'_> {
         json.raw(br#","bytes_in":"#).number(self.bytes_in);
         json.raw(br#","bytes_out":"#).number(self.bytes_out);
         json.raw(br#","duration_us":"#).number(self.duration_us);
+        if let Some(queued_us) = self.queued_us {
+            json.raw(br#","queued_us":"#).number(queued_us);
+        }
         if let Some(first_byte_us) = self.first_byte_us {
             json.raw(br#","first_byte_us":"#).number(first_byte_us);
         }
@@ -130,7 +136,7 @@ mod tests {
             (detail, backend) in (optional(), optional()),
             (peer, status, policy) in (any::<IpAddr>(), any::<u16>(), any::<u64>()),
             (bytes_in, bytes_out, duration_us) in (any::<u64>(), any::<u64>(), any::<u64>()),
-            first_byte_us in any::<Option<u64>>(),
+            (queued_us, first_byte_us) in any::<(Option<u64>, Option<u64>)>(),
             (model, tokens) in (name(), proptest::option::of((any::<u64>(), any::<u64>()))),
         ) {
             let line = Line {
@@ -150,6 +156,7 @@ mod tests {
                 bytes_in,
                 bytes_out,
                 duration_us,
+                queued_us,
                 first_byte_us,
                 backend: backend.as_deref(),
                 model: model.as_deref(),

@@ -3,12 +3,14 @@
 //! A handle is resolved when policy is compiled, never looked up by a request. Label values come from
 //! policy names and closed enums, so that no caller can make a series.
 
+use super::limits::LABELS as LIMIT_LABELS;
 use crate::reject::Reject;
 use crate::usage::Tokens;
 use metrics::{Counter, Gauge, Histogram, Label};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use parking_lot::RwLock;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 /// One row of the table.
 #[derive(Debug, Clone, Copy)]
@@ -57,8 +59,24 @@ const LOG_DROPPED: &str = "gateway_access_log_lines_dropped_total";
 const BUFFERED_BYTES: &str = "gateway_buffered_body_bytes";
 const REPLAY_SIGNATURES: &str = "gateway_auth_signatures";
 const FAILING_PAIRS: &str = "gateway_auth_failing_pairs";
+const STATE_FAILURES: &str = "gateway_state_save_failures_total";
+const STATE_AGE: &str = "gateway_state_save_age_seconds";
+pub(super) const QUEUE_WAITING: &str = "gateway_queue_waiting";
+pub(super) const QUEUE_IN_FLIGHT: &str = "gateway_queue_in_flight";
+pub(super) const QUEUE_IN_FLIGHT_MAX: &str = "gateway_queue_in_flight_max";
+pub(super) const QUEUE_TOKENS: &str = "gateway_queue_tokens";
+pub(super) const QUEUE_LET_IN: &str = "gateway_queue_let_in_total";
+pub(super) const QUEUE_REFUSED: &str = "gateway_queue_refused_total";
+const QUEUE_WAIT_SECONDS: &str = "gateway_queue_wait_seconds";
 const LIMIT_TENANTS: &str = "gateway_limit_tenants";
 const LIMIT_CELLS: &str = "gateway_limit_cells";
+pub(super) const LIMIT_USED: &str = "gateway_limit_used";
+pub(super) const LIMIT_HELD: &str = "gateway_limit_held";
+pub(super) const LIMIT_REMAINING: &str = "gateway_limit_remaining";
+pub(super) const LIMIT_DEBT: &str = "gateway_limit_debt";
+pub(super) const LIMIT_REFUSED: &str = "gateway_limit_refused_total";
+pub(super) const LIMIT_WOULD_REFUSE: &str = "gateway_limit_would_refuse_total";
+pub(super) const LIMIT_OVERSHOOT: &str = "gateway_limit_overshoot_total";
 
 /// Everything the gateway exports.
 #[rustfmt::skip] // one metric a row
@@ -88,8 +106,24 @@ pub const METRICS: &[Metric] = &[
     gauge    (BUFFERED_BYTES,      &[],                        "Body bytes held while their signatures are checked."),
     gauge    (REPLAY_SIGNATURES,   &[],                        "Signatures remembered, so that none is accepted twice."),
     gauge    (FAILING_PAIRS,       &[],                        "Pairs of credential and address with failures that still count."),
+    counter  (STATE_FAILURES,      &[],                        "Saves of budgets that failed; what they were to save is saved with the next."),
+    gauge    (STATE_AGE,           &[],                        "How long ago all that was spent of budgets was on the disk; below 1 when all is well."),
+    gauge    (QUEUE_WAITING,       &["pool", "class"],         "Requests that wait for their turn before a pool with a queue."),
+    gauge    (QUEUE_IN_FLIGHT,     &["pool"],                  "Requests in such a pool."),
+    gauge    (QUEUE_IN_FLIGHT_MAX, &["pool"],                  "Most at once as of now: by policy, or what the upstream has shown to take; absent: any number."),
+    gauge    (QUEUE_TOKENS,        &["pool"],                  "Tokens of the requests in it, their answers as expected."),
+    counter  (QUEUE_LET_IN,        &["pool"],                  "Requests let in, at once or after a wait."),
+    counter  (QUEUE_REFUSED,       &["pool", "reason"],        "Requests refused: queue_full, displaced, hopeless, timed_out."),
+    histogram(QUEUE_WAIT_SECONDS,  &["pool", "class"],         "How long requests waited that did not go at once, whatever came of it."),
     gauge    (LIMIT_TENANTS,       &[],                        "Tenants with levels in memory."),
     gauge    (LIMIT_CELLS,         &[],                        "User and tenant+route levels in memory."),
+    gauge    (LIMIT_USED,          LIMIT_LABELS,               "What counts against a limit now, holds included, over all it counts separately; in `unit`, money in units of its currency."),
+    gauge    (LIMIT_HELD,          LIMIT_LABELS,               "The part of it that requests hold whose cost is not known yet."),
+    gauge    (LIMIT_REMAINING,     LIMIT_LABELS,               "What is left, over all that have used it."),
+    gauge    (LIMIT_DEBT,          LIMIT_LABELS,               "What was spent beyond the limit, and is to be paid before the next admission."),
+    counter  (LIMIT_REFUSED,       LIMIT_LABELS,               "Requests it refused."),
+    counter  (LIMIT_WOULD_REFUSE,  LIMIT_LABELS,               "Requests it would have refused, were it not a shadow."),
+    counter  (LIMIT_OVERSHOOT,     LIMIT_LABELS,               "What requests cost beyond what was held for them, in `unit`."),
 ];
 
 const fn histogram(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Metric {
@@ -318,6 +352,11 @@ pub fn upstream_connects(pool: &str) -> Counter {
     metrics::counter!(UPSTREAM_CONNECTS, "pool" => pool.to_owned())
 }
 
+/// How long requests of a class wait before a pool.
+pub fn queue_wait(pool: &str, class: &str) -> Histogram {
+    metrics::histogram!(QUEUE_WAIT_SECONDS, "pool" => pool.to_owned(), "class" => class.to_owned())
+}
+
 /// Counts access-log lines that were lost.
 pub fn access_log_dropped(lines: u64) {
     metrics::counter!(LOG_DROPPED).increment(lines);
@@ -336,6 +375,12 @@ pub fn set_policy(status: &crate::policy::Status, gauges: &crate::limit::Gauges)
     metrics::gauge!(POLICY_PROBLEMS).set(status.problems.len() as f64);
     metrics::gauge!(LIMIT_TENANTS).set(gauges.tenants as f64);
     metrics::gauge!(LIMIT_CELLS).set(gauges.users as f64);
+}
+
+/// Writes down how the saves of budgets go; called just before a scrape.
+pub fn set_saves(failures: u64, age: Duration) {
+    metrics::counter!(STATE_FAILURES).absolute(failures);
+    metrics::gauge!(STATE_AGE).set(age.as_secs_f64());
 }
 
 /// Writes down how much is remembered of credentials.

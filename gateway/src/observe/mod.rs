@@ -2,6 +2,9 @@
 
 pub mod access_log;
 mod json;
+pub mod limits;
 pub mod line;
 pub mod log;
 pub mod metrics;
+mod page;
+pub mod queues;

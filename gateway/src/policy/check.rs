@@ -5,12 +5,15 @@
 
 mod coverage;
 mod models;
+mod queues;
+mod tenants;
 
 use super::problem::{Located, Place, Problems, nearest};
 use super::secret::{Missing, Secret, Secrets};
 use super::snapshot::{Api, Caps, Ceilings, Timeouts};
-use super::spec::{self, Amount, Budget, Hashed, Rules};
+use super::spec::{self, Amount, Budget, Rules};
 use crate::auth::Kind;
+use crate::fair;
 use crate::ids::RouteId;
 use crate::limit::money::Currency;
 use crate::limit::price::Price;
@@ -21,7 +24,7 @@ use crate::usage::Shape;
 use http::{HeaderName, Method};
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::hash::Hash;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,6 +44,15 @@ pub struct Checked {
     /// 0: no guard.
     pub guard_per_address: u32,
     pub table: Table,
+}
+
+impl Checked {
+    /// Every limit, wherever it is written.
+    pub fn limits(&self) -> impl Iterator<Item = &Limit> {
+        let of_plans = self.plans.iter().flat_map(|plan| &plan.limits);
+        let of_routes = self.routes.iter().flat_map(|route| &route.limits);
+        of_plans.chain(of_routes).chain(self.models.iter().flat_map(|model| &model.limits))
+    }
 }
 
 pub struct Route {
@@ -71,6 +83,7 @@ pub struct Pool {
     pub name: Arc<str>,
     pub backends: Vec<(BackendSpec, u32)>,
     pub connect_timeout: Duration,
+    pub queue: Option<fair::Config>,
 }
 
 pub struct Model {
@@ -87,6 +100,8 @@ pub struct Plan {
     pub limits: Vec<Limit>,
     pub body_max: Option<u64>,
     pub ceilings: Ceilings,
+    pub weight: NonZeroU32,
+    pub class: Option<Arc<str>>,
 }
 
 /// A limit, and what `posture` tells of it besides.
@@ -96,6 +111,13 @@ pub struct Limit {
     pub zone: Option<Arc<str>>,
     /// Currency of a budget in money.
     pub currency: Option<Currency>,
+}
+
+impl Limit {
+    /// Does it count per day or month?
+    pub fn is_budget(&self) -> bool {
+        matches!(self.rule.amount, limit::Amount::Budget { .. })
+    }
 }
 
 pub struct Tenant {
@@ -141,6 +163,7 @@ pub fn check(mut policy: spec::Policy, secrets: &Secrets<'_>, problems: &Problem
     check.coverage(&policy, &plans);
     check.request_names(&policy.models);
     check.money(&policy);
+    check.classes(&policy);
     if policy.routes.is_empty() && problems.count() == 0 {
         let help = "a policy needs at least one entry in `routes`";
         problems.add(spec::whole(0), "routes", "no file has a route", help);
@@ -212,28 +235,6 @@ impl Check<'_> {
             self.problems.add(name.place, path, what, help);
         }
         found
-    }
-
-    /// Every access key names one user, and every user's name is its own.
-    fn credentials(&self, tenants: &[spec::Tenant]) {
-        let mut keys: Firsts<&str> = HashMap::new();
-        for tenant in tenants {
-            let path = format!("tenants.{}.users", tenant.name.value);
-            self.index(&path, tenant.users.iter().map(|user| &user.name));
-            for user in &tenant.users {
-                for credential in &user.credentials {
-                    let spec::Credential::AkSk { access_key, .. } = &credential.value else { continue };
-                    let path = format!("{path}.{}.ak_sk", user.name.value);
-                    self.once(&mut keys, access_key.as_ref(), "access key", path, credential.place);
-                }
-            }
-        }
-    }
-
-    fn once<K: Hash + Eq>(&self, seen: &mut Firsts<K>, key: K, what: &str, path: String, place: Place) {
-        let Some((first, other)) = seen.insert(key, (place, path.clone())) else { return };
-        let what = format!("this {what} stands at {} already, as `{other}`", self.at(first));
-        self.problems.add(place, path, what, "a credential says who calls: give each user its own");
     }
 
     /// The table of routes. Its own rules (patterns, overlaps) are problems like any other.
@@ -320,7 +321,9 @@ impl Check<'_> {
 
     fn plan(&self, plan: spec::Plan) -> Plan {
         let limits = self.limits(&format!("plans.{}", plan.name.value), plan.limits);
-        Plan { name: plan.name.value, limits, body_max: plan.body_max, ceilings: plan.ceilings }
+        let class = plan.class.map(|class| class.value);
+        let (body_max, ceilings, weight) = (plan.body_max, plan.ceilings, plan.weight);
+        Plan { name: plan.name.value, limits, body_max, ceilings, weight, class }
     }
 
     fn limits(&self, path: &str, limits: spec::Limits) -> Vec<Limit> {
@@ -360,60 +363,7 @@ impl Check<'_> {
             }
             backends.push((spec, weight));
         }
-        Some(Pool { name, backends, connect_timeout: pool.connect_timeout })
-    }
-
-    fn tenant(&self, tenant: spec::Tenant, plans: &Index) -> Option<Tenant> {
-        let path = format!("tenants.{}", tenant.name.value);
-        let plan = self.find(format!("{path}.plan"), "plan", &tenant.plan, plans);
-        let users = tenant.users.into_iter().map(|user| self.user(user, &path)).collect();
-        Some(Tenant { name: tenant.name.value, plan: plan?, users })
-    }
-
-    fn user(&self, user: spec::User, tenant: &str) -> User {
-        let path = format!("{tenant}.users.{}", user.name.value);
-        let credentials = user.credentials.into_iter().filter_map(|c| self.credential(c, &path)).collect();
-        User { name: user.name.value, credentials }
-    }
-
-    fn credential(&self, credential: Located<spec::Credential>, path: &str) -> Option<Credential> {
-        let place = credential.place;
-        match credential.value {
-            spec::Credential::AkSk { access_key, secret_key, security_token } => {
-                let secret =
-                    self.secret(&secret_key.value, secret_key.place, format!("{path}.ak_sk.secret_key"));
-                let token = security_token.map(|token| {
-                    self.secret(&token.value, token.place, format!("{path}.ak_sk.security_token"))
-                });
-                let security_token = match token {
-                    Some(None) => return None,
-                    token => token.flatten(),
-                };
-                Some(Credential::AkSk { access_key, secret_key: secret?, security_token })
-            }
-            spec::Credential::AppCode(hashed) => {
-                self.code(Kind::AppCode, hashed, place, format!("{path}.app_code")).map(Credential::AppCode)
-            }
-            spec::Credential::ApiKey(hashed) => {
-                self.code(Kind::ApiKey, hashed, place, format!("{path}.api_key")).map(Credential::ApiKey)
-            }
-        }
-    }
-
-    /// The digest of an AppCode or API key, which names one user.
-    fn code(&self, kind: Kind, hashed: Hashed, place: Place, path: String) -> Option<[u8; 32]> {
-        let digest = match hashed {
-            Hashed::Sha256(digest) => digest,
-            Hashed::At(source) => self.secret(&source, place, path.clone())?.sha256(),
-        };
-        let what = if kind == Kind::AppCode { "AppCode" } else { "API key" };
-        self.once(&mut self.codes.borrow_mut(), (kind, digest), what, path, place);
-        Some(digest)
-    }
-
-    fn secret(&self, source: &spec::Source, place: Place, path: String) -> Option<Secret> {
-        let read = self.secrets.read(source);
-        read.map_err(|Missing { what, help }| self.problems.add(place, path, what, help)).ok()
+        Some(Pool { name, backends, connect_timeout: pool.connect_timeout, queue: pool.queue })
     }
 }
 

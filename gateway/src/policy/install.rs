@@ -2,21 +2,23 @@
 
 use super::Live;
 use super::check::{self, Checked, Credential};
-use super::snapshot::{Caller, Metering, Model, Models, Route, Snapshot};
+use super::snapshot::{Caller, Metering, Model, Models, Queue, QueueClass, Route, Snapshot};
 use crate::auth::{Keyring, KeyringBuilder, Rules};
 use crate::clock::Now;
+use crate::fair;
 use crate::ids::CallerId;
 use crate::limit::{self, CommonPlan, Plan, TenantSpec};
-use crate::observe::metrics::RouteMetrics;
+use crate::observe::metrics::{RouteMetrics, queue_wait};
 use crate::upstream::{BackendSpec, Pool, PoolSpec};
 use http::HeaderValue;
-use std::num::NonZeroU32;
 use std::sync::Arc;
 
 /// Puts the policy's limits in force and returns the snapshot to publish.
 pub fn install(checked: Checked, live: &Live, version: u64, digest: Arc<str>, now: Now) -> Snapshot {
     let keys = keyring(&checked.tenants, live);
+    let budgets = checked.limits().any(check::Limit::is_budget);
     let pools: Vec<Arc<Pool>> = checked.pools.iter().map(|spec| pool(spec, live)).collect();
+    let queues = queues(&checked.pools, live, now);
     let plans: Vec<Arc<Plan>> = checked
         .plans
         .iter()
@@ -52,8 +54,8 @@ pub fn install(checked: Checked, live: &Live, version: u64, digest: Arc<str>, no
                 user: place,
                 body_max: checked.plans[spec.plan].body_max.unwrap_or(u64::MAX),
                 ceilings: checked.plans[spec.plan].ceilings,
-                weight: NonZeroU32::MIN,
-                class: None,
+                weight: checked.plans[spec.plan].weight,
+                class: checked.plans[spec.plan].class.clone(),
             }));
         }
     }
@@ -71,7 +73,7 @@ pub fn install(checked: Checked, live: &Live, version: u64, digest: Arc<str>, no
                 caps: spec.caps,
                 timeouts: spec.timeouts,
                 limits,
-                queue: None,
+                queue: queues[spec.pool].clone(),
                 metering: spec.shape.map(|shape| Metering {
                     model: spec.model.map(|model| models.all()[model].clone()),
                     fixed: spec.model_fixed,
@@ -92,9 +94,24 @@ pub fn install(checked: Checked, live: &Live, version: u64, digest: Arc<str>, no
         keys,
         callers,
         models,
-        gates: Vec::new(),
         guard_per_address: checked.guard_per_address,
+        budgets,
     }
+}
+
+/// For each pool the gate before it, if it has one.
+fn queues(pools: &[check::Pool], live: &Live, now: Now) -> Vec<Option<Queue>> {
+    let wanted = pools.iter().filter_map(|pool| Some((pool.name.clone(), pool.queue.clone()?))).collect();
+    let mut gates = live.gates.apply(wanted, now.mono_us).into_iter();
+    let mut queue = |pool: &check::Pool| {
+        let class = |class: &fair::Class| QueueClass {
+            name: class.name.clone(),
+            wait_seconds: queue_wait(&pool.name, &class.name),
+        };
+        let classes = pool.queue.as_ref()?.classes.iter().map(class).collect();
+        Some(Queue { gate: gates.next().expect("a gate for each pool that wants one"), classes })
+    };
+    pools.iter().map(&mut queue).collect()
 }
 
 /// The last of them is the one that stands for all others.

@@ -268,6 +268,8 @@ pub static PLAN_OBJECT: Object = Object {
         key("limits", List(&Kind::Object(&PLAN_LIMIT)), Required, "[{name: inflight, per: tenant, concurrent: 64}]", "The same as a plan written as a plain list."),
         key("body_max", Size, Optional, "4MiB", "Longest body its tenants may send; a smaller one of the route counts."),
         key("ceilings", Kind::Object(&CEILINGS), Optional, "{prompt_tokens: 8k}", "How much one request of its tenants may ask for; of route, plan and model the strictest counts."),
+        key("weight", Count, Default("1"), "3", "Share of a busy pool, by that of others, 1 to 1000; only where a pool has a `queue`."),
+        key("class", Name, Optional, "interactive", "Class in the queues of pools. Default, and where a pool has no such class: the lowest."),
     ],
 };
 
@@ -303,11 +305,45 @@ pub static POOL: Object = Object {
         key("connect_timeout", Duration, Default("3s"), "1s", "Longest time for a connection, with its TLS handshake."),
         key("tls", Kind::Object(&TLS), Optional, "{ca: ca.pem}", "Only with `https` backends."),
         key("balance", Word(&["round_robin"]), Default("round_robin"), "round_robin", "Which backend is next."),
+        key("queue", Kind::Object(&QUEUE), Optional, "{in_flight_max: 64}", "Whose turn it is while the pool has less room than callers want. Without it, nobody waits."),
         later("health"),
         later("discover"),
         later("versions"),
         later("credential"),
         later("retry"),
+    ],
+};
+
+/// `pools[].queue`
+pub static QUEUE: Object = Object {
+    doc: "Whose turn it is: who was served least goes first, by its plan's weight.",
+    keys: &[
+        key("in_flight_max", Count, Optional, "64", "Most requests in the pool at once. Without it, as many as the upstream takes."),
+        key("tokens_max", Count, Optional, "400k", "Most tokens in the pool at once, prompts and expected answers. A larger request goes alone."),
+        key("waiting_max", Count, Default("1000"), "200", "Most requests that wait; 0: none."),
+        key("waiting_bytes_max", Size, Default("64MiB"), "16MiB", "Most bytes of bodies that wait."),
+        key("classes", List(&Kind::Object(&QUEUE_CLASS)), Optional, "[{name: interactive, wait_max: 5s, holdback: 10}, {name: batch, wait_max: 5m}]", "Highest first; a higher one is served before a lower one, and plans name theirs. Default: one, `standard`, that waits 10s."),
+        key("adapt", Either(&Bool, &Kind::Object(&QUEUE_ADAPT)), Default("true"), "{keep: 50}", "Takes less at a time when the upstream answers 429 or 503, and more again while it answers well."),
+    ],
+};
+
+/// `pools[].queue.classes[]`
+pub static QUEUE_CLASS: Object = Object {
+    doc: "A class of requests.",
+    keys: &[
+        key("name", Name, Required, "interactive", "Unique in the pool; plans name it."),
+        key("wait_max", Duration, Default("10s"), "5s", "Longest wait; then the request is refused with 503."),
+        key("holdback", Count, Default("0"), "10", "Percent of the room that lower classes leave free, 0 to 100."),
+    ],
+};
+
+/// `pools[].queue.adapt`
+pub static QUEUE_ADAPT: Object = Object {
+    doc: "How the room follows the upstream.",
+    keys: &[
+        key("keep", Count, Default("70"), "50", "Percent of the requests in flight that stay after a refusal, 1 to 99."),
+        key("pause_max", Duration, Default("30s"), "10s", "Longest `Retry-After` of the upstream that is obeyed."),
+        key("first_token_factor", Count, Optional, "4", "Takes less also when first tokens take so many times their usual time per prompt token."),
     ],
 };
 

@@ -39,7 +39,10 @@ pub fn plans(top: &Entry<'_>, policy: &mut Policy) {
         let body_max = entry.size("body_max", 0..=BODY_MAX);
         let limits = limits(&entry, "limits", &keys::PLAN_LIMIT);
         let ceilings = ceilings(&entry);
-        policy.plans.push(Plan { name, limits, body_max, ceilings: ceilings.unwrap_or_default() });
+        let weight = entry.count("weight", 1..=1_000).and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN);
+        let class = if entry.has("class") { entry.name("class") } else { None };
+        let ceilings = ceilings.unwrap_or_default();
+        policy.plans.push(Plan { name, limits, body_max, ceilings, weight, class });
     }
 }
 

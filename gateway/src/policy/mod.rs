@@ -23,6 +23,7 @@ mod limits;
 mod models;
 mod posture;
 mod problem;
+mod queue;
 mod schema;
 mod secret;
 mod sections;
@@ -38,7 +39,9 @@ mod yaml;
 pub use posture::Posture;
 pub use problem::Problem;
 pub use schema::{reference, schema};
-pub use snapshot::{Api, Caller, Caps, Ceilings, Metering, Model, Models, Queue, Route, Snapshot, Timeouts};
+pub use snapshot::{
+    Api, Caller, Caps, Ceilings, Metering, Model, Models, Queue, QueueClass, Route, Snapshot, Timeouts,
+};
 pub use store::{Status, Store};
 pub use url::refused as refused_address;
 pub use watch::Watch;
@@ -63,6 +66,8 @@ pub struct Live {
     pub gates: crate::fair::Gates,
     /// Upstream addresses.
     pub backends: crate::upstream::Registry,
+    /// Is what was spent of budgets on the disk for the next start?
+    pub budgets_saved: bool,
 }
 
 /// What a good policy consists of, for `pangu-gateway check`.
@@ -106,12 +111,15 @@ pub fn check(dir: &Path) -> Result<Summary, Vec<Problem>> {
     })
 }
 
-/// For every route of the directory: what limits it, who may call it, and what is worth a look.
+/// For every route of the directory: what limits it, who may call it, and what is worth a look. `budgets_saved`: has
+/// the gateway a state directory?
 ///
 /// # Errors
 /// every problem found, in the order of files and lines
-pub fn posture(dir: &Path) -> Result<Posture, Vec<Problem>> {
-    load(dir, &environment).result.map(|loaded| Posture::of(&loaded.checked))
+pub fn posture(dir: &Path, budgets_saved: bool) -> Result<Posture, Vec<Problem>> {
+    let Loaded { checked, .. } = load(dir, &environment).result?;
+    let posture = Posture::of(&checked);
+    Ok(if budgets_saved { posture } else { posture.in_memory(&checked) })
 }
 
 /// One reading of the directory.

@@ -1,13 +1,14 @@
 //! What a policy amounts to: for every route, what limits it, who may call it, and what is worth a look.
 
+mod lines;
+
 use super::check::{Checked, Limit, Model, Plan, Route, Tenant};
-use super::snapshot::{Api, Ceilings};
+use super::snapshot::Api;
 use crate::auth::Kind;
+use crate::limit::Amount;
 use crate::limit::measure::Measure;
-use crate::limit::money::Money;
-use crate::limit::price::Price;
-use crate::limit::{Algorithm, Amount, Per};
 use humantime::format_duration;
+use lines::{bytes, ceilings_line, limit_line, price_line};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -101,6 +102,15 @@ impl Posture {
         }
         Posture { routes, models, notes }
     }
+
+    /// Of a gateway without a state directory.
+    pub(super) fn in_memory(mut self, checked: &Checked) -> Posture {
+        if checked.limits().any(Limit::is_budget) {
+            let note = "no state directory: budgets per day and month begin anew with a restart";
+            self.notes.push(note.into());
+        }
+        self
+    }
 }
 
 fn of_route(route: &Route, checked: &Checked) -> RoutePosture {
@@ -159,9 +169,6 @@ fn only_shadows(limits: &[Limit]) -> bool {
 
 /// Models that cost nothing where budgets in money are meant to hold.
 fn free_of_budgets(checked: &Checked) -> Option<String> {
-    let of_plans = checked.plans.iter().flat_map(|plan| &plan.limits);
-    let of_routes = checked.routes.iter().flat_map(|route| &route.limits);
-    let mut limits = of_plans.chain(of_routes);
     let money = |limit: &Limit| matches!(limit.rule.amount, Amount::Budget { measure: Measure::Money, .. });
     let free: Vec<&str> = checked
         .models
@@ -169,7 +176,7 @@ fn free_of_budgets(checked: &Checked) -> Option<String> {
         .filter(|model| model.price.is_none())
         .map(|model| model.name.as_ref())
         .collect();
-    let counts = limits.any(money) && !free.is_empty();
+    let counts = checked.limits().any(money) && !free.is_empty();
     counts.then(|| format!("budgets in money count nothing for models without a price: {}", free.join(", ")))
 }
 
@@ -308,76 +315,5 @@ fn kind_word(kind: Kind) -> &'static str {
         Kind::AkSk => "ak_sk",
         Kind::AppCode => "app_code",
         Kind::ApiKey => "api_key",
-    }
-}
-
-/// `user-rpm: 20 requests in 1m per user, 20 at once`
-fn limit_line(limit: &Limit) -> String {
-    let Limit { rule, zone, currency } = limit;
-    let per = match rule.per {
-        Per::Tenant => "tenant",
-        Per::User => "user",
-        Per::Route => "route",
-        Per::TenantRoute => "tenant and route",
-        Per::Model => "model",
-        Per::TenantModel => "tenant and model",
-    };
-    let mut line = match &rule.amount {
-        Amount::Tokens { tokens, period, burst, measure } => {
-            let (what, period) = (measure.name(), format_duration(*period));
-            format!("{tokens} {what} in {period} per {per}, {burst} at once")
-        }
-        Amount::Budget { most, measure, calendar } => {
-            let what = currency.map_or_else(|| measure.name().to_string(), |currency| currency.to_string());
-            let (most, unit) = (measure.amount(*most), calendar.unit().name());
-            format!("{most} {what} in every {unit} ({}) per {per}", zone.as_deref().unwrap_or("UTC"))
-        }
-        Amount::Concurrent(most) => format!("{most} requests at a time per {per}"),
-        Amount::Requests { requests, period, burst, algorithm } => {
-            let how = match algorithm {
-                Algorithm::TokenBucket => format!("{burst} at once"),
-                Algorithm::FixedWindow => "fixed window".into(),
-                Algorithm::SlidingWindow => "sliding window".into(),
-            };
-            format!("{requests} requests in {} per {per}, {how}", format_duration(*period))
-        }
-    };
-    if rule.cut {
-        line += "; cuts streams when spent";
-    }
-    if rule.shadow {
-        line += "; shadow: refuses nobody";
-    }
-    format!("{}: {line}", rule.name)
-}
-
-/// Of a million tokens each, so that prices compare.
-fn price_line(price: &Price) -> String {
-    const MILLION: u64 = 1_000_000;
-    let [prompt, completion] = [price.cost(MILLION, 0), price.cost(0, MILLION)].map(|nano| Money { nano });
-    let currency = price.currency();
-    format!(
-        "{prompt} {currency} for a million prompt tokens, {completion} {currency} for a million completion tokens"
-    )
-}
-
-/// None without any.
-fn ceilings_line(ceilings: &Ceilings) -> Option<String> {
-    let Ceilings { prompt_tokens, completion_tokens, clamp, clamp_to_budget } = ceilings;
-    let excess = if *clamp { "cut down to it" } else { "refused beyond" };
-    let lines = [
-        prompt_tokens.map(|most| format!("{most} prompt tokens, refused beyond")),
-        completion_tokens.map(|most| format!("{most} completion tokens, {excess}")),
-        clamp_to_budget.then(|| "completion tokens cut down to what is left of the caller's limits".into()),
-    ];
-    let lines: Vec<String> = lines.into_iter().flatten().collect();
-    (!lines.is_empty()).then(|| lines.join("; "))
-}
-
-fn bytes(n: u64) -> String {
-    match n {
-        n if n >= 1 << 20 && n % (1 << 20) == 0 => format!("{} MiB", n >> 20),
-        n if n >= 1 << 10 && n % (1 << 10) == 0 => format!("{} KiB", n >> 10),
-        n => format!("{n} B"),
     }
 }

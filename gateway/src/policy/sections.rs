@@ -5,6 +5,7 @@ use super::keys;
 use super::limits::{limits, plans};
 use super::models::{ceilings, metering, model};
 use super::problem::{Located, Problems, quoted};
+use super::queue::queue;
 use super::snapshot::{Api, Caps, Timeouts};
 use super::spec::{Policy, Pool, Route, Rules};
 use super::tenants::tenant;
@@ -320,7 +321,8 @@ fn pool(entry: &Entry<'_>, dir: &Path) -> Option<Pool> {
             "write `https://` in their urls, or leave `tls` out",
         );
     }
-    Some(Pool { name: name?, backends, ca_file, connect_timeout: connect_timeout? })
+    let queue = queue(entry);
+    Some(Pool { name: name?, backends, ca_file, connect_timeout: connect_timeout?, queue })
 }
 
 fn guard(top: &Entry<'_>, policy: &mut Policy) {

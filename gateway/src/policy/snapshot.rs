@@ -1,7 +1,7 @@
 //! The compiled policy: what one request reads, from its first byte to its access-log line.
 
 use crate::auth;
-use crate::fair::Gate;
+use crate::fair::{Gate, TenantKey};
 use crate::ids::{CallerId, RouteId};
 use crate::limit;
 use crate::limit::price::Price;
@@ -10,6 +10,7 @@ use crate::route::Table;
 use crate::upstream::Pool;
 use crate::usage::Shape;
 use ahash::AHashMap;
+use metrics::Histogram;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,10 +33,10 @@ pub struct Snapshot {
     pub callers: Vec<Arc<Caller>>,
     /// What requests may be for.
     pub models: Models,
-    /// The gates before pools.
-    pub gates: Vec<Arc<Gate>>,
     /// Requests per second and address before authentication; 0: no guard.
     pub guard_per_address: u32,
+    /// Does any limit count tokens or money per day or month?
+    pub budgets: bool,
 }
 
 impl Snapshot {
@@ -95,18 +96,27 @@ pub enum Api {
 }
 
 /// The gate before a pool, and its classes of requests.
+#[derive(Clone)]
 pub struct Queue {
     /// Shared by all workers; it stays when a policy comes.
     pub gate: Arc<Gate>,
-    /// Names of the classes, the highest first.
-    pub classes: Arc<[Arc<str>]>,
+    /// The highest first; at least one.
+    pub classes: Arc<[QueueClass]>,
+}
+
+/// A class of requests before one pool.
+pub struct QueueClass {
+    /// As in the files.
+    pub name: Arc<str>,
+    /// How long its requests wait.
+    pub wait_seconds: Histogram,
 }
 
 impl Queue {
     /// The position of a class. A plan without one, or with one that this pool does not have, is of the last.
     pub fn class(&self, name: Option<&str>) -> u8 {
-        let position = name.and_then(|name| self.classes.iter().position(|class| **class == *name));
-        position.map_or(u8::MAX, |position| position as u8) // policy allows few
+        let position = name.and_then(|name| self.classes.iter().position(|class| *class.name == *name));
+        position.unwrap_or(self.classes.len() - 1) as u8 // policy allows few
     }
 }
 
@@ -156,6 +166,14 @@ pub struct Caller {
     pub weight: NonZeroU32,
     /// Its class there, as the plan names it.
     pub class: Option<Arc<str>>,
+}
+
+impl Caller {
+    /// Tells its tenant from others at a gate: the address of the tenant's levels, which stays while it is in policy
+    /// and while anything holds them.
+    pub fn tenant_key(&self) -> TenantKey {
+        TenantKey(Arc::as_ptr(&self.tenant).addr() as u64)
+    }
 }
 
 /// A model: what its tokens cost, and what limits them.

@@ -4,6 +4,7 @@ use super::problem::{Located, Place};
 use super::snapshot::{Api, Caps, Ceilings, Timeouts};
 use super::units::Rate;
 use crate::auth::Kind;
+use crate::fair;
 use crate::limit::calendar::Calendar;
 use crate::limit::measure::Measure;
 use crate::limit::money::Currency;
@@ -77,6 +78,7 @@ pub struct Pool {
     /// PEM file of the only authorities to trust.
     pub ca_file: Option<Located<PathBuf>>,
     pub connect_timeout: Duration,
+    pub queue: Option<fair::Config>,
 }
 
 /// `models[]`
@@ -97,6 +99,8 @@ pub struct Plan {
     pub limits: Limits,
     pub body_max: Option<u64>,
     pub ceilings: Ceilings,
+    pub weight: NonZeroU32,
+    pub class: Option<Located<Arc<str>>>,
 }
 
 /// The limits of one place.

@@ -54,15 +54,15 @@ pub struct Status {
 }
 
 impl Store {
-    /// Loads the directory for the first time.
+    /// Loads the directory for the first time. `live`: what an earlier run has left.
     ///
     /// # Errors
     /// every problem found
-    pub fn open(dir: PathBuf) -> Result<Arc<Store>, Vec<Problem>> {
+    pub fn open(dir: PathBuf, live: Live) -> Result<Arc<Store>, Vec<Problem>> {
         let Read { fingerprint, depends, result } = load(&dir, &environment);
         let loaded = result?;
-        let live = Live::default();
         let snapshot = install::install(loaded.checked, &live, 1, loaded.digest, Now::read());
+        warn_of_budgets(&snapshot, &live);
         memory::give_back();
         Ok(Arc::new(Store {
             dir,
@@ -119,6 +119,7 @@ impl Store {
                 let snapshot =
                     install::install(loaded.checked, &self.live, version, loaded.digest, Now::read());
                 tracing::info!(version, digest = %snapshot.digest, "policy in force");
+                warn_of_budgets(&snapshot, &self.live);
                 let before = self.current.swap(Arc::new(snapshot));
                 self.version.store(version, Ordering::Release);
                 self.retired.lock().push(before);
@@ -177,5 +178,14 @@ impl Store {
             }
         };
         watch::watch("policy-watch", paths, on_change)
+    }
+}
+
+fn warn_of_budgets(snapshot: &Snapshot, live: &Live) {
+    if snapshot.budgets && !live.budgets_saved {
+        tracing::warn!(
+            "budgets per day and month are counted in memory only, and begin anew with a restart; \
+             set `state_dir` in gateway.yaml to keep them"
+        );
     }
 }

@@ -131,8 +131,8 @@ impl Upstream {
 }
 
 impl Answering {
-    /// The next part of the upstream's answer, at once. Between two parts it is the upstream that takes
-    /// its time; from a part given until the next one is asked for, the caller.
+    /// The next part of the upstream's answer, at once; whoever takes it looks then whether it was the last. Between
+    /// two parts it is the upstream that takes its time; from a part given until the next one is asked for, the caller.
     fn poll_upstream(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
         let Answering { exchange, source } = self;
         let Source::Upstream(upstream) = source else { return Poll::Ready(None) };
@@ -151,11 +151,7 @@ impl Answering {
                 Poll::Pending
             }
             Poll::Ready(Some(Ok(frame))) => {
-                exchange.bytes_out += frame.data_ref().map_or(0, |data| data.len() as u64);
                 exchange.deadline.wait_for(Waiting::Write, timeouts.write);
-                if source.is_at_its_end() {
-                    source.end(exchange);
-                }
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(error))) => {
@@ -172,6 +168,16 @@ impl Answering {
 }
 
 impl Answering {
+    /// The next part of an answer that goes down as it comes.
+    fn poll_passing(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+        let frame = ready!(self.poll_upstream(cx));
+        if let Some(Ok(frame)) = &frame {
+            self.exchange.bytes_out += frame.data_ref().map_or(0, |data| data.len() as u64);
+        }
+        self.end_if_over();
+        Poll::Ready(frame)
+    }
+
     /// The next part of a metered answer: what its meter lets pass of what the upstream sends.
     fn poll_metered(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
         loop {
@@ -184,8 +190,16 @@ impl Answering {
                 Source::Refusal(_) | Source::Ended => return Poll::Ready(None),
             };
             match frame.map(|frame| frame.map(Frame::into_data)) {
-                Some(Ok(Ok(chunk))) => self.meter(chunk),
-                Some(Ok(Err(trailers))) => return Poll::Ready(Some(Ok(trailers))),
+                Some(Ok(Ok(chunk))) => {
+                    self.meter(chunk);
+                    self.end_if_over(); // once it has been read: its end settles what it cost
+                }
+                Some(Ok(Err(trailers))) => {
+                    self.end_if_over();
+                    // What was held back for an end that never came is more than trailers, and goes in their place.
+                    let held = self.exchange.usage.as_mut().and_then(|usage| usage.next());
+                    return Poll::Ready(Some(Ok(held.map_or(trailers, Frame::data))));
+                }
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
                 None => {} // its end may still have something to go down
             }
@@ -194,14 +208,19 @@ impl Answering {
 
     fn meter(&mut self, chunk: Bytes) {
         let Answering { exchange, source } = self;
-        exchange.bytes_out -= chunk.len() as u64; // what goes down counts, and not what came
         let now_ms = exchange.connection.worker.deadlines.now_ms();
         let Exchange { usage: Some(usage), permit: Some(permit), pass, .. } = exchange else { return };
         usage.pass(chunk);
-        if usage.charge(permit, pass.as_mut(), now_ms, Now::read) && !matches!(source, Source::Ended) {
+        if usage.charge(permit, pass.as_mut(), now_ms, Now::read) && !source.is_at_its_end() {
             // Dropping the call closes its connection: the upstream stops.
             *source = Source::Ended;
             exchange.ended_by_limit();
+        }
+    }
+
+    fn end_if_over(&mut self) {
+        if matches!(&self.source, Source::Upstream(upstream) if upstream.call.has_ended()) {
+            self.source.end(&mut self.exchange);
         }
     }
 
@@ -228,7 +247,7 @@ impl Body for Answer {
                 });
                 Poll::Ready(frame)
             }
-            Source::Upstream(_) if this.exchange.usage.is_none() => this.poll_upstream(cx),
+            Source::Upstream(_) if this.exchange.usage.is_none() => this.poll_passing(cx),
             Source::Upstream(_) | Source::Ended => this.poll_metered(cx),
         }
     }

@@ -14,6 +14,7 @@ use crate::observe::metrics::RouteMetrics;
 use crate::policy::{Caller, Route};
 use crate::reject::Reject;
 use crate::upstream::Backend;
+use crate::usage::Tokens;
 use http::{HeaderMap, Method, Request, StatusCode};
 use hyper::body::Incoming;
 use std::borrow::Cow;
@@ -54,6 +55,8 @@ pub struct Exchange {
     pub usage: Option<Box<Usage>>,
     /// Its place in a pool that takes only so much at a time.
     pub pass: Option<Pass>,
+    /// How long it waited for that place, if it did.
+    pub queued_us: Option<u64>,
     /// Once picked.
     pub backend: Option<Arc<Backend>>,
     /// Body bytes read.
@@ -88,6 +91,7 @@ impl Exchange {
             permit: None,
             usage: None,
             pass: None,
+            queued_us: None,
             backend: None,
             bytes_in: 0,
             bytes_out: 0,
@@ -160,12 +164,14 @@ impl Exchange {
         }
     }
 
-    /// The gateway says no; what the log may know beyond it stands in the refusal.
+    /// The gateway says no; what the log may know beyond it stands in the refusal. Nobody waits for the pool until the
+    /// caller has read it.
     pub fn refused(&mut self, reject: &Reject) {
         self.metrics().rejected(reject);
         self.status = reject.status().as_u16();
         self.outcome = reject.code();
         self.detail = reject.detail();
+        self.settle(false);
         let write = self.route().map_or(WRITE, |route| route.timeouts.write);
         self.deadline.wait_for(Waiting::Write, write);
     }
@@ -190,7 +196,9 @@ impl Exchange {
             let now = Now::read();
             let cost = usage.settle(permit, whole, now);
             self.cost = Some(cost);
-            if let Some(pass) = &mut self.pass {
+            // What was for nothing in the end has had its turn all the same, and keeps what it was charged for it: else
+            // a tenant whose requests all fail would always be the least served.
+            if let Some(pass) = self.pass.as_mut().filter(|_| cost.tokens != Tokens::default()) {
                 pass.settle(cost.tokens.prompt, cost.tokens.completion, now.mono_us);
             }
         }
@@ -254,6 +262,7 @@ impl Exchange {
             bytes_in: self.bytes_in,
             bytes_out: self.bytes_out,
             duration_us,
+            queued_us: self.queued_us,
             first_byte_us: self.first_byte_us,
             backend: self.backend.as_ref().map(|backend| &*backend.address),
             model: self.usage.as_ref().map(|usage| usage.model()),

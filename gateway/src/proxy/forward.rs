@@ -33,8 +33,7 @@ pub async fn forward(
 ) -> Result<Received, Reject> {
     let policy = exchange.policy.clone();
     let route = policy.route(exchange.route.expect("admit found a route"));
-    let waiting_bytes = if let Admitted::Held(held) = &admitted { held.bytes.len() as u64 } else { 0 };
-    wait_for_turn(exchange, route, waiting_bytes).await?;
+    let admitted = wait_for_turn(exchange, route, admitted).await?;
     let backend = route.pool.pick(exchange.connection.worker.turn()).ok_or(Reject::NoBackend)?;
     exchange.backend = Some(backend.clone());
 
@@ -53,6 +52,9 @@ pub async fn forward(
     }
     let answer = send(exchange, route, backend, &mut call, head.headers, warm).await;
     exchange.bytes_in = call.upload().bytes;
+    if let (Err(Failure::Connect(_)), Some(usage)) = (&answer, &mut exchange.usage) {
+        usage.not_sent(); // the warm connection had taken nothing of it, and there was no other
+    }
     let response = answer.map_err(|failure| explain(route, exchange, failure, call.upload().stopped))?;
     exchange.answered(response.status(), response.headers());
     Ok(Received { response, call })

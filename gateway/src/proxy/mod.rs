@@ -27,6 +27,7 @@ mod worker;
 
 pub use answer::Answer;
 pub use body::Upload;
+pub use queue::ANYBODY;
 pub use worker::{Budget, Connection, Listener, Shared, Worker};
 
 use finish::Exchange;

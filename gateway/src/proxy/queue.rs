@@ -1,52 +1,95 @@
 //! Whose turn is it? Before a pool that takes only so much at a time, a request waits here.
+//!
+//! Its body is read whole first, also where nothing else asks for that: nobody holds a place in the pool while it
+//! uploads, what waits is counted by its bytes, and over HTTP/1 a caller that leaves is noticed only once all it sent has
+//! been read. A caller that leaves drops the request's future, and the ticket with it.
 
+use super::admit::Admitted;
+use super::body::read_whole;
 use super::finish::Exchange;
 use crate::clock;
 use crate::fair::{Ask, Entry, TenantKey};
 use crate::policy::{Caller, Queue, Route};
 use crate::reject::Reject;
 use crate::usage::Tokens;
+use http_body::Body;
+use metrics::Histogram;
 use std::num::NonZeroU32;
-use std::sync::Arc;
 
-/// Waits until the route's pool has room for the request, if the pool asks for that.
+/// Waits until the route's pool has room for the request, if the pool asks for that. The exchange then has its
+/// [`Pass`](crate::fair::Pass).
 ///
 /// # Errors
 /// [`Reject::Queue`]: the queue is full, or it would take or has taken too long. [`Reject::TotalLate`]: the route's
-/// `total` is over.
-pub async fn wait_for_turn(exchange: &mut Exchange, route: &Route, body_bytes: u64) -> Result<(), Reject> {
-    let Some(queue) = &route.queue else { return Ok(()) };
+/// `timeouts.total`, which counts the wait, is over. Whatever is wrong with the body.
+pub async fn wait_for_turn(
+    exchange: &mut Exchange,
+    route: &Route,
+    admitted: Admitted,
+) -> Result<Admitted, Reject> {
+    let Some(queue) = &route.queue else { return Ok(admitted) };
+    let (admitted, body_bytes) = take_in(exchange, admitted).await?;
     let ask = ask(exchange, queue, body_bytes);
-    let pass = match queue.gate.enter(&ask, clock::mono_us()) {
+    let now_us = clock::mono_us();
+    let pass = match queue.gate.enter(&ask, now_us) {
         Entry::Now(pass) => pass,
         Entry::Refused(refusal) => return Err(refusal.into()),
         Entry::Wait(ticket) => {
             exchange.deadline.rest();
-            exchange.deadline.bound(ticket).await.map_err(Reject::late)??
+            let deadline = exchange.deadline.clone();
+            let seconds = &queue.classes[usize::from(ask.class)].wait_seconds;
+            let _measured = Measured { exchange: &mut *exchange, seconds, since_us: now_us };
+            deadline.bound(ticket).await.map_err(Reject::late)??
         }
     };
     exchange.pass = Some(pass);
-    Ok(())
+    Ok(admitted)
+}
+
+/// Reads the body, unless that has been done or there is none; how long it is.
+async fn take_in(exchange: &mut Exchange, admitted: Admitted) -> Result<(Admitted, u64), Reject> {
+    let held = match admitted {
+        Admitted::Held(held) => held,
+        Admitted::Passing(body, cap) if body.is_end_stream() => {
+            return Ok((Admitted::Passing(body, cap), 0));
+        }
+        Admitted::Passing(body, cap) => read_whole(exchange, body, cap).await?,
+    };
+    let bytes = held.bytes.len() as u64;
+    Ok((Admitted::Held(held), bytes))
 }
 
 fn ask(exchange: &Exchange, queue: &Queue, body_bytes: u64) -> Ask {
     let estimate = exchange.permit.as_ref().and_then(|permit| permit.estimate());
-    let Tokens { prompt, completion } = estimate.unwrap_or_default();
+    let Tokens { prompt, completion } = estimate.unwrap_or(UNMETERED);
     let caller = exchange.caller();
     Ask {
-        tenant: caller.map_or(ANYBODY, tenant_key),
+        tenant: caller.map_or(ANYBODY, Caller::tenant_key),
         weight: caller.map_or(NonZeroU32::MIN, |caller| caller.weight),
         class: queue.class(caller.and_then(|caller| caller.class.as_deref())),
-        prompt,
+        prompt: prompt.max(UNMETERED.prompt),
         output: completion,
         body_bytes,
     }
 }
 
-/// All callers of a route that is open to anybody share one turn.
-const ANYBODY: TenantKey = TenantKey(0);
+/// What counts for nothing would never have had its turn: with no cost, whoever sends most would be served most.
+const UNMETERED: Tokens = Tokens { prompt: 1, completion: 0 };
 
-/// The address of a tenant's levels, which stays while anything holds them.
-fn tenant_key(caller: &Caller) -> TenantKey {
-    TenantKey(Arc::as_ptr(&caller.tenant).addr() as u64)
+/// All callers of routes that are open to anybody share one turn.
+pub const ANYBODY: TenantKey = TenantKey(0);
+
+/// Writes down how long a request has waited, whatever ends the wait: also that its caller left.
+struct Measured<'a> {
+    exchange: &'a mut Exchange,
+    seconds: &'a Histogram,
+    since_us: u64,
+}
+
+impl Drop for Measured<'_> {
+    fn drop(&mut self) {
+        let waited_us = clock::mono_us().saturating_sub(self.since_us);
+        self.exchange.queued_us = Some(waited_us);
+        self.seconds.record(waited_us as f64 / 1e6);
+    }
 }

@@ -31,6 +31,10 @@ pub struct Usage {
     end: Bytes,
 }
 
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it lives in the box of its meter, and nearly every meter gets there"
+)]
 enum State {
     /// Nothing has gone upstream.
     Unsent,
@@ -64,6 +68,11 @@ impl Usage {
         self.state = State::Asked;
     }
 
+    /// It reached nobody after all.
+    pub fn not_sent(&mut self) {
+        self.state = State::Unsent;
+    }
+
     /// The head of an answer has come. Returns whether its length may change on the way.
     pub fn answered(
         &mut self,
@@ -95,7 +104,6 @@ impl Usage {
     }
 
     /// What goes down next of what was passed.
-    #[expect(clippy::should_implement_trait, reason = "it is no sequence: passing on fills it again")]
     pub fn next(&mut self) -> Option<Bytes> {
         self.pieces.next().or_else(|| Some(std::mem::take(&mut self.end)).filter(|end| !end.is_empty()))
     }
@@ -118,20 +126,25 @@ impl Usage {
         let new = told.tokens.completion.saturating_sub(self.charged);
         let cuts = permit.cuts();
         let first = self.charged == 0 && new > 0;
+        let streams = matches!(&self.state, State::Answering { framing: Framing::Sse, .. });
         if !cuts && !first && new < CHARGE_TOKENS && now_ms < self.charged_ms + CHARGE_MS {
             return false;
         }
         (self.charged, self.charged_ms) = (told.tokens.completion, now_ms);
         let now = now();
         if let Some(pass) = pass {
-            if first {
+            // An answer in one piece comes with its last token.
+            if first && streams {
                 pass.first_token(now.mono_us);
             }
             pass.progress(told.tokens.completion, now.mono_us);
         }
         let spent = permit.progress(told.tokens, now);
         match &self.state {
-            State::Answering { reader, framing: Framing::Sse, .. } if spent && cuts => {
+            // What has said that it is done needs no other end.
+            State::Answering { reader, framing: Framing::Sse, .. }
+                if spent && cuts && !reader.seen().done =>
+            {
                 self.end = reader.cut_ending();
                 true
             }

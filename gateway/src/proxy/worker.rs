@@ -170,6 +170,7 @@ impl Connection {
             bytes_in: 0,
             bytes_out: 0,
             duration_us: 0,
+            queued_us: None,
             first_byte_us: None,
             backend: None,
             model: None,

@@ -11,6 +11,7 @@
 mod connection;
 pub mod framing;
 mod listener;
+mod saver;
 mod tls;
 mod worker;
 
@@ -19,7 +20,7 @@ use crate::clock::Now;
 use crate::limit::Guard;
 use crate::observe::access_log::Sink;
 use crate::observe::metrics::{self, ServerMetrics};
-use crate::policy::{self, Problem};
+use crate::policy::{self, Live, Problem};
 use crate::proxy::{Budget, Shared};
 use crate::settings::Settings;
 use listener::Bound;
@@ -31,6 +32,7 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+pub use saver::Saves;
 pub use tls::Certificates;
 
 /// Between two looks for state that can be forgotten.
@@ -67,7 +69,10 @@ impl From<String> for StartError {
 /// [`StartError`], before any caller was let in.
 pub fn run(settings: Settings, addresses: Option<&Path>) -> Result<ExitCode, StartError> {
     let recorder = metrics::install()?;
-    let policy = policy::Store::open(settings.policies.clone()).map_err(StartError::Policy)?;
+    let mut live = Live::default();
+    let state =
+        settings.state_dir.as_deref().map(|dir| saver::open(dir, &mut live, Now::read())).transpose()?;
+    let policy = policy::Store::open(settings.policies.clone(), live).map_err(StartError::Policy)?;
     let certificates = tls::open(&settings)?;
     let mut listeners = listener::bind_all(&settings)?;
     let admin_socket = listener::bind_admin(settings.admin.address)?;
@@ -91,13 +96,18 @@ pub fn run(settings: Settings, addresses: Option<&Path>) -> Result<ExitCode, Sta
         .enable_all()
         .build()
         .map_err(|e| format!("runtime: {e}"))?;
+    let saver = state.map(|state| saver::start(state, policy.clone())).transpose()?;
     let exit = runtime.block_on(async {
-        let page = admin::Page { policy, certificates, recorder, stage: follow, token: admin_token };
+        let saves = saver.as_ref().map(|saver| saver.saves.clone());
+        let page = admin::Page { policy, certificates, saves, recorder, stage: follow, token: admin_token };
         tokio::spawn(admin::serve(admin_socket, page)?);
         tokio::spawn(sweep(shared.clone()));
         announce(&listeners, admin_address, &shared, addresses)?;
         Ok(until_ended(&stage, log.as_ref(), workers).await)
     });
+    if let Some(saver) = saver {
+        saver.end();
+    }
     if let Some(log) = log {
         log.close();
     }

@@ -142,7 +142,7 @@ impl Plan {
     }
 }
 
-/// Ten times a second: deadlines and log lines; once a second: connections that lie idle.
+/// Ten times a second: deadlines, gates and log lines; once a second: connections that lie idle.
 async fn tick(worker: Rc<Worker>) {
     let mut interval = tokio::time::interval(TICK);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -151,8 +151,8 @@ async fn tick(worker: Rc<Worker>) {
         let now_ms = clock::mono_us() / 1000;
         worker.deadlines.tick(now_ms);
         worker.log.borrow_mut().flush();
-        let policy = worker.policy(); // an idle worker lets go of a policy that is no longer in force
-        policy.gates.iter().for_each(|gate| gate.tick(now_ms * 1000));
+        worker.policy(); // an idle worker lets go of a policy that is no longer in force
+        worker.shared.policy.live().gates.tick(now_ms * 1000);
         if count % 10 == 0 {
             worker.idle.sweep(now_ms);
         }

@@ -49,7 +49,8 @@ pub struct Entry {
 /// The file, open. One at a time per directory.
 #[derive(Debug)]
 pub struct Store {
-    database: Database,
+    /// None: what was asked of it last has failed.
+    database: Option<Database>,
     file: PathBuf,
     /// Given up last.
     _claim: Claim,
@@ -69,16 +70,15 @@ impl Store {
         if version != VERSION {
             return Err(Problem::OtherVersion { file, found: version });
         }
-        Ok(Store { database, file, _claim: claim })
+        Ok(Store { database: Some(database), file, _claim: claim })
     }
 
     /// Everything stored, by name.
     ///
     /// # Errors
     /// [`Problem`] if the file cannot be read.
-    pub fn load(&self) -> Result<impl Iterator<Item = (String, Entry)> + use<>, Problem> {
-        let entries = self.read().map_err(|error| Problem::of(&self.file, error))?;
-        Ok(entries.into_iter())
+    pub fn load(&mut self) -> Result<impl Iterator<Item = (String, Entry)> + use<>, Problem> {
+        Ok(self.with(read)?.into_iter())
     }
 
     /// Stores `entries` beside those there are, all or none; once it returns they are on the disk.
@@ -86,8 +86,8 @@ impl Store {
     /// A name says whose budget it is and which, with all that tells two of them apart.
     ///
     /// # Errors
-    /// [`Problem`] if it could not be written. Nothing can be saved then until the store is opened again.
-    pub fn save<'a>(&self, entries: impl IntoIterator<Item = (&'a str, Entry)>) -> Result<(), Problem> {
+    /// [`Problem`] if it could not be written. What was stored before stays, and the next call may succeed.
+    pub fn save<'a>(&mut self, entries: impl IntoIterator<Item = (&'a str, Entry)>) -> Result<(), Problem> {
         self.change(entries.into_iter().map(|(name, entry)| (name, Some(entry))))
     }
 
@@ -95,43 +95,55 @@ impl Store {
     ///
     /// # Errors
     /// As `save`.
-    pub fn forget<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Result<(), Problem> {
+    pub fn forget<'a>(&mut self, names: impl IntoIterator<Item = &'a str>) -> Result<(), Problem> {
         self.change(names.into_iter().map(|name| (name, None)))
     }
 
-    fn change<'a>(&self, entries: impl Iterator<Item = (&'a str, Option<Entry>)>) -> Result<(), Problem> {
+    fn change<'a>(&mut self, entries: impl Iterator<Item = (&'a str, Option<Entry>)>) -> Result<(), Problem> {
         let mut entries: Vec<_> = entries.collect();
-        entries.sort_by_key(|(name, _)| *name); // neighbours share pages; of two of a name the later stays
-        self.write(&entries).map_err(|error| Problem::of(&self.file, error))
-    }
-
-    fn write(&self, entries: &[(&str, Option<Entry>)]) -> Result<(), redb::Error> {
         if entries.is_empty() {
             return Ok(());
         }
-        let mut transaction = self.database.begin_write()?;
-        // A second flush per save; without it, damage after a crash would pass for a save cut short.
-        transaction.set_two_phase_commit(true);
-        let mut table = transaction.open_table(WINDOWS)?;
-        for (name, entry) in entries {
-            match entry {
-                Some(Entry { serial, used }) => table.insert(name, (*serial, *used))?,
-                None => table.remove(name)?,
-            };
-        }
-        drop(table);
-        Ok(transaction.commit()?)
+        entries.sort_by_key(|(name, _)| *name); // neighbours share pages; of two of a name the later stays
+        self.with(|database| write(database, &entries))
     }
 
-    fn read(&self) -> Result<Vec<(String, Entry)>, redb::Error> {
-        let table = self.database.begin_read()?.open_table(WINDOWS)?;
-        let entries = table.iter()?.map(|item| {
-            let (name, entry) = item?;
-            let (serial, used) = entry.value();
-            Ok((name.value().to_string(), Entry { serial, used }))
-        });
-        entries.collect()
+    /// Asks the database. One that has failed takes no more writes: it is closed, and opened again by the next call.
+    fn with<T>(&mut self, ask: impl FnOnce(&Database) -> Result<T, redb::Error>) -> Result<T, Problem> {
+        let opened = match self.database.take() {
+            Some(database) => Ok(database),
+            None => open(&self.file).map(|(database, _)| database),
+        };
+        let asked = opened.and_then(|database| Ok((ask(&database)?, database)));
+        let (answer, database) = asked.map_err(|error| Problem::of(&self.file, error))?;
+        self.database = Some(database);
+        Ok(answer)
     }
+}
+
+fn write(database: &Database, entries: &[(&str, Option<Entry>)]) -> Result<(), redb::Error> {
+    let mut transaction = database.begin_write()?;
+    // A second flush per save; without it, damage after a crash would pass for a save cut short.
+    transaction.set_two_phase_commit(true);
+    let mut table = transaction.open_table(WINDOWS)?;
+    for (name, entry) in entries {
+        match entry {
+            Some(Entry { serial, used }) => table.insert(name, (*serial, *used))?,
+            None => table.remove(name)?,
+        };
+    }
+    drop(table);
+    Ok(transaction.commit()?)
+}
+
+fn read(database: &Database) -> Result<Vec<(String, Entry)>, redb::Error> {
+    let table = database.begin_read()?.open_table(WINDOWS)?;
+    let entries = table.iter()?.map(|item| {
+        let (name, entry) = item?;
+        let (serial, used) = entry.value();
+        Ok((name.value().to_string(), Entry { serial, used }))
+    });
+    entries.collect()
 }
 
 /// The right to a directory: a locked file, free again when the process ends, however it ends.

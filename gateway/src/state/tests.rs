@@ -11,7 +11,7 @@ fn entry(serial: u32, used: u64) -> Entry {
     Entry { serial, used }
 }
 
-fn stored(store: &Store) -> BTreeMap<String, Entry> {
+fn stored(store: &mut Store) -> BTreeMap<String, Entry> {
     store.load().unwrap().collect()
 }
 
@@ -30,8 +30,8 @@ fn what_was_saved_is_there_when_opened_again() {
     let dir = dir.path().join("made/on/the/way");
     let (daily, monthly, other) =
         ("tenant/acme/daily", "tenant/acme/monthly", "tenant/acme/model/盘古/daily");
-    let store = Store::open(&dir).unwrap();
-    assert_eq!(stored(&store), BTreeMap::new());
+    let mut store = Store::open(&dir).unwrap();
+    assert_eq!(stored(&mut store), BTreeMap::new());
     store.save([(daily, entry(20_779, 5)), (monthly, entry(682, u64::MAX))]).unwrap();
     store
         .save([(other, entry(u32::MAX, 1)), (daily, entry(20_780, 1)), (other, entry(u32::MAX, 0))])
@@ -39,12 +39,12 @@ fn what_was_saved_is_there_when_opened_again() {
     store.save([]).unwrap();
     drop(store);
 
-    let store = Store::open(&dir).unwrap();
+    let mut store = Store::open(&dir).unwrap();
     let expected = [(daily, entry(20_780, 1)), (monthly, entry(682, u64::MAX)), (other, entry(u32::MAX, 0))];
-    assert_eq!(stored(&store), named(expected));
+    assert_eq!(stored(&mut store), named(expected));
     store.forget([daily, other, "tenant/nobody/daily"]).unwrap();
     drop(store);
-    assert_eq!(stored(&Store::open(&dir).unwrap()), named([(monthly, entry(682, u64::MAX))]));
+    assert_eq!(stored(&mut Store::open(&dir).unwrap()), named([(monthly, entry(682, u64::MAX))]));
 }
 
 #[test]
@@ -66,14 +66,14 @@ fn a_directory_that_cannot_be_made_is_named() {
 }
 
 /// Saves `n` budgets, of each of which `used` is spent.
-fn save_all(store: &Store, n: usize, used: u64) {
+fn save_all(store: &mut Store, n: usize, used: u64) {
     let names: Vec<String> = (0..n).map(|i| format!("tenant/t{:06}/daily", i * 7_919 % n)).collect();
     store.save(names.iter().map(|name| (name.as_str(), entry(20_779, used)))).unwrap();
 }
 
 /// The bytes of a store of 500 budgets, closed.
 fn written(dir: &Path) -> Vec<u8> {
-    save_all(&Store::open(dir).unwrap(), 500, 7);
+    save_all(&mut Store::open(dir).unwrap(), 500, 7);
     fs::read(dir.join("state.redb")).unwrap()
 }
 
@@ -102,7 +102,7 @@ fn a_file_that_is_not_a_store_is_refused_and_left_alone() {
 fn a_store_of_another_version_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
-    let transaction = store.database.begin_write().unwrap();
+    let transaction = store.database.as_ref().unwrap().begin_write().unwrap();
     transaction.open_table(ABOUT).unwrap().insert("version", 7).unwrap();
     transaction.commit().unwrap();
     drop(store);
@@ -122,7 +122,7 @@ fn another_programs_database_is_refused() {
 fn a_flipped_byte_is_noticed_or_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let whole = written(dir.path());
-    let before = stored(&Store::open(dir.path()).unwrap());
+    let before = stored(&mut Store::open(dir.path()).unwrap());
     let file = dir.path().join("state.redb");
     let mut noticed = 0;
     for i in 0..200 {
@@ -130,7 +130,7 @@ fn a_flipped_byte_is_noticed_or_changes_nothing() {
         let at = i * 7_919 % bytes.len();
         bytes[at] ^= 0x5a;
         fs::write(&file, &bytes).unwrap();
-        match Store::open(dir.path()).map(|store| stored(&store)) {
+        match Store::open(dir.path()).map(|mut store| stored(&mut store)) {
             Ok(after) => assert!(after == before, "byte {at} was used unseen"),
             Err(Problem::Damaged { .. }) => noticed += 1,
             Err(other) => panic!("byte {at}: {other}"),
@@ -162,7 +162,7 @@ fn what_was_saved_last_is_there_after_a_kill_at_any_moment() {
         victim.kill();
         let told = saved.iter().last().unwrap_or(first);
 
-        let entries = stored(&Store::open(dir.path()).unwrap());
+        let entries = stored(&mut Store::open(dir.path()).unwrap());
         assert_eq!(entries.len(), 300);
         last = entries.values().next().map_or(0, |entry| entry.used);
         assert!(entries.values().all(|entry| entry.used == last), "a save in parts: {entries:?}");
@@ -220,10 +220,10 @@ impl Drop for Victim {
 #[test]
 fn victim_saves_until_it_is_killed() {
     let Some(dir) = std::env::var_os(VICTIM) else { return };
-    let store = Store::open(Path::new(&dir)).unwrap();
-    let before = stored(&store).values().next().map_or(0, |entry| entry.used);
+    let mut store = Store::open(Path::new(&dir)).unwrap();
+    let before = stored(&mut store).values().next().map_or(0, |entry| entry.used);
     for used in before + 1..before + 100_000 {
-        save_all(&store, 300, used);
+        save_all(&mut store, 300, used);
         println!("saved {used}");
     }
 }
@@ -233,18 +233,18 @@ fn victim_saves_until_it_is_killed() {
 fn a_hundred_thousand_budgets_are_saved_in_seconds() {
     let n = if cfg!(debug_assertions) { 10_000 } else { 100_000 }; // a tenth of the speed, a tenth of the work
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(dir.path()).unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
     let mut clock = std::time::Instant::now();
     let mut lap = || std::mem::replace(&mut clock, std::time::Instant::now()).elapsed();
-    save_all(&store, n, 1);
+    save_all(&mut store, n, 1);
     let first = lap();
-    save_all(&store, n, 2);
+    save_all(&mut store, n, 2);
     let again = lap();
-    save_all(&store, 1, 3);
+    save_all(&mut store, 1, 3);
     let one = lap();
     drop(store);
     lap();
-    let store = Store::open(dir.path()).unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
     let open = lap();
     assert_eq!(store.load().unwrap().count(), n);
     println!(

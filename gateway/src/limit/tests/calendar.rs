@@ -41,6 +41,25 @@ fn shape(unit: Unit, zone: &str, moment: &str) -> (u32, f64, String) {
     (serial, (ends_ms - begins_ms) as f64 / HOUR_MS as f64, begins.to_string())
 }
 
+proptest! {
+    #[test]
+    fn the_end_of_a_serial_is_that_of_its_period(
+        zone in proptest::sample::select(&ZONES[..]),
+        unit in proptest::sample::select(&[Unit::Day, Unit::Month][..]),
+        days in 0..80_000_u64,
+    ) {
+        let period = period(unit, zone, days * 24 * HOUR_MS);
+        prop_assert_eq!(Calendar::new(unit, zone).unwrap().end_ms(period.serial), period.ends_ms);
+    }
+}
+
+#[test]
+fn a_serial_beyond_the_calendar_has_an_end() {
+    for unit in [Unit::Day, Unit::Month] {
+        assert!(Calendar::new(unit, "UTC").unwrap().end_ms(u32::MAX) > ms("9000-01-01T00:00:00Z"));
+    }
+}
+
 #[test]
 fn a_day_begins_at_the_zones_midnight() {
     let shape = |zone, moment| shape(Unit::Day, zone, moment);

@@ -53,7 +53,7 @@ fn lines(headers: &HeaderMap) -> Vec<String> {
 fn an_answer_tells_where_the_limit_stands() {
     let mut headers = HeaderMap::new();
     let standing = standing("rpm", MINUTE, 50, Duration::from_millis(29_500));
-    admitted(&Standings { requests: Some(standing), tokens: None }, &mut headers);
+    admitted(&Standings { requests: Some(standing), tokens: None, ..Standings::default() }, &mut headers);
     assert_eq!(
         lines(&headers),
         [
@@ -99,7 +99,7 @@ fn a_reset_reads_as_openai_writes_it() {
     let read = |reset_us| {
         let mut headers = HeaderMap::new();
         let standing = standing("rpm", MINUTE, 1, Duration::from_micros(reset_us));
-        admitted(&Standings { requests: Some(standing), tokens: None }, &mut headers);
+        admitted(&Standings { requests: Some(standing), tokens: None, ..Standings::default() }, &mut headers);
         headers["x-ratelimit-reset-requests"].to_str().expect("text").to_owned()
     };
     let cases = [

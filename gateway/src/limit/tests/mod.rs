@@ -2,6 +2,7 @@
 
 mod calendar;
 mod estimate;
+mod explain;
 mod guard;
 mod headers;
 mod inspect;
@@ -11,6 +12,8 @@ mod price;
 mod quantile;
 mod refusal;
 mod reload;
+mod save;
+mod spending;
 mod threads;
 mod walk;
 mod window;

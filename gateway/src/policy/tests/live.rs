@@ -1,6 +1,6 @@
 //! The store and its watch: what takes effect, when, and what does not.
 
-use super::super::Store;
+use super::super::{Live, Store};
 use super::*;
 use crate::clock::mono_us;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ impl Dir {
 }
 
 fn open(dir: &Dir) -> Arc<Store> {
-    Store::open(dir.path()).map_err(|problems| lines(&problems)).unwrap()
+    Store::open(dir.path(), Live::default()).map_err(|problems| lines(&problems)).unwrap()
 }
 
 /// Waits until `holds`; None if it does not within 5 s. The time it took, in microseconds.
@@ -169,7 +169,7 @@ fn a_config_map_is_swapped_as_a_whole() {
     };
     swap(1);
     std::os::unix::fs::symlink("..data/policy.yaml", mount.join("policy.yaml")).unwrap();
-    let store = Store::open(mount.clone()).map_err(|problems| lines(&problems)).unwrap();
+    let store = Store::open(mount.clone(), Live::default()).map_err(|problems| lines(&problems)).unwrap();
     let _watch = store.watch();
     for n in 2..=5 {
         swap(n);

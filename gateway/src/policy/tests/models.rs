@@ -1,6 +1,6 @@
 //! Models: their names, prices and ceilings, and which of them a route is for.
 
-use super::super::{Ceilings, Live, Snapshot, install};
+use super::super::{Ceilings, Live, Posture, Snapshot, install};
 use super::*;
 use crate::clock::Now;
 use crate::usage::{CustomPaths, Shape};
@@ -157,6 +157,7 @@ fn names_and_money_that_do_not_fit_together_are_refused() {
         ("[{name: a, match: [x, x]}]".into(), "`x` stands at"),
         ("[{name: a}, {name: a}]".into(), "give each a name of its own"),
         ("[{name: a/b}]".into(), "stands in `match`"),
+        (format!("[{{name: a, match: [{}]}}]", "x".repeat(129)), "1 to 128 printable ASCII"),
         ("[{name: a, match: [\"\"]}]".into(), "printable ASCII"),
         ("[{name: a, match: [\"\u{6a21}\"]}]".into(), "printable ASCII"),
         ("[{name: other, match: [x]}]".into(), "every model that has no entry"),
@@ -173,4 +174,30 @@ fn names_and_money_that_do_not_fit_together_are_refused() {
         assert!(said.contains(what), "{models}: {said}");
         assert_eq!(said.matches("error:").count(), 1, "{models}: {said}");
     }
+}
+
+#[test]
+fn posture_tells_models_and_ceilings() {
+    let text = at_route(
+        "model: large\n    model_from: route\n    ceilings: {completion_tokens: 9, prompt_tokens: 7}",
+    ) + MODELS;
+    let said =
+        Posture::of(&load_text(text).map_err(|problems| lines(&problems)).unwrap().checked).to_string();
+    for part in [
+        "  model           large, whatever the body says\n",
+        "  ceilings        7 prompt tokens, refused beyond; 9 completion tokens, refused beyond\n",
+        "model large\n  also called     Org/Large 1:latest, large-v2\n  price           100 CNY for a million prompt tokens, 300 CNY",
+        "  limit           tpm: 1000000 tokens in 1m per model, 1000000 at once\n",
+        "  ceilings        8000 prompt tokens, refused beyond; 2000 completion tokens, cut down to it; completion tokens cut",
+        "model other\n  price           none\n",
+    ] {
+        assert!(said.contains(part), "{part:?} is not in:\n{said}");
+    }
+}
+
+#[test]
+fn usage_told_twice_at_one_place_is_refused() {
+    let text =
+        at_route("usage: {prompt: usage.n, completion: usage.n}").replace("api: openai", "api: modelarts");
+    assert!(refused(&text).contains("the same path as that of the prompt"));
 }

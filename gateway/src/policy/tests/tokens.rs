@@ -151,3 +151,19 @@ fn posture_tells_tokens_and_money() {
         "bill: 12.5 CNY in every month (UTC) per user; cuts streams when spent"
     );
 }
+
+#[test]
+fn posture_takes_no_shadow_for_a_limit() {
+    let text = GOOD
+        .replace("per: user, requests: 20/min", "per: user, mode: shadow, concurrent: 5")
+        .replace("per: route, requests: 500/s, burst: 20", "per: route, requests: 500/s");
+    let said =
+        Posture::of(&load_text(text).map_err(|problems| lines(&problems)).unwrap().checked).to_string();
+    for part in [
+        "user-rpm: 5 requests at a time per user; shadow: refuses nobody",
+        "plan `gold` refuses nobody: all its limits are shadows",
+        "no limit on concurrent requests for plan gold",
+    ] {
+        assert!(said.contains(part), "{part:?} is not in:\n{said}");
+    }
+}

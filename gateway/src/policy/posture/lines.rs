@@ -1,0 +1,80 @@
+//! Limits, prices, ceilings and sizes, each in a line for people.
+
+use crate::limit::money::Money;
+use crate::limit::price::Price;
+use crate::limit::{Algorithm, Amount, Per};
+use crate::policy::check::Limit;
+use crate::policy::snapshot::Ceilings;
+use humantime::format_duration;
+
+/// `user-rpm: 20 requests in 1m per user, 20 at once`
+pub fn limit_line(limit: &Limit) -> String {
+    let Limit { rule, zone, currency } = limit;
+    let per = match rule.per {
+        Per::Tenant => "tenant",
+        Per::User => "user",
+        Per::Route => "route",
+        Per::TenantRoute => "tenant and route",
+        Per::Model => "model",
+        Per::TenantModel => "tenant and model",
+    };
+    let mut line = match &rule.amount {
+        Amount::Tokens { tokens, period, burst, measure } => {
+            let (what, period) = (measure.name(), format_duration(*period));
+            format!("{tokens} {what} in {period} per {per}, {burst} at once")
+        }
+        Amount::Budget { most, measure, calendar } => {
+            let what = currency.map_or_else(|| measure.name().to_string(), |currency| currency.to_string());
+            let (most, unit) = (measure.amount(*most), calendar.unit().name());
+            format!("{most} {what} in every {unit} ({}) per {per}", zone.as_deref().unwrap_or("UTC"))
+        }
+        Amount::Concurrent(most) => format!("{most} requests at a time per {per}"),
+        Amount::Requests { requests, period, burst, algorithm } => {
+            let how = match algorithm {
+                Algorithm::TokenBucket => format!("{burst} at once"),
+                Algorithm::FixedWindow => "fixed window".into(),
+                Algorithm::SlidingWindow => "sliding window".into(),
+            };
+            format!("{requests} requests in {} per {per}, {how}", format_duration(*period))
+        }
+    };
+    if rule.cut {
+        line += "; cuts streams when spent";
+    }
+    if rule.shadow {
+        line += "; shadow: refuses nobody";
+    }
+    format!("{}: {line}", rule.name)
+}
+
+/// Of a million tokens each, so that prices compare.
+pub fn price_line(price: &Price) -> String {
+    const MILLION: u64 = 1_000_000;
+    let [prompt, completion] = [price.cost(MILLION, 0), price.cost(0, MILLION)].map(|nano| Money { nano });
+    let currency = price.currency();
+    format!(
+        "{prompt} {currency} for a million prompt tokens, {completion} {currency} for a million completion tokens"
+    )
+}
+
+/// None without any.
+pub fn ceilings_line(ceilings: &Ceilings) -> Option<String> {
+    let Ceilings { prompt_tokens, completion_tokens, clamp, clamp_to_budget } = ceilings;
+    let excess = if *clamp { "cut down to it" } else { "refused beyond" };
+    let lines = [
+        prompt_tokens.map(|most| format!("{most} prompt tokens, refused beyond")),
+        completion_tokens.map(|most| format!("{most} completion tokens, {excess}")),
+        clamp_to_budget.then(|| "completion tokens cut down to what is left of the caller's limits".into()),
+    ];
+    let lines: Vec<String> = lines.into_iter().flatten().collect();
+    (!lines.is_empty()).then(|| lines.join("; "))
+}
+
+/// `512 KiB`
+pub fn bytes(n: u64) -> String {
+    match n {
+        n if n >= 1 << 20 && n % (1 << 20) == 0 => format!("{} MiB", n >> 20),
+        n if n >= 1 << 10 && n % (1 << 10) == 0 => format!("{} KiB", n >> 10),
+        n => format!("{n} B"),
+    }
+}

@@ -1,0 +1,124 @@
+//! Ceilings: how much one request may ask for; and bodies that would be read in two ways.
+
+use super::*;
+
+/// A ceiling on the routes.
+fn start_under(ceilings: &str) -> (Mock, Gateway) {
+    start_metered(&policy(&[("of each route", &format!("ceilings: {ceilings}"))]))
+}
+
+/// What arrives upstream of a body, or the refusal.
+fn arrives(gateway: &Gateway, body: &str) -> Result<String, Response> {
+    let answer = post(ECHO, body).send(gateway.http);
+    if answer.status == 200 { Ok(answer.text()) } else { Err(answer) }
+}
+
+#[test]
+fn a_prompt_that_is_too_long_is_refused_and_costs_nothing() {
+    let (mock, gateway) = start_under("{prompt_tokens: 100}");
+    let asking = |words: usize| hello(&format!(r#","prompt":"{}""#, "river ".repeat(words)));
+    assert_eq!(post(ECHO, &asking(20)).send(gateway.http).status, 200);
+    mock.reset();
+    let before = charged(&gateway);
+    for (route, dialect) in [(OPENAI_CHAT, true), (ECHO, true), (PANGU_CHAT, false)] {
+        let refused = post(route, &asking(200)).send(gateway.http);
+        let error = refused.json();
+        assert_eq!((refused.status, &error["error_code"]), (400, &"APIG.0201".into()), "{error}");
+        assert!(error["error_msg"].as_str().is_some_and(|why| why.contains("100")), "{error}");
+        assert_eq!(error["error"]["code"] == "context_length_exceeded", dialect, "{error}");
+    }
+    assert_eq!((mock.requests(), charged(&gateway)), (0, before));
+}
+
+#[test]
+fn more_completion_than_may_be_is_refused_or_cut_down() {
+    let (_mock, gateway) = start_under("{completion_tokens: 50}");
+    let ask = r#"{"messages":[],"max_tokens":50}"#;
+    assert_eq!(arrives(&gateway, ask).expect("within the ceiling"), ask);
+    for key in ["max_tokens", "max_completion_tokens"] {
+        let refused = arrives(&gateway, &format!(r#"{{"{key}":51}}"#)).expect_err("above the ceiling");
+        let error = refused.json();
+        assert_eq!(
+            (refused.status, &error["error"]["code"]),
+            (400, &"max_tokens_exceeded".into()),
+            "{error}"
+        );
+    }
+    // Who does not say gets what may be.
+    assert_eq!(arrives(&gateway, r#"{"messages":[]}"#).expect("taken"), r#"{"max_tokens":50,"messages":[]}"#);
+
+    let (mock, gateway) = start_under("{completion_tokens: 50, on_excess: clamp}");
+    for (sent, upstream) in [
+        (r#"{"messages":[],"max_tokens":4096}"#, r#"{"messages":[],"max_tokens":50}"#),
+        (r#"{"max_completion_tokens": 51 }"#, r#"{"max_completion_tokens": 50 }"#),
+        (r#"{"max_tokens":49}"#, r#"{"max_tokens":49}"#),
+        (
+            r#"{"stream":true,"max_tokens":60}"#,
+            r#"{"stream_options":{"include_usage":true},"stream":true,"max_tokens":50}"#,
+        ),
+    ] {
+        assert_eq!(arrives(&gateway, sent).expect("cut down"), upstream);
+    }
+    assert_eq!(post(PANGU_CHAT, &hello(r#","max_tokens":70"#)).send(gateway.http).status, 200);
+    let arrived = mock.records(1)[0].body().expect("it is kept");
+    assert_eq!(String::from_utf8_lossy(&arrived), hello(r#","max_tokens":50"#));
+}
+
+#[test]
+fn completion_tokens_can_be_cut_down_to_what_is_left() {
+    let ceilings = "ceilings: {clamp_to_budget: true}";
+    let limits = "- {name: left, per: tenant, tokens: 1000/month, counts: completion}";
+    let (_mock, gateway) = start_metered(&policy(&[("limits", limits), ("of each route", ceilings)]));
+    let spend = post(OPENAI_CHAT, &hello_m(r#","max_tokens":20"#)).header("x-mock-tokens", "400");
+    assert_eq!(spend.send(gateway.http).status, 200);
+    assert_eq!(charged(&gateway).completion, 400);
+    // Each echo is charged as well, by its bytes; a choice has its part of what is left.
+    for (max, n) in [(500, 1), (4096, 1), (4096, 2)] {
+        let left = 1000 - charged(&gateway).completion;
+        let body = |max: u64| format!(r#"{{"max_tokens":{max},"n":{n}}}"#);
+        let arrived = arrives(&gateway, &body(max)).map_err(|answer| answer.text());
+        assert_eq!(arrived, Ok(body(max.min(left / n))));
+    }
+    let left = 1000 - charged(&gateway).completion;
+    let arrived = arrives(&gateway, r#"{"n":1}"#).map_err(|answer| answer.text());
+    assert_eq!(arrived, Ok(format!(r#"{{"max_tokens":{left},"n":1}}"#)), "who does not say");
+}
+
+#[test]
+fn every_choice_counts() {
+    let limits = "- {name: few, per: tenant, tokens: 100/month, counts: completion}";
+    let (mock, gateway) = start_metered(&limited(limits));
+    assert_eq!(post(OPENAI_CHAT, &hello_m(r#","max_tokens":1"#)).send(gateway.http).status, 200);
+    charged(&gateway);
+    for many in [r#","n":10"#, r#","best_of":10"#, r#","n":2,"best_of":10"#] {
+        let refused = post(OPENAI_CHAT, &hello_m(&format!(r#","max_tokens":10{many}"#))).send(gateway.http);
+        assert_eq!(refused.status, 429, "{many}");
+        assert!(refused.text().contains("requested 100"), "{}", refused.text());
+    }
+    assert_eq!(mock.requests(), 1);
+    assert_eq!(post(OPENAI_CHAT, &hello_m(r#","max_tokens":10,"n":9"#)).send(gateway.http).status, 200);
+}
+
+#[test]
+fn a_body_with_two_readings_is_refused_in_the_dialect_of_its_route() {
+    let (mock, gateway) = start_metered(&policy(&[]));
+    for (route, openai) in [(OPENAI_CHAT, true), (PANGU_CHAT, false), (SERVICE, false)] {
+        let mut bodies =
+            vec![r#"{"model":"a","model":"m","messages":[]}"#, r#"{"max_tokens":1,"max_tokens":9999}"#];
+        if route != SERVICE {
+            bodies.extend([
+                r#"{"messages":[],"Max_Tokens":9}"#,
+                r#"{"max_tokens":"9"}"#,
+                r#"{"stream":"yes"}"#,
+            ]);
+        }
+        for body in bodies {
+            let refused = post(route, body).send(gateway.http);
+            let error = refused.json();
+            assert_eq!((refused.status, &error["error_code"]), (400, &"APIG.0201".into()), "{body}: {error}");
+            assert_eq!(error["error"]["code"] == "body_unclear", openai, "{body}: {error}");
+            assert_eq!(error["error"]["type"] == "invalid_request_error", openai, "{body}: {error}");
+        }
+    }
+    assert_eq!((mock.requests(), charged(&gateway)), (0, Cost::default()));
+}

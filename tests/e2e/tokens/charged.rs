@@ -1,0 +1,161 @@
+//! Whatever an API says of its use ends up in the tenant's levels, in the access log and in the metrics; and what
+//! says nothing is counted.
+
+use super::*;
+use harness::{Reply, Script};
+
+/// Sends requests one after the other and checks that three places agree on what each has cost.
+fn check(gateway: &Gateway, told: &str, cases: &[(&str, Request, Cost, &str)]) {
+    for (case, request, cost, model) in cases {
+        let (levels, metrics) = (charged(gateway), metered(gateway, told));
+        let answer = request.send(gateway.http);
+        assert_eq!(answer.status, 200, "{case}: {}", answer.text());
+        let (log, line) = logged(gateway, &answer);
+        assert_eq!((log, line["model"].as_str()), (*cost, Some(*model)), "{case}, in the log");
+        let more = |after: Cost, before: Cost| {
+            Cost::of(after.prompt - before.prompt, after.completion - before.completion)
+        };
+        assert_eq!(more(charged(gateway), levels), *cost, "{case}, at the tenant's limits");
+        assert_eq!(more(metered(gateway, told), metrics), *cost, "{case}, in the metrics");
+    }
+}
+
+#[test]
+fn what_an_api_tells_is_what_is_charged() {
+    let (_mock, gateway) = start_metered(&policy(&[]));
+    let seven = |request: Request| request.header("x-mock-tokens", "7");
+    let cost = Cost::of(2, 7);
+    let asked = r#","stream":true,"stream_options":{"include_usage":true}"#;
+    let stream = r#","stream":true"#;
+    let text = |more: &str| format!(r#"{{"prompt":"hello, river"{more}}}"#);
+    check(
+        &gateway,
+        "yes",
+        &[
+            ("OpenAI", seven(post(OPENAI_CHAT, &hello_m(""))), cost, "known"),
+            ("OpenAI, stream", seven(post(OPENAI_CHAT, &hello_m(stream))), cost, "known"),
+            ("OpenAI, stream with usage", seven(post(OPENAI_CHAT, &hello_m(asked))), cost, "known"),
+            (
+                "OpenAI, stream in pieces",
+                seven(post(OPENAI_CHAT, &hello_m(stream))).header("x-mock-chunk-bytes", "5"),
+                cost,
+                "known",
+            ),
+            ("another model", seven(post(OPENAI_CHAT, &hello(r#","model":"new""#))), cost, "other"),
+            (
+                "embeddings",
+                post(EMBEDDINGS, r#"{"model":"m","input":"hello, river"}"#),
+                Cost::of(3, 0),
+                "known",
+            ),
+            ("Pangu", seven(post(PANGU_CHAT, &hello(""))), cost, "pangu-large"),
+            ("Pangu, stream", seven(post(PANGU_CHAT, &hello(stream))), cost, "pangu-large"),
+            ("Pangu, text", seven(post(PANGU_TEXT, &text(""))), Cost::of(3, 7), "pangu-large"),
+            ("Pangu, text stream", seven(post(PANGU_TEXT, &text(stream))), Cost::of(3, 7), "pangu-large"),
+            (
+                "Pangu, bytes one by one",
+                seven(post(PANGU_CHAT, &hello(stream))).header("x-mock-chunk-bytes", "1"),
+                cost,
+                "pangu-large",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn a_service_tells_it_wherever_its_route_says() {
+    let json = |body: &str| {
+        format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        )
+    };
+    let answers = [
+        json(r#"{"result":"cat","meta":{"cost":{"in":11,"out":3}}}"#),
+        stream_of(&[r#"{"part":"ca"}"#, r#"{"part":"t"}"#, r#"{"meta":{"cost":{"in":12,"out":5}}}"#]),
+    ];
+    let script = Script::start(move |n| Reply::keep(&answers[n]).in_pieces(3));
+    let gateway = gateway_at(script.address, &policy(&[]));
+    let request = || post(SERVICE, r#"{"picture":"of a cat"}"#);
+    check(
+        &gateway,
+        "yes",
+        &[("JSON", request(), Cost::of(11, 3), "other"), ("stream", request(), Cost::of(12, 5), "other")],
+    );
+}
+
+/// A streamed answer of such events, and `[DONE]`.
+fn stream_of(events: &[&str]) -> String {
+    let body: String = events.iter().map(|event| format!("data: {event}\n\n")).collect();
+    let body = body + "data: [DONE]\n\n";
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n";
+    format!("{head}content-length: {}\r\n\r\n{body}", body.len())
+}
+
+#[test]
+fn what_nobody_tells_is_counted_wherever_reads_split_it() {
+    let text = "The river runs east, 江水东流，日夜不息。";
+    let (first, second) = text.split_at(text.find('水').expect("it is there"));
+    let stream = stream_of(&[
+        r#"{"choices":[{"index":0,"delta":{"role":"assistant"}}]}"#,
+        &format!(r#"{{"choices":[{{"index":0,"delta":{{"content":"{first}"}}}}]}}"#),
+        &format!(r#"{{"choices":[{{"index":0,"delta":{{"content":"{second}"}}}}]}}"#),
+    ]);
+    let message = format!(r#"{{"choices":[{{"message":{{"role":"assistant","content":"{text}"}}}}]}}"#);
+    let json = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{message}",
+        message.len()
+    );
+    const PIECES: [usize; 5] = [1, 2, 3, 7, usize::MAX];
+    let answers = [stream, json];
+    let script =
+        Script::start(move |n| Reply::keep(&answers[n / PIECES.len()]).in_pieces(PIECES[n % PIECES.len()]));
+    let gateway = gateway_at(script.address, &policy(&[]));
+    // 9 bytes of text in one message: 0.27 * 9 + 4 + 3, and 30 % for what is not known of the model yet.
+    let cost = Cost::of(13, counted(text));
+    for more in [r#","stream":true"#, ""] {
+        let case = ("counted", post(OPENAI_CHAT, &hello_m(more)), cost, "known");
+        check(&gateway, "no", &vec![case; PIECES.len()]);
+    }
+    assert_eq!(script.seen().len(), 2 * PIECES.len());
+}
+
+#[test]
+fn what_is_no_text_is_charged_by_its_bytes() {
+    let answer = |head: &str| {
+        format!("HTTP/1.1 200 OK\r\n{head}\r\ncontent-length: 1000\r\n\r\n{}", "\u{7f}".repeat(1000))
+    };
+    let answers = [
+        answer("content-type: application/octet-stream"),
+        answer("content-type: text/plain"),
+        answer("content-type: application/json\r\ncontent-encoding: gzip"),
+        answer("content-type: text/event-stream\r\ncontent-encoding: gzip"),
+        answer("x-no-content-type: at-all"),
+    ];
+    let kinds = answers.len();
+    let script = Script::start(move |n| Reply::keep(&answers[n]));
+    let gateway = gateway_at(script.address, &policy(&[]));
+    for _ in 0..kinds {
+        check(&gateway, "no", &[("by bytes", post(OPENAI_CHAT, &hello_m("")), Cost::of(13, 270), "known")]);
+    }
+}
+
+#[test]
+fn an_upstream_is_asked_for_answers_that_can_be_read() {
+    let (mock, gateway) = start_metered(&policy(&[]));
+    let request = post(OPENAI_CHAT, &hello_m(""))
+        .header("accept-encoding", "gzip, br")
+        .header("Accept-Encoding", "zstd");
+    assert_eq!(request.send(gateway.http).status, 200);
+    assert_eq!(mock.last(1)[0].values("accept-encoding"), ["identity"]);
+}
+
+#[test]
+fn a_body_that_is_no_json_is_charged_by_its_bytes() {
+    let (_mock, gateway) = start_metered(&policy(&[]));
+    let body = "x".repeat(1000);
+    let answer = post(ECHO, &body).send(gateway.http);
+    assert_eq!((answer.status, answer.text()), (200, body));
+    // 0.27 * 1000 + 4 + 3 and 30 %, as for any prompt that nobody has counted.
+    assert_eq!(logged(&gateway, &answer).0, Cost::of(361, 270));
+}
