@@ -36,6 +36,8 @@ pub struct Spender {
     pub every_us: u64,
     /// Most tokens of an answer; the least are 16.
     pub longest: u64,
+    /// Most that callers ask for; the model does not keep to it.
+    pub asks: u64,
     /// Share of callers that leave.
     pub leaves: f64,
     /// Estimates are the least that can be.
@@ -90,6 +92,7 @@ impl Default for Spender {
             delay_us: 3_000,
             every_us: 5_000,
             longest: 60,
+            asks: 64,
             leaves: 0.0,
             estimates_least: false,
         }
@@ -237,7 +240,7 @@ impl Spender {
         }
         let mark = if self.estimates_least { shortest } else { shortest + dice.up_to(longest - shortest) };
         let prompt = if self.estimates_least { 1 } else { 1 + dice.up_to(3 * stream.prompt) };
-        (prompt, mark.max(16).min(self.longest + 4))
+        (prompt, mark.max(16).min(self.asks))
     }
 
     /// What callers and mock write down of it.
@@ -318,7 +321,7 @@ impl Spender {
         let mut scenario = world::scenario();
         let request = &mut scenario.requests[0];
         (request.stream, request.body, request.body_bytes) = (true, BodyKind::Chat, BODY_BYTES);
-        request.max_tokens = Some(self.longest as u32 + 4);
+        request.max_tokens = Some(self.asks as u32);
         if self.tells {
             "/v1/p1/deployments/d1/chat/completions".clone_into(&mut request.target);
         }

@@ -182,7 +182,7 @@ fn holding_far_more_than_was_asked_for_is_found() {
 fn streams_that_are_not_cut_are_found() {
     let keeps = Keeps { most: 300, per_s: 20, cuts: true, ..Keeps::default() };
     let limit = "tokens: 20/s, burst: 300, on_exhausted: cut";
-    let world = Spender { limit, keeps, longest: 400, every_us: 20_000, ..with(Defect::NeverCuts) };
+    let world = Spender { limit, keeps, longest: 400, asks: 20, every_us: 20_000, ..with(Defect::NeverCuts) };
     assert_found(&Spender { estimates_least: true, ..world }, LIMIT);
 }
 
