@@ -31,7 +31,7 @@ impl Gates {
         gates.collect()
     }
 
-    /// The gates by name: those of the policy in force, and those that still serve requests of one before.
+    /// The gates in the order of their names: those of the policy in force, and those that one before it still holds.
     pub fn all(&self) -> Vec<(Arc<str>, Arc<Gate>)> {
         let mut known = self.0.lock();
         known.retain(|_, gate| Arc::strong_count(gate) > 1);

@@ -197,7 +197,7 @@ impl Subject<'_> {
 }
 
 impl Blocked<'_> {
-    fn tally(&self) -> &Tally {
+    fn tally(&self) -> &Arc<Tally> {
         match self.by {
             By::Rate(rate, _) => &rate.tally,
             By::Slots(slots, _) => &slots.tally,

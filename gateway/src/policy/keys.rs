@@ -305,7 +305,7 @@ pub static POOL: Object = Object {
         key("connect_timeout", Duration, Default("3s"), "1s", "Longest time for a connection, with its TLS handshake."),
         key("tls", Kind::Object(&TLS), Optional, "{ca: ca.pem}", "Only with `https` backends."),
         key("balance", Word(&["round_robin"]), Default("round_robin"), "round_robin", "Which backend is next."),
-        key("queue", Kind::Object(&QUEUE), Optional, "{in_flight_max: 64}", "Whose turn it is while the pool has less room than callers want. Without it, nobody waits."),
+        key("queue", Kind::Object(&QUEUE), Optional, "{in_flight_max: 64}", "Whose turn it is while the pool has less room than callers want. Without it, nobody waits, and every request goes at once."),
         later("health"),
         later("discover"),
         later("versions"),
@@ -318,7 +318,7 @@ pub static POOL: Object = Object {
 pub static QUEUE: Object = Object {
     doc: "Whose turn it is: who was served least goes first, by its plan's weight.",
     keys: &[
-        key("in_flight_max", Count, Optional, "64", "Most requests in the pool at once. Without it, as many as the upstream takes."),
+        key("in_flight_max", Count, Optional, "64", "Most requests in the pool at once. Without it, as many as the upstream takes. A request has its place once its body has come."),
         key("tokens_max", Count, Optional, "400k", "Most tokens in the pool at once, prompts and expected answers. A larger request goes alone."),
         key("waiting_max", Count, Default("1000"), "200", "Most requests that wait; 0: none."),
         key("waiting_bytes_max", Size, Default("64MiB"), "16MiB", "Most bytes of bodies that wait."),

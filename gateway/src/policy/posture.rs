@@ -8,7 +8,7 @@ use crate::auth::Kind;
 use crate::limit::Amount;
 use crate::limit::measure::Measure;
 use humantime::format_duration;
-use lines::{bytes, ceilings_line, limit_line, price_line};
+use lines::{bytes, ceilings_line, limit_line, price_line, queue_line, share_line};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -55,6 +55,10 @@ pub struct RoutePosture {
     pub ceilings: Option<String>,
     /// How much by the plans of those who may call.
     pub plan_ceilings: BTreeMap<String, String>,
+    /// How much the pool takes at a time, and who waits for it.
+    pub queue: Option<String>,
+    /// Where the plans of those who may call stand in it.
+    pub plan_shares: BTreeMap<String, String>,
     /// What is missing or worth a look.
     pub notes: Vec<String>,
 }
@@ -120,6 +124,7 @@ fn of_route(route: &Route, checked: &Checked) -> RoutePosture {
     };
     let plans: BTreeSet<usize> = callers.iter().map(|tenant| tenant.plan).collect();
     let plans: Vec<&Plan> = plans.into_iter().map(|plan| &checked.plans[plan]).collect();
+    let queue = checked.pools[route.pool].queue.as_ref();
     RoutePosture {
         name: route.name.to_string(),
         api: route.api,
@@ -149,6 +154,10 @@ fn of_route(route: &Route, checked: &Checked) -> RoutePosture {
             .iter()
             .filter_map(|plan| Some((plan.name.to_string(), ceilings_line(&plan.ceilings)?)))
             .collect(),
+        queue: queue.map(queue_line),
+        plan_shares: queue.map_or_else(BTreeMap::new, |queue| {
+            plans.iter().map(|plan| (plan.name.to_string(), share_line(plan, queue))).collect()
+        }),
         notes: notes(route, &callers, &plans),
     }
 }
@@ -272,6 +281,12 @@ impl fmt::Display for RoutePosture {
         }
         for (plan, ceilings) in &self.plan_ceilings {
             writeln!(f, "  ceilings {plan:<6} {ceilings}")?;
+        }
+        if let Some(queue) = &self.queue {
+            writeln!(f, "  queue           {queue}")?;
+        }
+        for (plan, share) in &self.plan_shares {
+            writeln!(f, "  turn of {plan:<7} {share}")?;
         }
         for note in &self.notes {
             writeln!(f, "  note            {note}")?;

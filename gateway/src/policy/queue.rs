@@ -27,7 +27,8 @@ pub fn queue(pool: &Entry<'_>) -> Option<Config> {
     let queue_bytes_max = queue.size("waiting_bytes_max", 0..=BYTES_MAX);
     let adapt = adapt(&queue);
     let classes = classes(&queue);
-    if in_flight_max.is_none() && tokens_max.is_none() && adapt.is_none() && !queue.has("in_flight_max") {
+    let bounded = queue.has("in_flight_max") || queue.has("tokens_max");
+    if !bounded && is_off(&queue) {
         let help = "add `in_flight_max` or `tokens_max`, or let it `adapt` to what the upstream takes";
         queue.problems.add(queue.place(), queue.at, "nothing ever waits in this queue", help);
     }
@@ -39,6 +40,11 @@ pub fn queue(pool: &Entry<'_>) -> Option<Config> {
         classes,
         adapt,
     })
+}
+
+/// Is it written down that the upstream's answers do not matter?
+fn is_off(queue: &Entry<'_>) -> bool {
+    matches!(queue.get("adapt").map(|node| &node.value), Some(Value::Text(text)) if text == "false")
 }
 
 fn optional(entry: &Entry<'_>, key: &'static str) -> Option<NonZeroU32> {

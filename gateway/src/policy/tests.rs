@@ -5,6 +5,7 @@ mod golden;
 mod good;
 mod live;
 mod models;
+mod queue;
 mod tokens;
 
 use super::{Loaded, Problem, load};

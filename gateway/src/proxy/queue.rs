@@ -67,14 +67,15 @@ fn ask(exchange: &Exchange, queue: &Queue, body_bytes: u64) -> Ask {
         tenant: caller.map_or(ANYBODY, Caller::tenant_key),
         weight: caller.map_or(NonZeroU32::MIN, |caller| caller.weight),
         class: queue.class(caller.and_then(|caller| caller.class.as_deref())),
-        prompt: prompt.max(UNMETERED.prompt),
+        prompt: prompt.max(1),
         output: completion,
         body_bytes,
     }
 }
 
-/// What counts for nothing would never have had its turn: with no cost, whoever sends most would be served most.
-const UNMETERED: Tokens = Tokens { prompt: 1, completion: 0 };
+/// A request that nobody meters, beside those that are: as much as an answer of which nothing is known yet. At no cost
+/// whoever sends most of them would be served most.
+const UNMETERED: Tokens = Tokens { prompt: 256, completion: 0 };
 
 /// All callers of routes that are open to anybody share one turn.
 pub const ANYBODY: TenantKey = TenantKey(0);

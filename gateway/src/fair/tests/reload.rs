@@ -106,3 +106,31 @@ fn an_upstream_that_takes_all_it_may_get_gets_more_at_once() {
     bench.scheduler.configure(adaptive(9));
     assert_eq!(bench.state().in_flight_max, Some(9));
 }
+
+#[test]
+fn a_gate_that_no_pool_asks_for_is_forgotten_with_its_last_request() {
+    let gates = Gates::default();
+    let pool = |name: &str| (std::sync::Arc::from(name), config(1));
+    let mut held = gates.apply(vec![pool("b"), pool("a")], 0);
+    let names = || gates.all().into_iter().map(|(name, _)| name.to_string()).collect::<Vec<_>>();
+    assert_eq!(names(), ["a", "b"]);
+    let pass = held[0].enter(&ask(1), 0);
+    assert!(matches!(pass, Entry::Now(_)));
+    held = gates.apply(vec![pool("a")], 1);
+    assert_eq!((names(), held.len()), (vec!["a".to_owned(), "b".to_owned()], 1));
+    drop(pass);
+    assert_eq!(names(), ["a"]);
+}
+
+#[test]
+fn who_waits_at_a_gate_that_no_pool_asks_for_still_has_its_deadline() {
+    let gates = Gates::default();
+    let config = Config { classes: vec![class("standard", 10, 0)], ..config(1) };
+    let gate = gates.apply(vec![("a".into(), config)], 0).remove(0);
+    let _pass = gate.enter(&ask(1), 0);
+    let Entry::Wait(_ticket) = gate.enter(&ask(2), 0) else { panic!("there is room") };
+    gates.apply(Vec::new(), 1);
+    assert_eq!(gate.state(0, 2).waiting, 1);
+    gates.tick(10 * SECOND_US + 2);
+    assert_eq!(gate.state(0, 10 * SECOND_US + 2).waiting, 0);
+}

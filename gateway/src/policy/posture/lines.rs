@@ -1,9 +1,10 @@
-//! Limits, prices, ceilings and sizes, each in a line for people.
+//! Limits, prices, ceilings, queues and sizes, each in a line for people.
 
+use crate::fair::Config;
 use crate::limit::money::Money;
 use crate::limit::price::Price;
 use crate::limit::{Algorithm, Amount, Per};
-use crate::policy::check::Limit;
+use crate::policy::check::{Limit, Plan};
 use crate::policy::snapshot::Ceilings;
 use humantime::format_duration;
 
@@ -68,6 +69,39 @@ pub fn ceilings_line(ceilings: &Ceilings) -> Option<String> {
     ];
     let lines: Vec<String> = lines.into_iter().flatten().collect();
     (!lines.is_empty()).then(|| lines.join("; "))
+}
+
+/// `64 requests at a time, fewer while the upstream refuses; up to 200 wait: interactive 5s, batch 5m`
+pub fn queue_line(queue: &Config) -> String {
+    let most = [
+        queue.in_flight_max.map(|most| format!("{most} requests")),
+        queue.tokens_max.map(|most| format!("{most} tokens")),
+    ];
+    let most: Vec<String> = most.into_iter().flatten().collect();
+    let most = match (most.is_empty(), queue.adapt) {
+        (true, _) => "as much as the upstream takes".into(),
+        (false, Some(_)) => format!("{} at a time, fewer while the upstream refuses", most.join(" and ")),
+        (false, None) => format!("{} at a time", most.join(" and ")),
+    };
+    let class = |class: &crate::fair::Class| {
+        let kept = match class.holdback_percent {
+            0 => String::new(),
+            percent => format!(" with {percent} % kept free for it"),
+        };
+        format!("{} {}{kept}", class.name, format_duration(class.wait_max))
+    };
+    let classes: Vec<String> = queue.classes.iter().map(class).collect();
+    match queue.queue_max {
+        0 => format!("{most}; nobody waits"),
+        waiting => format!("{most}; up to {waiting} wait: {}", classes.join(", ")),
+    }
+}
+
+/// `weight 3, class interactive`
+pub fn share_line(plan: &Plan, queue: &Config) -> String {
+    let known = queue.classes.iter().find(|class| plan.class.as_deref() == Some(&*class.name));
+    let class = known.or(queue.classes.last()).map_or("standard", |class| &*class.name);
+    format!("weight {}, class {class}", plan.weight)
 }
 
 /// `512 KiB`

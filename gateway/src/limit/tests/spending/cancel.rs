@@ -7,13 +7,17 @@ use std::task::{Context, Poll, Waker};
 /// Waits once.
 async fn pause() {
     let mut waited = false;
-    std::future::poll_fn(|_| if std::mem::replace(&mut waited, true) { Poll::Ready(()) } else { Poll::Pending })
-        .await;
+    std::future::poll_fn(
+        |_| if std::mem::replace(&mut waited, true) { Poll::Ready(()) } else { Poll::Pending },
+    )
+    .await;
 }
 
 /// A request as the proxy walks it: the upstream is asked, answers in three parts, and the last of them goes down.
 async fn walk(shop: &Shop, at_us: u64) {
-    let Ok(mut permit) = shop.admit(Order { completion_max: Some(30), ..prompt(20) }, later(at_us)) else { return };
+    let Ok(mut permit) = shop.admit(Order { completion_max: Some(30), ..prompt(20) }, later(at_us)) else {
+        return;
+    };
     pause().await;
     for part in 1..=3 {
         let _ = permit.progress(cost(20, 10 * part), later(at_us + part));
@@ -48,7 +52,11 @@ fn cancelled_at_every_await_nothing_stays_held_and_what_passed_stays_charged() {
             let expected = if limit.unit.is_tokens() { charged } else { 0 };
             let others = limit.user.as_deref() == Some("bob") || limit.route.as_deref() == Some("embed");
             let others = others || limit.model.as_deref() == Some("other");
-            assert_eq!((limit.held, limit.used), (0, if others { 0 } else { expected }), "{polls}: {limit:?}");
+            assert_eq!(
+                (limit.held, limit.used),
+                (0, if others { 0 } else { expected }),
+                "{polls}: {limit:?}"
+            );
         }
     }
 }

@@ -120,7 +120,9 @@ fn an_edit_neither_refills_a_bucket_nor_freezes_it() {
     let mut shop = shop_of(tpm(100));
     shop.admit(prompt(90), later(0)).expect("room").settle(cost(90, 0), later(0));
     let day = |n| budget(n, Measure::Total, "Asia/Shanghai");
-    for (amount, left) in [(tpm(120), 30), (tpm(40), 0), (day(100), 10), (tpm(300), 210), (day(90), 0), (tpm(100), 10)] {
+    for (amount, left) in
+        [(tpm(120), 30), (tpm(40), 0), (day(100), 10), (tpm(300), 210), (day(90), 0), (tpm(100), 10)]
+    {
         shop.reload(&Rulebook::of_plan(vec![limit("p0", Per::Tenant, amount)]), later(0));
         let level = shop.level(later(0));
         assert_eq!((level.used, level.remaining), (90, left));
@@ -131,7 +133,10 @@ fn an_edit_neither_refills_a_bucket_nor_freezes_it() {
 #[test]
 fn a_flood_of_strangers_neither_evicts_a_bucket_nor_grows_memory() {
     let shop = Shop::open(
-        &Rulebook { model: vec![limit("m0", Per::Model, tpm(100))], ..Rulebook::of_plan(vec![limit("p0", Per::TenantModel, tpm(100))]) },
+        &Rulebook {
+            model: vec![limit("m0", Per::Model, tpm(100))],
+            ..Rulebook::of_plan(vec![limit("p0", Per::TenantModel, tpm(100))])
+        },
         later(0),
     );
     let guard = Guard::default();

@@ -43,7 +43,11 @@ impl Gate for Real {
 
     fn cost(&mut self, id: usize, to: u64, last: bool, now: Now) {
         let Some(permit) = self.open.get_mut(&id) else { return };
-        if last { permit.settle(cost(to, 0), now) } else { drop(permit.progress(cost(to, 0), now)) }
+        if last {
+            permit.settle(cost(to, 0), now)
+        } else {
+            drop(permit.progress(cost(to, 0), now))
+        }
         if last {
             self.open.remove(&id);
         }
@@ -234,10 +238,7 @@ fn within_bounds(_: bool, _: bool, account: &Account, _: (u64, u64), _: Now) -> 
     account.bound_holds()
 }
 
-fn passes<G: Gate>(
-    gate: impl Fn() -> G,
-    check: fn(bool, bool, &Account, (u64, u64), Now) -> bool,
-) -> bool {
+fn passes<G: Gate>(gate: impl Fn() -> G, check: fn(bool, bool, &Account, (u64, u64), Now) -> bool) -> bool {
     let config = Config { cases: 500, failure_persistence: None, max_shrink_iters: 0, ..Config::default() };
     let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
     TestRunner::new_with_rng(config, rng).run(&steps(), |steps| walk(&mut gate(), &steps, check)).is_ok()

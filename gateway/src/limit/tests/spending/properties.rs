@@ -48,7 +48,14 @@ fn book(per: Per, amount: &Amount) -> Rulebook {
 }
 
 fn pers() -> impl Strategy<Value = Per> {
-    prop::sample::select(vec![Per::Tenant, Per::User, Per::Route, Per::TenantRoute, Per::Model, Per::TenantModel])
+    prop::sample::select(vec![
+        Per::Tenant,
+        Per::User,
+        Per::Route,
+        Per::TenantRoute,
+        Per::Model,
+        Per::TenantModel,
+    ])
 }
 
 proptest! {

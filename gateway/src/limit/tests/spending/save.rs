@@ -13,8 +13,14 @@ fn everywhere() -> Rulebook {
             limit("p2", Per::TenantRoute, Measure::Completion, "UTC"),
             limit("p3", Per::TenantModel, Measure::Total, "Asia/Shanghai"),
         ],
-        route: vec![limit("r0", Per::Route, Measure::Total, "UTC"), limit("r1", Per::TenantRoute, Measure::Total, "UTC")],
-        model: vec![limit("m0", Per::Model, Measure::Money, "UTC"), limit("m1", Per::TenantModel, Measure::Total, "UTC")],
+        route: vec![
+            limit("r0", Per::Route, Measure::Total, "UTC"),
+            limit("r1", Per::TenantRoute, Measure::Total, "UTC"),
+        ],
+        model: vec![
+            limit("m0", Per::Model, Measure::Money, "UTC"),
+            limit("m1", Per::TenantModel, Measure::Total, "UTC"),
+        ],
         ..Rulebook::default()
     }
 }
@@ -24,7 +30,9 @@ fn spent(shop: &Shop, now: Now) -> Vec<String> {
     let levels = shop.levels(now);
     let spent = levels.iter().filter(|(_, limit)| limit.used > limit.held);
     let mut spent: Vec<String> = spent
-        .map(|(tenant, l)| format!("{tenant:?} {} {:?} {:?} {:?}: {}", l.limit, l.user, l.route, l.model, l.used - l.held))
+        .map(|(tenant, l)| {
+            format!("{tenant:?} {} {:?} {:?} {:?}: {}", l.limit, l.user, l.route, l.model, l.used - l.held)
+        })
         .collect();
     spent.sort();
     spent

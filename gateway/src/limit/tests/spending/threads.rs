@@ -104,5 +104,8 @@ fn check(shop: &Shop, cost_in_all: u64) {
     for name in ["p3", "r1"] {
         assert_eq!((name, sum(name, |limit| limit.used)), (name, 0), "places");
     }
-    assert!(cost_in_all <= BURST && cost_in_all > BURST / 2, "{cost_in_all} of {BURST}: all was held before it was spent");
+    assert!(
+        cost_in_all <= BURST && cost_in_all > BURST / 2,
+        "{cost_in_all} of {BURST}: all was held before it was spent"
+    );
 }
