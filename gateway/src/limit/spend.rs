@@ -442,8 +442,8 @@ mod tests {
             let mut spend = Spend::new(&rule, 0, 0);
             let cost =
                 |completion| Cost { tokens: Tokens { prompt: 0, completion }, price: Price::default() };
-            spend.hold(100); // another's
-            spend.hold(100);
+            spend.hold(&rule, 100, now); // another's
+            spend.hold(&rule, 100, now);
             let charged = [0, 70, 40, 55, 130, 30, 30];
             for (i, pair) in charged.windows(2).enumerate() {
                 let last = i + 2 == charged.len();
