@@ -80,7 +80,7 @@ proptest! {
                 if ends { permit.settle(spent(actual, measure), now) } else { open.push(permit) }
             }
             if open.len() > 2 {
-                open.remove(0);
+                drop(open.remove(0));
             }
             let refused = shop.admit(worth(1, measure), now).is_err();
             prop_assert_eq!(shop.level(now).remaining == 0, refused, "{:?}", shop.level(now));
