@@ -1,7 +1,7 @@
 //! Admission: who is asked, and in which order the locks are taken.
 
 use super::common::Common;
-use super::decide::{Refusal, SUBJECTS, Skipped, decide, foresee};
+use super::decide::{Refusal, SUBJECTS, Skipped, decide, foresee, most_constrained};
 use super::denial::{Place, Worth};
 use super::measure::Cost;
 use super::permit::{Ledger, Permit, Standings};
@@ -130,8 +130,10 @@ fn admit_caller(
         shared.route.as_mut().map(|route| route.subject()),
         shared.model.as_mut().map(|model| model.subject()),
     ];
-    match decide(&mut subjects, cost, now, asking.report) {
-        Ok((skipped, standings)) => {
+    match decide(&mut subjects, cost, now) {
+        Ok(skipped) => {
+            let standings =
+                if asking.report { most_constrained(&subjects, cost, now) } else { Standings::default() };
             let cuts = cost.is_some() && cuts(&subjects);
             let (route, model, [of_route, of_model]) = shared.open(asking);
             let counted = books.begin(user, asking);
@@ -170,8 +172,10 @@ fn admit_anybody(asking: &Asking<'_>, now: Now) -> Result<Permit, Limited> {
     let mut subjects = [const { None }; SUBJECTS];
     subjects[SUBJECTS - 2] = shared.route.as_mut().map(|route| route.subject());
     subjects[SUBJECTS - 1] = shared.model.as_mut().map(|model| model.subject());
-    match decide(&mut subjects, cost, now, asking.report) {
-        Ok((skipped, standings)) => {
+    match decide(&mut subjects, cost, now) {
+        Ok(skipped) => {
+            let standings =
+                if asking.report { most_constrained(&subjects, cost, now) } else { Standings::default() };
             let cuts = cost.is_some() && cuts(&subjects);
             let (route, model, [of_route, of_model]) = shared.open(asking);
             let ledger = cost.map(|hold| ledger(hold, skipped, [0, of_route, of_model], cuts, now));
@@ -182,13 +186,12 @@ fn admit_anybody(asking: &Asking<'_>, now: Now) -> Result<Permit, Limited> {
 }
 
 fn ledger(hold: Cost, skipped: Skipped, born: [u32; 3], cuts: bool, now: Now) -> Ledger {
-    let charged = Cost { tokens: Tokens::default(), price: hold.price };
-    Ledger { hold, charged, ended: false, skipped, born, cuts, began_ms: now.wall_ms }
+    Ledger { hold, charged: Tokens::default(), ended: false, skipped, born, cuts, began_ms: now.wall_ms }
 }
 
 /// Does any of their limits end streams in their middle?
 fn cuts(subjects: &[Option<super::decide::Subject<'_>>]) -> bool {
-    subjects.iter().flatten().any(|subject| subject.rules.spends.iter().any(|rule| rule.cut && !rule.shadow))
+    subjects.iter().flatten().any(|subject| subject.rules.cuts)
 }
 
 /// What all callers share, locked: the route, then the model.

@@ -47,8 +47,7 @@ pub(super) struct Refusal {
 }
 
 /// Hot path. Takes one request, and room for `cost`, from every level of every subject, if all have room. `cost` is
-/// None where nothing is metered: limits on spending then have no say. Returns which shadows it was not held at, and,
-/// if `report` asks for it, where the most constrained limits stand after it.
+/// None where nothing is metered: limits on spending then have no say. Returns which shadows it was not held at.
 ///
 /// # Errors
 /// [`Refusal`]: no level moved.
@@ -57,8 +56,7 @@ pub(super) fn decide(
     subjects: &mut [Option<Subject<'_>>; SUBJECTS],
     cost: Option<Cost>,
     now: Now,
-    report: bool,
-) -> Result<(Skipped, Standings), Refusal> {
+) -> Result<Skipped, Refusal> {
     if !subjects.iter().flatten().all(|subject| subject.has_room(cost, now)) {
         return Err(refuse(subjects, cost, now));
     }
@@ -68,8 +66,7 @@ pub(super) fn decide(
             *skipped = subject.take(cost, now);
         }
     }
-    let standings = if report { most_constrained(subjects, cost, now) } else { Standings::default() };
-    Ok((skipped, standings))
+    Ok(skipped)
 }
 
 /// Is there certainly no room, whatever the request may turn out to cost? Moves nothing.
@@ -217,7 +214,11 @@ impl Blocked<'_> {
 }
 
 /// The request limit and the token limit with the least share of their room left; of equals, the first.
-fn most_constrained(subjects: &[Option<Subject<'_>>], cost: Option<Cost>, now: Now) -> Standings {
+pub(super) fn most_constrained(
+    subjects: &[Option<Subject<'_>>; SUBJECTS],
+    cost: Option<Cost>,
+    now: Now,
+) -> Standings {
     let rates = subjects.iter().flatten().flat_map(Subject::rates).filter(|(rate, _)| !rate.shadow);
     let requests = least(rates, |(rate, level)| (level.remaining(&rate.quota, now.mono_us), rate.quota.most));
     let spends = || {

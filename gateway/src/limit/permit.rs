@@ -58,7 +58,7 @@ impl Counted {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ledger {
     pub(super) hold: Cost,
-    pub(super) charged: Cost,
+    pub(super) charged: Tokens,
     pub(super) ended: bool,
     /// Limits it was not held at, shadows then: they are not charged either, as they would not be had they refused.
     pub(super) skipped: Skipped,
@@ -107,7 +107,7 @@ impl Ledger {
                 continue;
             }
             spend.step(rule, step, now);
-            stepped.spent |= rule.cut && !rule.shadow && spend.spent(rule, now) >= rule.most();
+            stepped.spent |= rule.cuts() && spend.spent(rule, now) >= rule.most();
             stepped.dated |= rule.is_budget();
         }
         stepped
@@ -145,7 +145,7 @@ impl Permit {
     /// [`settle`](Permit::settle) to say, once.
     pub fn progress(&mut self, so_far: Tokens, now: Now) -> bool {
         let Some(Ledger { charged, .. }) = &self.ledger else { return false };
-        let Tokens { prompt, completion } = charged.tokens;
+        let Tokens { prompt, completion } = *charged;
         let to = Tokens { prompt: prompt.max(so_far.prompt), completion: completion.max(so_far.completion) };
         self.step(to, false, now)
     }
@@ -165,22 +165,23 @@ impl Permit {
     fn step(&mut self, to: Tokens, last: bool, now: Now) -> bool {
         self.seen = now;
         let Some(ledger) = self.ledger.as_mut().filter(|ledger| !ledger.ended) else { return false };
-        let to = Cost { tokens: to, price: ledger.hold.price };
-        let step = Step { hold: ledger.hold, from: ledger.charged, to, last, began_ms: ledger.began_ms };
-        let before = *ledger;
-        (ledger.charged, ledger.ended) = (to, last);
-        if step.from.tokens == to.tokens && !last {
+        let from = std::mem::replace(&mut ledger.charged, to);
+        ledger.ended = last;
+        if from == to && !last {
             return false;
         }
+        let Ledger { hold, began_ms, born, .. } = *ledger;
+        let cost = |tokens| Cost { tokens, price: hold.price };
+        let step = Step { hold, from: cost(from), to: cost(to), last, began_ms };
         let mut spent = false;
         if let Some((tenant, counted)) = &self.tenant {
-            spent |= tenant.step(counted, &before, &step, now);
+            spent |= tenant.step(counted, ledger, &step, now);
         }
         if let Some(route) = &self.route {
-            spent |= route.step(&before, &step, SUBJECTS - 2, before.born[1], now);
+            spent |= route.step(ledger, &step, SUBJECTS - 2, born[1], now);
         }
         if let Some(model) = &self.model {
-            spent |= model.step(&before, &step, SUBJECTS - 1, before.born[2], now);
+            spent |= model.step(ledger, &step, SUBJECTS - 1, born[2], now);
         }
         spent
     }
@@ -195,7 +196,7 @@ impl Drop for Permit {
     fn drop(&mut self) {
         // Nobody said what it cost: what progress has charged stands.
         if let Some(charged) =
-            self.ledger.as_ref().filter(|ledger| !ledger.ended).map(|ledger| ledger.charged.tokens)
+            self.ledger.as_ref().filter(|ledger| !ledger.ended).map(|ledger| ledger.charged)
         {
             self.step(charged, true, self.seen);
         }

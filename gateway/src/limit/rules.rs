@@ -30,6 +30,8 @@ pub(super) struct Rules {
     pub(super) rates: Box<[Rate]>,
     pub(super) slots: Box<[Slots]>,
     pub(super) spends: Box<[SpendRule]>,
+    /// Does any end streams in their middle?
+    pub(super) cuts: bool,
 }
 
 impl Rules {
@@ -48,10 +50,13 @@ impl Rules {
             }
             _ => None,
         };
+        let spends: Box<[SpendRule]> =
+            limits().filter_map(|(limit, tally)| SpendRule::of(limit, &tally)).collect();
         Rules {
+            cuts: spends.iter().any(SpendRule::cuts),
             rates: limits().filter_map(rate).collect(),
             slots: limits().filter_map(slots).collect(),
-            spends: limits().filter_map(|(limit, tally)| SpendRule::of(limit, &tally)).collect(),
+            spends,
         }
     }
 

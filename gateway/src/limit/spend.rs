@@ -69,6 +69,12 @@ impl SpendRule {
         }
     }
 
+    /// Does it end streams in their middle once it is spent?
+    #[inline]
+    pub(super) fn cuts(&self) -> bool {
+        self.cut && !self.shadow
+    }
+
     /// Does it outlive the program?
     #[inline]
     pub(super) fn is_budget(&self) -> bool {

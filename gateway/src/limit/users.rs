@@ -122,6 +122,10 @@ impl Users {
         for (seat, name) in free.zip(new.by_ref()) {
             *seat = Seat::taken_by(name, &mut self.serials); // its levels are idle: as good as new
         }
+        let more = new.clone().count();
+        self.seats.reserve_exact(more); // policy says how many there are: none is made by requests
+        self.rates.reserve_exact(more * rules.rates.len());
+        self.spends.reserve_exact(more * rules.spends.len());
         for name in new {
             self.seats.push(Seat::taken_by(name, &mut self.serials));
             self.rates.extend(level::fresh(&rules.rates));
