@@ -54,6 +54,11 @@ fn the_journal_tells_of_every_request_what_a_judge_needs() {
         assert_eq!(arrival.outcome, Some(Outcome::Completed));
         assert!(before_us <= arrival.arrived_us, "{arrival:?} after {before_us}");
         assert!(arrival.arrived_us <= arrival.ended_us && arrival.ended_us <= after_us, "{arrival:?}");
+        if arrival.completion_tokens > 0 {
+            let tokens_us = [arrival.first_token_us, arrival.last_token_us];
+            assert!(tokens_us.is_sorted() && arrival.arrived_us <= tokens_us[0], "{arrival:?}");
+            assert!(tokens_us[1] <= arrival.ended_us, "{arrival:?}");
+        }
     }
 
     let text = String::from_utf8(control(&mock, "/mock/journal")).unwrap();
@@ -79,4 +84,8 @@ fn a_stream_that_is_left_is_charged_with_what_was_sent() {
     let left = eventually(|| mock.journal().unwrap().arrivals.into_iter().find(|a| a.ended_us > 0));
     assert_eq!(left.outcome, Some(Outcome::Cancelled));
     assert!((1..32).contains(&left.completion_tokens), "{left:?}");
+    // The mock never is ahead of its schedule.
+    let took_us = left.last_token_us - left.first_token_us;
+    let due_us = 20_000 * u64::from(left.completion_tokens - 1);
+    assert!(took_us + 5_000 >= due_us, "{left:?}");
 }
