@@ -31,6 +31,7 @@ pub struct Usage {
     end: Bytes,
 }
 
+#[expect(clippy::large_enum_variant, reason = "it lives in the box of its exchange")]
 enum State {
     /// Nothing has gone upstream.
     Unsent,
@@ -95,7 +96,6 @@ impl Usage {
     }
 
     /// What goes down next of what was passed.
-    #[expect(clippy::should_implement_trait, reason = "it is no sequence: passing on fills it again")]
     pub fn next(&mut self) -> Option<Bytes> {
         self.pieces.next().or_else(|| Some(std::mem::take(&mut self.end)).filter(|end| !end.is_empty()))
     }
