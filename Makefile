@@ -52,4 +52,4 @@ bench: ## The gateway against nginx, haproxy, envoy and pingora, its footprint, 
 	$(TARGET)/release/pangu-loadtest compare --write
 	$(TARGET)/release/pangu-loadtest footprint --write
 	$(TARGET)/release/pangu-loadtest agree --write
-	cargo bench --locked -p pangu-gateway
+	WRITE=ARCHITECTURE.md cargo bench --locked -p pangu-gateway

@@ -92,7 +92,13 @@ PLANS = {
     "wide": {"name": "user", "per": "user", "requests": "1000/s"},
     "once": {"name": "user-once-a-day", "per": "user", "requests": "1/day"},
     "slow": {"name": "user-one-a-second", "per": "user", "requests": "60/min", "burst": 1},
+    "metered": {"name": "user-tokens", "per": "user", "tokens": "100/h", "counts": "completion"},
+    "cut": {
+        "name": "user-cut", "per": "user", "tokens": "20/h", "counts": "completion", "on_exhausted": "cut",
+    },
+    "paying": {"name": "user-budget", "per": "user", "budget": "0.1 CNY/month"},
 }
+MODEL = {"name": "pangu-chat", "price": {"prompt": 1, "completion": 2, "per": "1k", "currency": "CNY"}}
 NAMES = {plan: [f"{plan}{i}" for i in range(KEYS)] for plan in PLANS}
 
 
@@ -109,13 +115,14 @@ def policy(mock: str) -> dict:
     deployment, pool = "/v1/{project_id}/deployments/{deployment_id}", "/v2/{project_id}/pools/{pool_id}/deployments/{id}"
     return {
         "pools": [{"name": "models", "backends": [{"url": mock}]}],
+        "models": [MODEL],
         "plans": {name: [limit] for name, limit in PLANS.items()},
         "tenants": [
             {"name": plan, "plan": plan, "users": [Caller.named(name).spec(name) for name in names]}
             for plan, names in NAMES.items()
         ],
         "routes": [
-            route("pangu-chat", f"{deployment}/{chat}", "pangu", signed),
+            route("pangu-chat", f"{deployment}/{chat}", "pangu", signed, model="pangu-chat"),
             route("pangu-text", f"{deployment}/text/completions", "pangu", signed),
             route("pangu2-chat", f"{pool}/{chat}", "openai", signed),
             route("pangu2-text", f"{pool}/text/completions", "pangu", signed),
@@ -129,6 +136,7 @@ def policy(mock: str) -> dict:
             ),
             route("openai-chat", f"/v1/{chat}", "openai", keyed),
             route("pangu-openai", f"/api/v2/{chat}", "openai", keyed),
+            route("openai-capped", f"/capped/{chat}", "openai", keyed, ceilings={"completion_tokens": 64}),
             route("openai-embeddings", "/v1/embeddings", "openai", keyed),
             route("openai-models", "/v1/models", "openai", keyed, ["GET"]),
         ],
@@ -270,6 +278,24 @@ def once(fresh):
 def slow(fresh):
     """Somebody who may call once a second."""
     return Caller.named(next(fresh["slow"]))
+
+
+@pytest.fixture
+def metered(fresh):
+    """Somebody with 100 completion tokens an hour."""
+    return Caller.named(next(fresh["metered"]))
+
+
+@pytest.fixture
+def cut(fresh):
+    """Somebody whose streams end after 20 completion tokens."""
+    return Caller.named(next(fresh["cut"]))
+
+
+@pytest.fixture
+def paying(fresh):
+    """Somebody who may spend 0.1 CNY a month."""
+    return Caller.named(next(fresh["paying"]))
 
 
 @pytest.fixture

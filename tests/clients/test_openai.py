@@ -1,6 +1,7 @@
 """openai: chat, streams, models, embeddings, and the text of what it raises."""
 
 import base64
+import json
 import time
 
 import httpx2 as httpx
@@ -40,6 +41,39 @@ def test_a_stream(gateway, mock, caller):
             text += chunk.choices[0].delta.content
     assert text and usage.completion_tokens == 8
     assert arrived[-1] - arrived[0] > 0.25, "chunks came all at once"
+
+
+def test_a_stream_tells_its_use_to_those_who_ask(gateway, mock, caller):
+    extra = {"x-mock-tokens": "8"}
+    stream = chat(
+        client(gateway, caller.api_key), stream=True, stream_options={"include_usage": True}, extra_headers=extra,
+    )
+    *chunks, last = stream
+    assert all(chunk.choices and chunk.usage is None for chunk in chunks)
+    assert last.choices == [] and (last.usage.prompt_tokens, last.usage.completion_tokens) == (2, 8)
+
+
+@pytest.mark.parametrize("pieces", ["0", "1", "7"])
+def test_a_stream_has_no_chunk_more_for_those_who_do_not_ask(gateway, mock, caller, pieces):
+    """Programs take `choices[0]` of every chunk; one without choices breaks them."""
+    extra = {"x-mock-tokens": "8", "x-mock-chunk-bytes": pieces}
+    chunks = list(chat(client(gateway, caller.api_key), stream=True, extra_headers=extra))
+    said = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+    assert said.startswith("The river runs east, 江水东流") and chunks[-1].choices[0].finish_reason == "stop"
+    assert len(chunks) == 10 and all(chunk.usage is None for chunk in chunks)
+    asked = json.loads(base64.b64decode(mock.last()[0]["body_base64"]))
+    assert asked["stream_options"] == {"include_usage": True}, "or its use would not be known"
+
+
+def test_a_stream_that_is_cut_ends_as_one_that_reached_its_length(gateway, mock, cut):
+    extra = {"x-mock-tokens": "500", "x-mock-token-every-ms": "20"}
+    chunks = list(chat(client(gateway, cut.api_key), stream=True, max_tokens=10, extra_headers=extra))
+    assert chunks[-1].choices[0].finish_reason == "length"
+    said = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+    assert said.startswith("The river runs") and 8 <= len(chunks) <= 25, chunks
+    assert chunks[-1].id == chunks[0].id and chunks[-1].model == "pangu-chat"
+    with pytest.raises(openai.RateLimitError):
+        chat(client(gateway, cut.api_key))
 
 
 def test_a_stream_that_is_left_cancels_the_upstream(gateway, mock, caller):
@@ -95,6 +129,40 @@ def test_an_exhausted_limit_says_so(gateway, mock, once):
     assert raised.value.response.json()["error_code"] == "APIG.0308"
     assert raised.value.request_id == raised.value.response.json()["request_id"]
     assert mock.requests() == 1
+
+
+def test_an_exhausted_token_limit_says_so(gateway, mock, metered):
+    chat(client(gateway, metered.api_key), max_tokens=10, extra_headers={"x-mock-tokens": "99"})
+    with pytest.raises(openai.RateLimitError) as raised:
+        chat(client(gateway, metered.api_key), max_tokens=10)
+    error = raised.value
+    assert (error.code, error.type) == ("rate_limit_exceeded", "tokens")
+    assert "Token limit user-tokens reached for user metered" in error.message, error.message
+    assert "Limit 100 completion tokens per 1h, used 99, requested 10. Please try again in" in error.message
+    headers = error.response.headers
+    assert headers["x-ratelimit-limit-tokens"] == "100" and headers["x-ratelimit-remaining-tokens"] == "1"
+    assert int(headers["retry-after"]) > 60
+    assert mock.requests() == 1
+
+
+def test_an_exhausted_budget_says_so(gateway, mock, paying):
+    """0.001 CNY for a prompt token and 0.002 for one of the answer: 49 of them are 0.1 with the prompt's 2."""
+    chat(client(gateway, paying.api_key), max_tokens=10, extra_headers={"x-mock-tokens": "49"})
+    with pytest.raises(openai.RateLimitError) as raised:
+        chat(client(gateway, paying.api_key), max_tokens=10)
+    error = raised.value
+    assert (error.code, error.type) == ("insufficient_quota", "insufficient_quota")
+    assert "Budget user-budget reached for user paying" in error.message, error.message
+    assert "Limit 0.1 per month, used 0.1" in error.message, error.message
+    assert error.response.json()["error_code"] == "APIG.0308"
+    assert mock.requests() == 1
+
+
+def test_more_than_a_ceiling_says_so(gateway, mock, caller):
+    with pytest.raises(openai.BadRequestError) as raised:
+        chat(client(gateway, caller.api_key, base="/capped"), max_tokens=65)
+    assert raised.value.code == "max_tokens_exceeded" and "64" in raised.value.message
+    assert mock.requests() == 0
 
 
 def test_a_client_that_retries_waits_as_long_as_it_is_told(gateway, mock, slow):

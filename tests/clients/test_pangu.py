@@ -1,5 +1,8 @@
 """huaweicloudsdkpangulargemodels: V1, V2, temporary credentials, V11 and SM3 signatures."""
 
+import json
+import urllib.request
+
 import pytest
 from huaweicloudsdkcore.exceptions.exceptions import ClientRequestException
 from huaweicloudsdkcore.signer.algorithm import SigningAlgorithm
@@ -142,6 +145,47 @@ def test_an_exhausted_limit_says_so(gateway, mock, once):
     message = refused(lambda: chat(client), 429, "APIG.0308")
     assert "Rate limit user-once-a-day reached for user once" in message and "Limit 1 per 1d" in message, message
     assert mock.requests() == 1
+
+
+def test_the_use_of_a_chat_is_what_is_charged(gateway, mock, metered):
+    client = build(PanguLargeModelsClient, gateway.url, credentials(metered))
+    client.preset_headers.update({"x-mock-tokens": "33"})
+    body = ChatCompletionReq(messages=[Message(role="user", content=text())], max_tokens=10)
+    request = ExecuteChatCompletionRequest(deployment_id="d1", body=body)
+    assert client.execute_chat_completion(request).usage.completion_tokens == 33
+    with urllib.request.urlopen(f"{gateway.admin}/limits?tenant=metered", timeout=10) as answer:
+        limits = json.load(answer)["limits"]
+    assert 33 in [limit["used"] for limit in limits], limits
+
+
+def test_an_exhausted_token_limit_says_so(gateway, mock, metered):
+    client = build(PanguLargeModelsClient, gateway.url, credentials(metered))
+    client.preset_headers.update({"x-mock-tokens": "250"})
+    assert chat(client).usage.completion_tokens == 250
+    message = refused(lambda: chat(client), 429, "APIG.0308")
+    assert "Token limit user-tokens reached for user metered" in message, message
+    assert "Limit 100 completion tokens per 1h, used 250" in message, message
+    assert mock.requests() == 1
+
+
+def test_an_exhausted_budget_says_so(gateway, mock, paying):
+    client = build(PanguLargeModelsClient, gateway.url, credentials(paying))
+    client.preset_headers.update({"x-mock-tokens": "50"})
+    assert chat(client).choices
+    message = refused(lambda: chat(client), 429, "APIG.0308")
+    assert "Budget user-budget reached for user paying" in message and "Limit 0.1 per month" in message, message
+    assert mock.requests() == 1
+
+
+def test_a_stream_tells_its_use_in_every_event(gateway, mock, caller):
+    """The SDK knows no streams; it hands out what came."""
+    client = build(PanguLargeModelsClient, gateway.url, credentials(caller))
+    client.preset_headers.update({"x-mock-tokens": "5"})
+    body = ChatCompletionReq(messages=[Message(role="user", content=text())], stream=True)
+    answer = client.execute_chat_completion(ExecuteChatCompletionRequest(deployment_id="d1", body=body))
+    raw = answer.raw_content.decode()
+    uses = [json.loads(line[5:])["usage"]["completion_tokens"] for line in raw.split("\n") if line.startswith("data:{")]
+    assert uses == [0, 1, 2, 3, 4, 5, 5], raw
 
 
 def test_a_deployment_name_with_a_slash_is_refused(gateway, mock, caller):

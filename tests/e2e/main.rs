@@ -29,6 +29,7 @@ mod reload;
 mod shutdown;
 
 mod admin;
+mod explain;
 mod logs;
 
 mod footprint;

@@ -245,6 +245,7 @@ fn scenario() -> Scenario {
             body_bytes: BODY.len() as u32,
             body: BodyKind::Chat,
             stream: false,
+            max_tokens: None,
             read_bytes_per_s: None,
             leave: None,
             headers: Vec::new(),

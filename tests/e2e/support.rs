@@ -58,3 +58,11 @@ pub fn median(mut times: Vec<Duration>) -> Duration {
     times.sort_unstable();
     times[times.len() / 2]
 }
+
+/// An amount as the admin pages show it: a count, or money such as `0.5 CNY` in billionths; nothing is 0.
+pub fn amount(shown: &serde_json::Value) -> u64 {
+    let Some(text) = shown.as_str() else { return shown.as_u64().unwrap_or(0) };
+    let number = text.split(' ').next().unwrap_or_default();
+    let (whole, part) = number.split_once('.').unwrap_or((number, ""));
+    format!("{whole}{part:0<9}").parse().unwrap_or_else(|_| panic!("no amount: {text}"))
+}

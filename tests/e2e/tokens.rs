@@ -93,7 +93,7 @@ fn level(gateway: &Gateway, tenant: &str, limit: &str) -> Value {
 }
 
 fn number(level: &Value, key: &str) -> u64 {
-    level[key].as_u64().unwrap_or(0)
+    amount(&level[key])
 }
 
 /// What `acme` has been charged, once none of its requests holds anything.

@@ -68,13 +68,14 @@ pub fn admit(asking: &Asking<'_>, now: Now) -> Result<Permit, Limited> {
 /// Is it certain that a request would be refused, before its body is read and its cost known? Charges nothing.
 ///
 /// # Errors
-/// [`Limited`], as [`admit`] would say of a request of one token.
+/// [`Limited`], as [`admit`] would say of a request of one token that is answered with one.
 pub fn check(asking: &Asking<'_>, now: Now) -> Result<(), Limited> {
     let Some((tenant, user)) = asking.caller else { return Ok(()) };
     if let Some(limited) = tenant.denial.recall(user, asking, now.mono_us) {
         return Err(limited);
     }
-    let least = Cost { tokens: Tokens { prompt: 1, completion: 0 }, price: Price::default() };
+    // Also of the answer: where a limit on completions is spent to the last token, nothing would have to wait.
+    let least = Cost { tokens: Tokens { prompt: 1, completion: 1 }, price: Price::default() };
     let mut books = tenant.books.lock();
     let mut on_route = asking.route.lock_if_limited();
     let Books { plan, levels, open, users, .. } = &mut *books;
@@ -142,8 +143,9 @@ fn admit_caller(
         Err(refusal) => {
             let asked = (Place::of(route), asking.metered.as_ref().map(Worth::of));
             drop(shared);
+            let tally = Arc::clone(&refusal.tally);
             let limited = named(refusal, Some((tenant, users.name(user))), asking);
-            tenant.denial.remember(user, asked, &limited, now.mono_us);
+            tenant.denial.remember(user, asked, &limited, tally, now.mono_us);
             Err(limited)
         }
     }
@@ -226,7 +228,7 @@ pub(super) fn named(
     caller: Option<(&Arc<Tenant>, Option<&Arc<str>>)>,
     asking: &Asking<'_>,
 ) -> Limited {
-    let Refusal { per, standing, requested, wait_us } = refusal;
+    let Refusal { per, standing, requested, wait_us, .. } = refusal;
     let Standing { limit, unit, quota, most, window, used, held, reset, budget, .. } = standing;
     let (tenant, user) = caller.unzip();
     let full = Arc::new(Full {

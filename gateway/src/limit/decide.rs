@@ -42,6 +42,8 @@ pub(super) struct Refusal {
     pub(super) standing: Standing,
     pub(super) requested: u64,
     pub(super) wait_us: u64,
+    /// Of the limit; has counted this refusal.
+    pub(super) tally: Arc<Tally>,
 }
 
 /// Hot path. Takes one request, and room for `cost`, from every level of every subject, if all have room. `cost` is
@@ -133,7 +135,7 @@ impl Subject<'_> {
                 rule.tally.would_refuse();
                 skipped |= spend.mark();
             } else {
-                spend.hold(cost);
+                spend.hold(rule, cost, now);
             }
         }
         skipped
@@ -195,7 +197,7 @@ impl Subject<'_> {
 }
 
 impl Blocked<'_> {
-    fn tally(&self) -> &Tally {
+    fn tally(&self) -> &Arc<Tally> {
         match self.by {
             By::Rate(rate, _) => &rate.tally,
             By::Slots(slots, _) => &slots.tally,
@@ -209,7 +211,8 @@ impl Blocked<'_> {
             By::Slots(slots, open) => (standing_of_slots(slots, open), 1),
             By::Spend(rule, spend, cost) => (standing_of_spend(rule, spend, now), cost),
         };
-        Refusal { per: self.per, standing, requested, wait_us: self.wait_us }
+        let tally = Arc::clone(self.tally());
+        Refusal { per: self.per, standing, requested, wait_us: self.wait_us, tally }
     }
 }
 

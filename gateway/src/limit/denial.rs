@@ -2,6 +2,7 @@
 
 use super::admit::{Asking, Metered};
 use super::common::{Common, CommonKey};
+use super::tally::Tally;
 use super::users::UserIx;
 use super::{Full, Limited, Per, Unit};
 use arc_swap::ArcSwapOption;
@@ -33,6 +34,7 @@ struct Refused {
     retry_us: u64,
     reset_us: u64,
     full: Arc<Full>,
+    tally: Arc<Tally>,
 }
 
 /// A route or model, and how often its levels had moved.
@@ -100,6 +102,7 @@ impl Denial {
                 && refused.route == Place::of(asking.route)
                 && refused.covers(asking.metered.as_ref())
         })?;
+        refused.tally.refused();
         Some(Limited {
             full: Arc::clone(&refused.full),
             reset: Duration::from_micros(refused.reset_us.saturating_sub(now_us)),
@@ -114,6 +117,7 @@ impl Denial {
         user: UserIx,
         (route, cost): (Place, Option<Worth>),
         limited: &Limited,
+        tally: Arc<Tally>,
         now_us: u64,
     ) {
         // Other limits' waits depend on what a request costs, or end when others do.
@@ -124,7 +128,7 @@ impl Denial {
         let (retry_us, reset_us) = (at_us(limited.retry_after), at_us(limited.reset));
         let until_us = retry_us.min(now_us.saturating_add(REMEMBERED_US_MAX));
         let full = Arc::clone(&limited.full);
-        let refused = Refused { user, route, cost, until_us, retry_us, reset_us, full };
+        let refused = Refused { user, route, cost, until_us, retry_us, reset_us, full, tally };
         self.last.store(Some(Arc::new(refused)));
         self.until_us.store(until_us, Ordering::Release);
     }

@@ -195,6 +195,7 @@ impl Display for Period {
         let whole =
             |(seconds, _): &&(u64, _)| self.0.as_micros().is_multiple_of(u128::from(*seconds) * 1_000_000);
         match units.iter().find(whole) {
+            Some((seconds, "month")) if self.0.as_secs() == *seconds => f.write_str("month"),
             Some((seconds, unit)) => write!(f, "{}{unit}", self.0.as_secs() / seconds),
             None => GoDuration(self.0).fmt(f),
         }

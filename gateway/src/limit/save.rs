@@ -125,10 +125,8 @@ fn save(owner: &str, rules: &Rules, levels: &Levels, all: &mut Vec<Saved>) {
 
 fn save_spends(owner: &str, rules: &[SpendRule], spends: &[Spend], all: &mut Vec<Saved>) {
     for (rule, spend) in rules.iter().zip(spends) {
-        if let Some((serial, used)) = spend.saved()
-            && serial > 0
-        // else no period has begun: nothing was spent
-        {
+        // 0: no period has begun, so that nothing was spent.
+        if let Some((serial, used)) = spend.saved().filter(|(serial, _)| *serial > 0) {
             all.push(Saved { key: key(owner, rule), serial, used });
         }
     }

@@ -177,9 +177,9 @@ impl Dated {
     /// Gives back what a request that began at `began_ms` was charged too much; what it was charged in an earlier
     /// period is no credit in this one.
     fn refund(&mut self, cost: u64, began_ms: u64, now_us: u64) {
+        self.recent.take_back(cost, now_us); // lately knows no periods
         if began_ms >= self.period.begins_ms {
             self.meter.refund(cost);
-            self.recent.take_back(cost, now_us);
         }
     }
 
@@ -237,10 +237,14 @@ impl Spend {
 
     /// Holds `cost`.
     #[inline]
-    pub(super) fn hold(&mut self, cost: u64) {
-        match &mut self.vessel {
-            Vessel::Bucket(meter) => meter.hold(cost),
-            Vessel::Calendar(dated) => dated.meter.hold(cost),
+    pub(super) fn hold(&mut self, rule: &SpendRule, cost: u64, now: Now) {
+        match (&mut self.vessel, &rule.bound) {
+            (Vessel::Bucket(meter), _) => meter.hold(cost),
+            (Vessel::Calendar(dated), Bound::Calendar { calendar, .. }) => {
+                dated.roll(calendar, now.wall_ms); // what it begins in has begun, wherever the clock goes
+                dated.meter.hold(cost);
+            }
+            _ => unreachable!("a level is made for its rule"),
         }
     }
 
@@ -438,8 +442,8 @@ mod tests {
             let mut spend = Spend::new(&rule, 0, 0);
             let cost =
                 |completion| Cost { tokens: Tokens { prompt: 0, completion }, price: Price::default() };
-            spend.hold(100); // another's
-            spend.hold(100);
+            spend.hold(&rule, 100, now); // another's
+            spend.hold(&rule, 100, now);
             let charged = [0, 70, 40, 55, 130, 30, 30];
             for (i, pair) in charged.windows(2).enumerate() {
                 let last = i + 2 == charged.len();

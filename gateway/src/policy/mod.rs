@@ -117,7 +117,9 @@ pub fn check(dir: &Path) -> Result<Summary, Vec<Problem>> {
 /// # Errors
 /// every problem found, in the order of files and lines
 pub fn posture(dir: &Path, budgets_saved: bool) -> Result<Posture, Vec<Problem>> {
-    load(dir, &environment).result.map(|loaded| Posture::of(&loaded.checked, budgets_saved))
+    let Loaded { checked, .. } = load(dir, &environment).result?;
+    let posture = Posture::of(&checked);
+    Ok(if budgets_saved { posture } else { posture.in_memory(&checked) })
 }
 
 /// One reading of the directory.

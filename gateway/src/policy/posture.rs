@@ -79,7 +79,7 @@ pub struct ModelPosture {
 }
 
 impl Posture {
-    pub(super) fn of(checked: &Checked, budgets_saved: bool) -> Posture {
+    pub(super) fn of(checked: &Checked) -> Posture {
         let routes = checked.routes.iter().map(|route| of_route(route, checked)).collect();
         let models = checked.models.iter().map(of_model).collect();
         let mut notes = Vec::new();
@@ -98,9 +98,6 @@ impl Posture {
             notes.push(format!("plan `{}` refuses nobody: all its limits are shadows", plan.name));
         }
         notes.extend(free_of_budgets(checked));
-        if !budgets_saved && checked.limits().any(Limit::is_budget) {
-            notes.push("no state directory: budgets per day and month begin anew with a restart".into());
-        }
         for tenant in checked.tenants.iter().filter(|tenant| tenant.users.is_empty()) {
             notes.push(format!("tenant `{}` has no users", tenant.name));
         }
@@ -108,6 +105,15 @@ impl Posture {
             notes.push("no guard: one address may send as many unauthenticated requests as it likes".into());
         }
         Posture { routes, models, notes }
+    }
+
+    /// Of a gateway without a state directory.
+    pub(super) fn in_memory(mut self, checked: &Checked) -> Posture {
+        if checked.limits().any(Limit::is_budget) {
+            let note = "no state directory: budgets per day and month begin anew with a restart";
+            self.notes.push(note.into());
+        }
+        self
     }
 }
 

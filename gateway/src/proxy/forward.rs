@@ -52,6 +52,9 @@ pub async fn forward(
     }
     let answer = send(exchange, route, backend, &mut call, head.headers, warm).await;
     exchange.bytes_in = call.upload().bytes;
+    if let (Err(Failure::Connect(_)), Some(usage)) = (&answer, &mut exchange.usage) {
+        usage.not_sent(); // the warm connection had taken nothing of it, and there was no other
+    }
     let response = answer.map_err(|failure| explain(route, exchange, failure, call.upload().stopped))?;
     exchange.answered(response.status(), response.headers());
     Ok(Received { response, call })

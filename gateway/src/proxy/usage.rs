@@ -31,7 +31,10 @@ pub struct Usage {
     end: Bytes,
 }
 
-#[expect(clippy::large_enum_variant, reason = "it lives in the box of its exchange")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it lives in the box of its meter, and nearly every meter gets there"
+)]
 enum State {
     /// Nothing has gone upstream.
     Unsent,
@@ -63,6 +66,11 @@ impl Usage {
     /// The request goes to an upstream: from here on it costs something.
     pub fn sent(&mut self) {
         self.state = State::Asked;
+    }
+
+    /// It reached nobody after all.
+    pub fn not_sent(&mut self) {
+        self.state = State::Unsent;
     }
 
     /// The head of an answer has come. Returns whether its length may change on the way.

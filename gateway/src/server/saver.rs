@@ -141,3 +141,22 @@ impl Book {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_long_past_is_forgotten_at_the_start() {
+        let dir = tempfile::tempdir().unwrap();
+        let (past, present) = ("tenant/gone/daily/Tokens/day", "tenant/acme/daily/Tokens/day");
+        let now = Now { mono_us: 0, wall_ms: 1_795_262_400_000 };
+        let entry = |serial| Entry { serial, used: 7 };
+        Store::open(dir.path()).unwrap().save([(past, entry(20_000)), (present, entry(20_700))]).unwrap();
+        let mut live = Live::default();
+        let mut store = open(dir.path(), &mut live, now).unwrap();
+        assert!(live.budgets_saved);
+        let stored: Vec<_> = store.load().unwrap().collect();
+        assert_eq!(stored, [(present.to_string(), entry(20_700))]);
+    }
+}

@@ -96,6 +96,7 @@ fn scenario(lasts: Duration) -> Scenario {
         body_bytes: if body == BodyKind::Empty { 0 } else { 512 },
         body,
         stream,
+        max_tokens: None,
         read_bytes_per_s: None,
         leave: None,
         headers: Vec::new(),

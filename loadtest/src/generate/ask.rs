@@ -16,6 +16,8 @@ use super::choose::Choice;
 
 /// Carries the number of the request.
 pub const NUMBER: HeaderName = HeaderName::from_static("x-loadtest-request");
+/// The model that chat requests name.
+pub const CHAT_MODEL: &str = "loadtest";
 const APP_CODE: HeaderName = HeaderName::from_static("x-apig-appcode");
 const SDK_DATE: HeaderName = HeaderName::from_static("x-sdk-date");
 
@@ -196,12 +198,14 @@ fn body(request: &scenario::Request) -> Bytes {
         BodyKind::Empty => Bytes::new(),
         BodyKind::Filler => vec![b'x'; length].into(),
         BodyKind::Chat => {
-            let before = r#"{"model":"loadtest","messages":[{"role":"user","content":""#;
-            let after = format!(r#""}}],"stream":{}}}"#, request.stream);
+            let before = format!(r#"{{"model":"{CHAT_MODEL}","messages":[{{"role":"user","content":""#);
+            let max_tokens =
+                request.max_tokens.map_or(String::new(), |most| format!(r#","max_tokens":{most}"#));
+            let after = format!(r#""}}],"stream":{}{max_tokens}}}"#, request.stream);
             let words = "the river runs to the sea and ";
             let room = length.saturating_sub(before.len() + after.len()).max(1);
             let content: String = words.chars().cycle().take(room).collect();
-            Bytes::from([before, &content, &after].concat())
+            Bytes::from([before, content, after].concat())
         }
     }
 }
@@ -276,6 +280,11 @@ mod tests {
             let json: serde_json::Value = serde_json::from_slice(&body).unwrap();
             assert_eq!(json["stream"], true);
         }
+        scenario.requests[0] =
+            scenario::Request { body_bytes: 200, max_tokens: Some(48), ..scenario.requests[0].clone() };
+        let limited = body(&scenario.requests[0]);
+        let json: serde_json::Value = serde_json::from_slice(&limited).unwrap();
+        assert_eq!((limited.len(), &json["max_tokens"]), (200, &serde_json::Value::from(48)));
         scenario.requests[0].body = BodyKind::Filler;
         scenario.requests[0].body_bytes = 5;
         assert_eq!(body(&scenario.requests[0]), "xxxxx");

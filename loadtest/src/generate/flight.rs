@@ -51,6 +51,7 @@ impl Flight {
             answered_us: 0,
             ended_us: 0,
             retry_after_ms: 0,
+            tokens: 0,
             whole: false,
         };
         Flight {
@@ -102,6 +103,7 @@ impl Flight {
         self.facts.bytes_in += piece.len() as u64;
         let Some(events) = &mut self.events else { return };
         let tokens = events.push(piece);
+        self.facts.sample.tokens = self.facts.sample.tokens.saturating_add(tokens);
         if tokens == 0 {
             return;
         }

@@ -217,6 +217,8 @@ pub struct Sample {
     pub ended_us: u64,
     /// `retry-after-ms` of a refusal (or `Retry-After`), milliseconds; 0 if there was none.
     pub retry_after_ms: u32,
+    /// Tokens of a stream that reached the caller; 0 where the answer was none.
+    pub tokens: u32,
     /// The answer came to its proper end: neither broken off nor left.
     pub whole: bool,
 }

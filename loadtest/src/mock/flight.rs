@@ -32,6 +32,8 @@ pub struct Flight {
     line: Option<Line>,
     status: u16,
     spent: Usage,
+    /// When the first and the last token of the answer went out; 0: none has.
+    tokens_us: (u64, u64),
     body_ended: bool,
     over: bool,
 }
@@ -62,6 +64,7 @@ impl Flight {
             line,
             status: 0,
             spent: Usage::default(),
+            tokens_us: (0, 0),
             body_ended: false,
             over: false,
         }
@@ -124,11 +127,22 @@ impl Flight {
     /// Notes the tokens of the question, and of the answer as far as it is sent.
     pub fn spent(&mut self, tokens: Usage) {
         self.spent = tokens;
+        if tokens.completion > 0 && self.line.is_some() {
+            self.time_tokens();
+        }
     }
 
     /// Notes how much of a stream's answer has been sent.
     pub fn sent_tokens(&mut self, completion: u32) {
+        if completion > self.spent.completion && self.line.is_some() {
+            self.time_tokens();
+        }
         self.spent.completion = completion;
+    }
+
+    fn time_tokens(&mut self) {
+        let now_us = clock::mono_us();
+        self.tokens_us = (if self.tokens_us.0 == 0 { now_us } else { self.tokens_us.0 }, now_us);
     }
 
     /// Counts the request out. The first call decides; [`Drop`] makes the last, as a cancellation.
@@ -150,6 +164,7 @@ impl Flight {
                 arrival.ended_us = clock::mono_us();
                 arrival.prompt_tokens = self.spent.prompt;
                 arrival.completion_tokens = self.spent.completion;
+                (arrival.first_token_us, arrival.last_token_us) = self.tokens_us;
                 arrival.status = self.status;
                 arrival.outcome = Some(outcome);
             });

@@ -1,13 +1,13 @@
 //! Journal: one short line for every request that arrived, for judges that need all of them.
 //!
 //! Records keep the last requests whole; the journal keeps every request small: its number, the tenant it was sent for,
-//! when it came and went by the machine's monotonic clock, the tokens it spent, and how it ended. The oracle sets it
+//! when it came and went by the machine's monotonic clock, the tokens it spent and when, and how it ended. The oracle sets it
 //! beside what the callers saw.
 //!
 //! *Cost.* Each worker writes a book of its own under a lock that nobody else wants, once when a request arrives and once
 //! when it ends. Off unless asked for.
 //!
-//! *Memory.* About 60 bytes a request, and at most so many requests as asked for. What does not fit is counted in
+//! *Memory.* About 80 bytes a request, and at most so many requests as asked for. What does not fit is counted in
 //! [`Journal::dropped`]: a journal with gaps must not be mistaken for a whole one.
 
 use std::collections::HashMap;
@@ -48,6 +48,12 @@ pub struct Arrival {
     pub prompt_tokens: u64,
     /// Tokens of the answer that were sent.
     pub completion_tokens: u32,
+    /// When the first of them was handed out; 0: none was.
+    #[serde(default)]
+    pub first_token_us: u64,
+    /// When the last of them was.
+    #[serde(default)]
+    pub last_token_us: u64,
     /// Status sent; 0: no head was sent.
     pub status: u16,
     /// How it ended; None: it has not.

@@ -23,6 +23,8 @@ pub struct Evidence {
     pub strangers: u64,
     /// When the first request was sent.
     pub start_us: u64,
+    /// What the time since 1970-01-01 UTC is ahead of the monotonic clock, in microseconds: budgets go by dates.
+    pub wall_ahead_us: i64,
 }
 
 /// One request.
@@ -44,6 +46,7 @@ impl Evidence {
         samples: &[Sample],
         complete: bool,
         journal: &Journal,
+        wall_ahead_us: i64,
     ) -> Result<Evidence, Unreadable> {
         if journal.dropped > 0 {
             return Err(Unreadable::Gaps { dropped: journal.dropped });
@@ -60,8 +63,14 @@ impl Evidence {
         let mut arrivals = journal.arrivals.clone();
         arrivals.sort_unstable_by_key(|arrival| (arrival.number, arrival.arrived_us));
 
-        let mut evidence =
-            Evidence { traces: Vec::new(), complete, repeated: Vec::new(), strangers: 0, start_us: 0 };
+        let mut evidence = Evidence {
+            traces: Vec::new(),
+            complete,
+            repeated: Vec::new(),
+            strangers: 0,
+            start_us: 0,
+            wall_ahead_us,
+        };
         evidence.start_us = samples.iter().map(|sample| sample.sent_us).min().unwrap_or(0);
         evidence.traces = samples.into_iter().map(|sample| Trace { sample, arrival: None }).collect();
         let mut next = 0;
@@ -84,6 +93,12 @@ impl Evidence {
     /// Whether everything that used the limits is known.
     pub fn is_all(&self) -> bool {
         self.complete && self.strangers == 0
+    }
+
+    /// The period that holds both moments surely, if it can begin only at a multiple of `turns_us` by the wall clock.
+    pub fn period(&self, from_us: u64, to_us: u64, turns_us: u64) -> Option<i128> {
+        let period = |us: u64| (i128::from(us) + i128::from(self.wall_ahead_us)).div_euclid(turns_us.into());
+        (period(from_us) == period(to_us)).then(|| period(from_us))
     }
 
     /// A moment as seconds since the start of the run.
@@ -132,10 +147,5 @@ impl Trace {
             true => self.sample.ended_us,
             false => self.sample.ended_us.max(arrival_ended) + LINGERS_US,
         }
-    }
-
-    /// Tokens it spent.
-    pub fn tokens(&self) -> u64 {
-        self.arrival.map_or(0, |arrival| arrival.prompt_tokens + u64::from(arrival.completion_tokens))
     }
 }

@@ -2,9 +2,12 @@
 
 use std::collections::HashMap;
 
+use super::cost::{Answers, Terms};
 use super::evidence::Evidence;
-use super::policy::{Amount, Limit, Policy};
-use crate::scenario::Scenario;
+use super::limit::{Amount, Limit, Measure};
+use super::policy::{OTHER, Policy, Route};
+use crate::generate::ask::CHAT_MODEL;
+use crate::scenario::{BodyKind, Request, Scenario};
 
 /// A limit and where it stands.
 pub struct LimitAt<'p> {
@@ -14,6 +17,8 @@ pub struct LimitAt<'p> {
     pub limit: &'p Limit,
     /// What it counts separately; None if that is not understood.
     pub per: Option<Per>,
+    /// A price that it needs and that is not understood.
+    unpriced: Option<&'p str>,
 }
 
 /// What is counted separately.
@@ -27,6 +32,10 @@ pub enum Per {
     Route,
     /// Those of a tenant on a route.
     TenantRoute,
+    /// Those of a tenant for a model.
+    TenantModel,
+    /// All for a model.
+    Model,
 }
 
 /// All requests that one limit counts together.
@@ -37,6 +46,8 @@ pub struct Level {
     pub subject: String,
     /// Indexes into [`Evidence::traces`].
     pub traces: Vec<u32>,
+    /// Tokens are counted for requests of which it is not known how.
+    pub hidden: bool,
 }
 
 /// All levels of a run.
@@ -47,37 +58,58 @@ pub struct Levels<'p> {
     pub levels: Vec<Level>,
     /// By trace: a limit applies that may have refused it, and that cannot be judged from outside.
     pub excused: Vec<bool>,
+    /// What answers were like.
+    pub answers: Answers,
+    /// By trace: its place in `terms`.
+    kinds: Vec<u32>,
+    terms: Vec<Terms>,
 }
 
 impl<'p> Levels<'p> {
     /// Sorts all requests into the levels that count them.
     pub fn of(policy: &'p Policy, scenario: &Scenario, evidence: &Evidence) -> Levels<'p> {
         let mut limits = Vec::new();
+        let mut prices = policy.models.iter().filter(|(_, model)| model.price.is_none());
+        let unpriced = prices.next().map(|(name, _)| name.as_str());
         let plans = policy.plans.iter().map(|(name, list)| (format!("plan {name}"), list));
         let mut routes: Vec<_> = policy.routes.iter().collect();
         routes.sort_by_key(|&(name, _)| name);
         let routes = routes.into_iter().map(|(name, route)| (format!("route {name}"), &route.limits));
-        for (owner, list) in plans.chain(routes) {
+        let models = policy.models.iter().map(|(name, model)| (format!("model {name}"), &model.limits));
+        for (owner, list) in plans.chain(routes).chain(models) {
             limits.extend(list.iter().map(|limit| LimitAt {
                 owner: owner.clone(),
                 limit,
                 per: Per::named(&limit.per),
+                unpriced: unpriced.filter(|_| matches!(limit.amount, Amount::Spend(Measure::Money, _))),
             }));
         }
         let mut sorter =
             Sorter { policy, scenario, limits: &limits, by_subject: HashMap::new(), levels: Vec::new() };
         let mut places: HashMap<(u32, u16), Places> = HashMap::new();
         let mut excused = vec![false; evidence.traces.len()];
+        let (mut kinds, mut terms) = (Vec::with_capacity(evidence.traces.len()), Vec::new());
         for (at, trace) in evidence.traces.iter().enumerate() {
             let kind = (trace.sample.caller, trace.sample.request);
-            let place = places.entry(kind).or_insert_with(|| sorter.places(kind));
+            let place = places.entry(kind).or_insert_with(|| {
+                terms.push(sorter.terms(kind));
+                sorter.places(kind, terms.len() as u32 - 1)
+            });
             excused[at] = place.excused;
+            kinds.push(place.terms);
             for &level in &place.levels {
                 sorter.levels[level].traces.push(at as u32); // samples are fewer than 2^32: they are held in memory
             }
         }
         let levels = sorter.levels;
-        Levels { limits, levels, excused }
+        let each = evidence.traces.iter().zip(&kinds).map(|(trace, &kind)| (trace, terms[kind as usize]));
+        let answers = Answers::of(each, policy.completion_ceiling);
+        Levels { limits, levels, excused, answers, kinds, terms }
+    }
+
+    /// What is known of the cost of a trace's request.
+    pub fn terms(&self, trace: u32) -> Terms {
+        self.terms[self.kinds[trace as usize] as usize]
     }
 }
 
@@ -87,15 +119,14 @@ impl LimitAt<'_> {
         match (&self.limit.amount, self.per) {
             (Amount::NotUnderstood(what), _) => Some(what.clone()),
             (_, None) => Some(format!("`per: {}` is not known here", self.limit.per)),
-            _ if self.limit.shadow => Some("it is in shadow mode and refuses nobody".to_owned()),
-            _ => None,
+            _ if self.limit.shadow => Some("it is in shadow mode; no refusal is excused by it".to_owned()),
+            _ => self.unpriced.map(|model| format!("the price of model {model} is not understood")),
         }
     }
 
     /// Whether it may refuse for reasons that cannot be seen from outside.
     fn excuses(&self) -> bool {
-        let hidden = matches!(self.limit.amount, Amount::Tokens(_) | Amount::NotUnderstood(_));
-        !self.limit.shadow && (hidden || self.per.is_none())
+        !self.limit.shadow && self.not_judged().is_some()
     }
 }
 
@@ -106,6 +137,8 @@ impl Per {
             "user" => Some(Per::User),
             "route" => Some(Per::Route),
             "tenant+route" => Some(Per::TenantRoute),
+            "tenant+model" => Some(Per::TenantModel),
+            "model" => Some(Per::Model),
             _ => None,
         }
     }
@@ -115,6 +148,7 @@ impl Per {
 struct Places {
     levels: Vec<usize>,
     excused: bool,
+    terms: u32,
 }
 
 struct Sorter<'a, 'p> {
@@ -126,34 +160,70 @@ struct Sorter<'a, 'p> {
 }
 
 impl Sorter<'_, '_> {
-    fn places(&mut self, (caller, request): (u32, u16)) -> Places {
+    /// The request, its route, and the model that it is for.
+    fn asked(&self, request: u16) -> (&Request, Option<&Route>, Option<&str>) {
+        let request = &self.scenario.requests[usize::from(request)];
+        let route = self.policy.routes.get(&request.route);
+        let named = Some(CHAT_MODEL).filter(|_| request.body == BodyKind::Chat);
+        (request, route, route.and_then(|route| self.policy.model_of(route, named)))
+    }
+
+    fn terms(&self, (_, request): (u32, u16)) -> Terms {
+        let (request, route, model) = self.asked(request);
+        let api = route.map_or("", |route| route.api.as_str());
+        Terms {
+            price: self.policy.price_of(model.unwrap_or(OTHER)).unwrap_or_default(),
+            tells: api == "pangu" && request.target.starts_with("/v1/"),
+            hidden: !matches!(api, "pangu" | "openai"),
+            stream: request.stream,
+            completion_max: request.max_tokens.map(u64::from),
+            body_bytes: u64::from(request.body_bytes),
+        }
+    }
+
+    fn places(&mut self, (caller, request): (u32, u16), terms: u32) -> Places {
         let caller = &self.scenario.callers[caller as usize];
         let route_name = &self.scenario.requests[usize::from(request)].route;
-        let route = self.policy.routes.get(route_name);
+        let (_, route, model) = self.asked(request);
+        let model = model.map(ToOwned::to_owned);
         let is_named = route.is_some_and(|route| !route.open_to_all);
+        let hidden = route.is_some_and(|route| !matches!(route.api.as_str(), "pangu" | "openai"));
         let plan = self.policy.tenants.get(&caller.tenant).filter(|_| is_named);
-        let (of_plan, of_route) = (plan.map(|plan| format!("plan {plan}")), format!("route {route_name}"));
+        let owners = [
+            plan.map(|plan| format!("plan {plan}")),
+            Some(format!("route {route_name}")),
+            model.as_ref().map(|model| format!("model {model}")),
+        ];
 
-        let mut places = Places { levels: Vec::new(), excused: route.is_none() };
+        let mut places = Places { levels: Vec::new(), excused: route.is_none(), terms };
         for (at, limit) in self.limits.iter().enumerate() {
-            if Some(&limit.owner) != of_plan.as_ref() && limit.owner != of_route {
+            let spends = matches!(limit.limit.amount, Amount::Spend(..));
+            // On a plain route nothing is metered, and limits on tokens and money have no say.
+            if !owners.iter().flatten().any(|owner| *owner == limit.owner) || (spends && model.is_none()) {
                 continue;
             }
-            places.excused |= limit.excuses();
             let (tenant, user) = (&caller.tenant, &caller.user);
-            let subject = match limit.per {
-                Some(Per::Route) => format!("route {route_name}"),
-                Some(_) if !is_named => continue,
-                Some(Per::Tenant) => format!("tenant {tenant}"),
-                Some(Per::User) => format!("user {user} of {tenant}"),
-                Some(Per::TenantRoute) => format!("tenant {tenant} on route {route_name}"),
-                None => continue,
+            let subject = match (limit.per, &model) {
+                (Some(Per::Route), _) => format!("route {route_name}"),
+                (Some(Per::Model), Some(model)) => format!("model {model}"),
+                (Some(_), _) if !is_named => continue,
+                (Some(Per::Tenant), _) => format!("tenant {tenant}"),
+                (Some(Per::User), _) => format!("user {user} of {tenant}"),
+                (Some(Per::TenantRoute), _) => format!("tenant {tenant} on route {route_name}"),
+                (Some(Per::TenantModel), Some(model)) => format!("tenant {tenant} for model {model}"),
+                (Some(Per::TenantModel | Per::Model), None) => continue,
+                (None, _) => {
+                    places.excused |= limit.excuses();
+                    continue;
+                }
             };
+            places.excused |= limit.excuses();
             let levels = &mut self.levels;
             let level = *self.by_subject.entry((at, subject.clone())).or_insert_with(|| {
-                levels.push(Level { limit: at, subject, traces: Vec::new() });
+                levels.push(Level { limit: at, subject, traces: Vec::new(), hidden: false });
                 levels.len() - 1
             });
+            levels[level].hidden |= spends && hidden;
             places.levels.push(level);
         }
         places

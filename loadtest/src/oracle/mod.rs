@@ -17,12 +17,18 @@
 
 pub mod policy;
 
+pub mod limit;
+pub mod price;
+
 pub mod evidence;
 pub mod level;
+
+pub mod cost;
 
 mod once;
 mod refused;
 mod sound;
+mod spent;
 
 pub mod ceiling;
 mod peak;
@@ -36,6 +42,7 @@ mod tests;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::clock;
 use crate::measure::{Check, Sample, Verdict};
 use crate::mock::journal::Journal;
 use crate::scenario::Scenario;
@@ -71,16 +78,22 @@ pub fn judge_by(
     samples_complete: bool,
     journal: &Journal,
 ) -> Result<Verdict, Unreadable> {
-    let evidence = Evidence::gather(scenario, samples, samples_complete, journal)?;
-    let levels = Levels::of(policy, scenario, &evidence);
-    let mut checks = sound::checks(&levels, &evidence);
+    let wall_us = i64::try_from(clock::since_epoch().as_micros()).unwrap_or(i64::MAX);
+    let wall_ahead_us = wall_us.saturating_sub_unsigned(clock::mono_us());
+    let evidence = Evidence::gather(scenario, samples, samples_complete, journal, wall_ahead_us)?;
+    Ok(judge_evidence(policy, scenario, &evidence, journal))
+}
+
+fn judge_evidence(policy: &Policy, scenario: &Scenario, evidence: &Evidence, journal: &Journal) -> Verdict {
+    let levels = Levels::of(policy, scenario, evidence);
+    let mut checks = sound::checks(&levels, evidence);
     if let Some(per_address) = policy.per_address {
         let claim = format!("guard: admits at most {per_address}/s per address");
         checks.push(not_judged(&claim, "it asks before the limits do; only its refusals are allowed for"));
     }
-    checks.push(refused::check(policy, &levels, &evidence));
-    checks.extend(once::checks(scenario, &evidence, journal));
-    Ok(Verdict { checks })
+    checks.push(refused::check(policy, &levels, evidence));
+    checks.extend(once::checks(scenario, evidence, journal));
+    Verdict { checks }
 }
 
 /// Why there is nothing to judge by.

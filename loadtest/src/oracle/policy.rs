@@ -11,6 +11,8 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor, value};
 
 use super::Unreadable;
+use super::limit::{Limit, LimitSpec, number, rate};
+use super::price::Price;
 
 /// All files of a policy, as far as they concern the oracle.
 #[derive(Debug, Default)]
@@ -21,9 +23,16 @@ pub struct Policy {
     pub plans: BTreeMap<String, Vec<Limit>>,
     /// Name of the plan, by name of the tenant.
     pub tenants: HashMap<String, String>,
+    /// By name.
+    pub models: BTreeMap<String, Model>,
     /// Requests of one address per second, before anything else is asked.
     pub per_address: Option<u64>,
+    /// Fewest completion tokens that a ceiling allows anybody; None: there is no ceiling.
+    pub completion_ceiling: Option<u64>,
 }
+
+/// The name of every model that has no entry.
+pub const OTHER: &str = "other";
 
 /// A route.
 #[derive(Debug)]
@@ -32,54 +41,23 @@ pub struct Route {
     pub limits: Vec<Limit>,
     /// Whether anybody is let in; nobody is counted by name then.
     pub open_to_all: bool,
+    /// How usage is read; `plain` is no model endpoint.
+    pub api: String,
+    /// The model of requests that name none, or, if `model_fixed`, of all.
+    pub model: Option<String>,
+    /// Whatever a body says, requests are for `model`.
+    pub model_fixed: bool,
 }
 
-/// A limit of a plan or of a route.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Limit {
-    /// As written.
-    pub name: String,
-    /// What is counted separately, as written.
-    pub per: String,
-    /// How much it lets through.
-    pub amount: Amount,
-    /// It counts, and refuses nobody.
-    pub shadow: bool,
-}
-
-/// How much a limit lets through.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Amount {
-    /// Requests in every period.
-    Requests(Rate, Counting),
-    /// Requests at the same time.
-    Concurrent(u64),
-    /// Tokens in every period.
-    Tokens(Rate),
-    /// None of these; what is wrong with it.
-    NotUnderstood(String),
-}
-
-/// So many in every period.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rate {
-    /// Per period.
-    pub count: u64,
-    /// Length of the period.
-    pub period_us: u64,
-    /// At once.
-    pub burst: u64,
-}
-
-/// How requests are counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Counting {
-    /// At most `burst + rate * t` in any stretch of `t`.
-    Bucket,
-    /// At most the number in a window that opens with its first request and lasts a period.
-    Fixed,
-    /// At most the number in any period.
-    Sliding,
+/// A model.
+#[derive(Debug)]
+pub struct Model {
+    /// Further names in requests.
+    pub matches: Vec<String>,
+    /// None: it is not understood.
+    pub price: Option<Price>,
+    /// Its own limits.
+    pub limits: Vec<Limit>,
 }
 
 impl Policy {
@@ -107,15 +85,44 @@ impl Policy {
             Unreadable::Policy { path: path.to_owned(), what: format!("{at}{}", e.without_snippet()) }
         })?;
         let Some(file) = file else { return Ok(()) };
+        let ceilings = file.routes.iter().map(|route| &route.ceilings);
+        let ceilings = ceilings.chain(file.plans.values().map(|plan| &plan.ceilings));
+        let ceilings = ceilings.chain(file.models.iter().map(|model| &model.ceilings));
+        let lowest = ceilings.filter_map(|ceilings| number(ceilings.completion_tokens.as_deref()?)).min();
+        self.completion_ceiling = self.completion_ceiling.into_iter().chain(lowest).min();
         self.routes.extend(file.routes.into_iter().map(RouteSpec::named));
         let plans = file.plans.into_iter();
-        self.plans.extend(plans.map(|(name, plan)| (name, plan.0.into_iter().map(Limit::from).collect())));
+        self.plans.extend(plans.map(|(name, plan)| (name, all(plan.limits))));
+        self.models.extend(file.models.into_iter().map(ModelSpec::named));
         self.tenants.extend(file.tenants.into_iter().map(|tenant| (tenant.name, tenant.plan)));
         if let Some(guard) = file.guard {
             self.per_address = rate(&guard.per_address).map(|(count, _)| count);
         }
         Ok(())
     }
+}
+
+impl Policy {
+    /// The model of a request on `route` whose body names `asked`; None where nothing is metered.
+    pub fn model_of<'p>(&'p self, route: &'p Route, asked: Option<&str>) -> Option<&'p str> {
+        let known = |asked: &str| {
+            let has = |(name, model): &(&String, &Model)| {
+                *name == asked || model.matches.iter().any(|m| m == asked)
+            };
+            self.models.iter().find(has).map_or(OTHER, |(name, _)| name.as_str())
+        };
+        let named = asked.filter(|_| !route.model_fixed).map(known);
+        (route.api != "plain").then(|| named.or(route.model.as_deref()).unwrap_or(OTHER))
+    }
+
+    /// What its tokens cost; None if that is not understood.
+    pub fn price_of(&self, model: &str) -> Option<Price> {
+        self.models.get(model).map_or(Some(Price::default()), |model| model.price)
+    }
+}
+
+fn all(limits: Vec<LimitSpec>) -> Vec<Limit> {
+    limits.into_iter().map(Limit::from).collect()
 }
 
 fn find(dir: &Path, paths: &mut Vec<PathBuf>) -> Result<(), Unreadable> {
@@ -144,6 +151,8 @@ struct File {
     plans: BTreeMap<String, PlanSpec>,
     #[serde(default)]
     tenants: Vec<TenantSpec>,
+    #[serde(default)]
+    models: Vec<ModelSpec>,
     guard: Option<GuardSpec>,
 }
 
@@ -162,105 +171,77 @@ struct TenantSpec {
 struct RouteSpec {
     name: String,
     #[serde(default)]
+    api: String,
+    #[serde(default)]
     auth: Words,
+    model: Option<String>,
+    model_from: Option<String>,
     #[serde(default)]
     limits: Vec<LimitSpec>,
+    #[serde(default)]
+    ceilings: CeilingsSpec,
 }
 
-/// A limit as written. What may come later is read as text, never refused.
 #[derive(Deserialize)]
-struct LimitSpec {
+struct ModelSpec {
     name: String,
-    per: String,
-    requests: Option<String>,
-    burst: Option<String>,
-    algorithm: Option<String>,
-    concurrent: Option<String>,
-    tokens: Option<String>,
+    #[serde(default, rename = "match")]
+    matches: Vec<String>,
+    price: Option<PriceSpec>,
     #[serde(default)]
-    shadow: bool,
+    limits: Vec<LimitSpec>,
+    #[serde(default)]
+    ceilings: CeilingsSpec,
+}
+
+#[derive(Deserialize)]
+struct PriceSpec {
+    prompt: String,
+    completion: String,
+    per: String,
+}
+
+#[derive(Default, Deserialize)]
+struct CeilingsSpec {
+    completion_tokens: Option<String>,
 }
 
 impl RouteSpec {
     fn named(self) -> (String, Route) {
-        let limits = self.limits.into_iter().map(Limit::from).collect();
-        (self.name, Route { limits, open_to_all: self.auth.0.iter().any(|word| word == "none") })
-    }
-}
-
-impl From<LimitSpec> for Limit {
-    fn from(spec: LimitSpec) -> Limit {
-        let amount = spec.amount().unwrap_or_else(Amount::NotUnderstood);
-        Limit { name: spec.name, per: spec.per, amount, shadow: spec.shadow }
-    }
-}
-
-impl LimitSpec {
-    fn amount(&self) -> Result<Amount, String> {
-        match (&self.requests, &self.concurrent, &self.tokens) {
-            (Some(requests), None, None) => Ok(Amount::Requests(self.rate(requests)?, self.counting()?)),
-            (None, Some(most), None) => Ok(Amount::Concurrent(
-                number(most).ok_or_else(|| format!("`concurrent: {most}` is no number"))?,
-            )),
-            (None, None, Some(tokens)) => Ok(Amount::Tokens(self.rate(tokens)?)),
-            _ => Err("it counts none of requests, concurrent and tokens, or several".to_owned()),
-        }
-    }
-
-    fn rate(&self, text: &str) -> Result<Rate, String> {
-        let (count, period_us) =
-            rate(text).ok_or_else(|| format!("`{text}` is no number per s, min, h or day"))?;
-        let burst = match &self.burst {
-            None => count,
-            Some(burst) => number(burst).ok_or_else(|| format!("`burst: {burst}` is no number"))?,
+        let route = Route {
+            limits: all(self.limits),
+            open_to_all: self.auth.0.iter().any(|word| word == "none"),
+            api: self.api,
+            model: self.model,
+            model_fixed: self.model_from.as_deref() == Some("route"),
         };
-        Ok(Rate { count, period_us, burst })
-    }
-
-    fn counting(&self) -> Result<Counting, String> {
-        match self.algorithm.as_deref() {
-            None | Some("token_bucket") => Ok(Counting::Bucket),
-            Some("fixed_window") => Ok(Counting::Fixed),
-            Some("sliding_window") => Ok(Counting::Sliding),
-            Some(other) => Err(format!("algorithm `{other}` is not known")),
-        }
+        (self.name, route)
     }
 }
 
-/// `500/s`, `2k/min`, `1M/day`: the number, and the period in microseconds.
-fn rate(text: &str) -> Option<(u64, u64)> {
-    let (count, unit) = text.split_once('/')?;
-    let seconds = match unit.trim() {
-        "s" => 1,
-        "min" => 60,
-        "h" => 3_600,
-        "day" => 86_400,
-        _ => return None,
-    };
-    let count = number(count).filter(|&count| count > 0)?;
-    Some((count, seconds * 1_000_000))
-}
-
-/// `64`, `2k`, `1M`.
-fn number(text: &str) -> Option<u64> {
-    let text = text.trim();
-    let (digits, factor) = match text.strip_suffix(['k', 'M']) {
-        Some(digits) if text.ends_with('k') => (digits, 1_000),
-        Some(digits) => (digits, 1_000_000),
-        None => (text, 1),
-    };
-    let number: u64 = digits.trim_end().parse().ok()?;
-    number.checked_mul(factor).filter(|&number| number <= u64::from(u32::MAX))
+impl ModelSpec {
+    fn named(self) -> (String, Model) {
+        let price = match &self.price {
+            None => Some(Price::default()),
+            Some(price) => Price::read(&price.prompt, &price.completion, &price.per),
+        };
+        (self.name, Model { matches: self.matches, price, limits: all(self.limits) })
+    }
 }
 
 /// A plan: a list of limits, or a mapping with the list in `limits`.
-struct PlanSpec(Vec<LimitSpec>);
+struct PlanSpec {
+    limits: Vec<LimitSpec>,
+    ceilings: CeilingsSpec,
+}
 
 impl<'de> Deserialize<'de> for PlanSpec {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<PlanSpec, D::Error> {
         #[derive(Deserialize)]
         struct Mapping {
             limits: Vec<LimitSpec>,
+            #[serde(default)]
+            ceilings: CeilingsSpec,
         }
         struct Either;
         impl<'de> Visitor<'de> for Either {
@@ -271,11 +252,14 @@ impl<'de> Deserialize<'de> for PlanSpec {
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<PlanSpec, A::Error> {
-                Vec::deserialize(value::SeqAccessDeserializer::new(list)).map(PlanSpec)
+                let limits = Vec::deserialize(value::SeqAccessDeserializer::new(list))?;
+                Ok(PlanSpec { limits, ceilings: CeilingsSpec::default() })
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<PlanSpec, A::Error> {
-                Mapping::deserialize(value::MapAccessDeserializer::new(map)).map(|plan| PlanSpec(plan.limits))
+                let Mapping { limits, ceilings } =
+                    Mapping::deserialize(value::MapAccessDeserializer::new(map))?;
+                Ok(PlanSpec { limits, ceilings })
             }
         }
         deserializer.deserialize_any(Either)
@@ -310,10 +294,10 @@ impl<'de> Deserialize<'de> for Words {
 
 #[cfg(test)]
 mod tests {
+    use super::super::limit::{Amount, Bound, Counting, Measure, Rate};
     use super::*;
 
-    #[test]
-    fn what_operators_write_is_read_with_its_units() {
+    fn read() -> Policy {
         let dir = tempfile::tempdir().unwrap();
         let text = r#"
 guard: {per_address: 200/s}
@@ -322,7 +306,14 @@ routes:
     match: {path: /a}
     auth: none
     limits: [{name: rps, per: route, requests: 500/s}]
-  - {name: closed, auth: [api_key], something: {new: [1]}}
+  - {name: closed, api: openai, auth: [api_key], something: {new: [1]}, ceilings: {completion_tokens: 2k}}
+  - {name: fixed, api: pangu, auth: [api_key], model: large, model_from: route}
+models:
+  - name: large
+    match: [big]
+    price: {prompt: 0.008, completion: 0.02, per: 1k, currency: CNY}
+    limits: [{name: all, per: model, tokens: 2G/day, timezone: Asia/Shanghai}]
+  - {name: dear, price: {prompt: 1, completion: 2, per: word}}
 plans:
   gold:
     body_max: 8MiB
@@ -331,10 +322,17 @@ plans:
       - {name: cap, per: user, concurrent: 64}
   bronze:
     - *rpm
-    - {name: w, per: tenant+route, requests: 3/h, algorithm: sliding_window, shadow: true}
-    - {name: tpm, per: tenant+model, tokens: 500k/min}
-    - {name: money, per: tenant, budget: 3 CNY/day}
+    - {name: w, per: tenant+route, requests: 3/h, algorithm: sliding_window, mode: shadow}
+    - {name: tpm, per: tenant+model, tokens: 500k/min, counts: prompt}
+    - {name: money, per: tenant, budget: 3 CNY/day, on_exhausted: cut}
+    - {name: month, per: tenant, tokens: 3k/month, burst: 100}
     - {name: odd, per: tenant, requests: 3 a fortnight}
+    - {name: new, per: tenant, requests: 3/s, unless: [holiday]}
+    - {name: modish, per: tenant, requests: 3/s, mode: dry}
+    - {name: kind, per: tenant, tokens: 3/s, counts: words}
+    - {name: end, per: tenant, tokens: 3/s, on_exhausted: explode}
+    - {name: two, per: tenant, tokens: 3/s, requests: 3/s}
+    - {name: none, per: tenant}
 tenants:
   - {name: acme, plan: gold, users: [{name: a, api_key: {env: X}}]}
 "#;
@@ -343,8 +341,12 @@ tenants:
         std::fs::write(dir.path().join(".hidden.yaml"), "{").unwrap();
         std::fs::create_dir(dir.path().join("examples")).unwrap();
         std::fs::write(dir.path().join("examples/no.yaml"), "tenants: [{name: no, plan: no}]").unwrap();
-        let policy = Policy::read(dir.path()).unwrap();
+        Policy::read(dir.path()).unwrap()
+    }
 
+    #[test]
+    fn what_operators_write_is_read_with_its_units() {
+        let policy = read();
         assert_eq!(policy.per_address, Some(200));
         assert_eq!((policy.routes["open"].open_to_all, policy.routes["closed"].open_to_all), (true, false));
         assert_eq!(policy.tenants, HashMap::from([("acme".to_owned(), "gold".to_owned())]));
@@ -360,10 +362,42 @@ tenants:
             (&Amount::Requests(hourly, Counting::Sliding), true)
         );
         let tokens = Rate { count: 500_000, period_us: 60_000_000, burst: 500_000 };
-        assert_eq!(bronze[2].amount, Amount::Tokens(tokens));
-        for odd in &bronze[3..] {
-            assert!(matches!(odd.amount, Amount::NotUnderstood(_)), "{odd:?}");
+        assert_eq!(bronze[2].amount, Amount::Spend(Measure::Prompt, Bound::Bucket(tokens)));
+        let daily = Bound::Calendar { most: 3_000_000_000, turns_us: 86_400_000_000 };
+        assert_eq!((&bronze[3].amount, bronze[3].cuts), (&Amount::Spend(Measure::Money, daily), true));
+        assert!(!bronze[2].cuts && !bronze[2].shadow);
+        assert!(matches!(
+            bronze[4].amount,
+            Amount::Spend(Measure::Total, Bound::Calendar { most: 3_000, .. })
+        ));
+        for (odd, part) in
+            bronze[5..].iter().zip(["fortnight", "unless", "dry", "words", "explode", "several", "none"])
+        {
+            assert!(matches!(&odd.amount, Amount::NotUnderstood(what) if what.contains(part)), "{odd:?}");
         }
+        assert_eq!(bronze.len(), 12);
+    }
+
+    #[test]
+    fn models_are_found_as_the_gateway_finds_them() {
+        let policy = read();
+        let model = |route: &str, asked| policy.model_of(&policy.routes[route], asked).map(ToOwned::to_owned);
+        for (route, asked, expected) in [
+            ("closed", Some("large"), "large"),
+            ("closed", Some("big"), "large"),
+            ("closed", Some("Big"), "other"),
+            ("closed", None, "other"),
+            ("fixed", Some("dear"), "large"),
+        ] {
+            assert_eq!(model(route, asked).as_deref(), Some(expected), "{route} {asked:?}");
+        }
+        let large = &policy.models["large"];
+        let most = Bound::Calendar { most: 2_000_000_000, turns_us: 900_000_000 };
+        assert_eq!(large.limits[0].amount, Amount::Spend(Measure::Total, most));
+        assert_eq!(policy.price_of("large"), Some(Price { prompt: 8_000, completion: 20_000 }));
+        assert_eq!(policy.price_of("other"), Some(Price::default()));
+        assert_eq!(policy.price_of("dear"), None, "a price that is not understood is none");
+        assert_eq!(policy.completion_ceiling, Some(2_000));
     }
 
     #[test]

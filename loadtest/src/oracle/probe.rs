@@ -17,11 +17,13 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
+use super::limit::{Amount, Bound, Counting, Limit, Measure, Rate};
 use super::not_judged;
-use super::policy::{Amount, Counting, Policy, Rate};
+use super::policy::Policy;
+use super::price::Price;
 use crate::clock::mono_us;
 use crate::measure::Check;
-use crate::scenario::{Credential, Scenario};
+use crate::scenario::{Credential, Request as Asked, Scenario};
 
 const LONG_ENOUGH: &str = "who waits as long as Retry-After says is admitted";
 const NOT_LONGER: &str = "Retry-After is no longer than needed, a tenth of jitter aside";
@@ -252,7 +254,7 @@ pub struct Choice {
     pub caller: usize,
     /// The request.
     pub request: usize,
-    /// Requests that surely use the limit up, with time to spare.
+    /// Requests that use the limit up, with some to spare.
     pub requests_max: u32,
 }
 
@@ -306,22 +308,42 @@ fn usable(
     }
     let plan = policy.tenants.get(&who.tenant).and_then(|plan| policy.plans.get(plan));
     let plan = plan.filter(|_| !route.open_to_all && who.credential != Credential::None);
-    let rates =
-        plan.into_iter().flatten().chain(&route.limits).filter(|limit| !limit.shadow).filter_map(|limit| {
-            match limit.amount {
-                Amount::Requests(rate, counting) => Some((rate, counting)),
-                _ => None,
-            }
-        });
-    let (rate, counting) = rates.min_by_key(|(rate, counting)| most(rate, *counting))?;
-    let wait_us = match counting {
-        Counting::Bucket => rate.period_us / rate.count,
-        Counting::Fixed => rate.period_us,
-        Counting::Sliding => rate.period_us + rate.period_us / 15,
-    };
+    let limits = plan.into_iter().flatten().chain(&route.limits).filter(|limit| !limit.shadow);
+    let uses = limits.filter_map(|limit| Use::of(limit, what, route.api != "plain"));
+    let Use { most, wait_us } = uses.min_by_key(|found| found.most)?;
     let fits = (WAIT_MIN_US..=wait_max.as_micros() as u64).contains(&wait_us);
-    let most = most(&rate, counting);
     (fits && most <= EXHAUSTED_MAX).then_some(most)
+}
+
+/// What it takes to be refused by a limit.
+struct Use {
+    /// Requests that use it up.
+    most: u64,
+    /// How long it then makes one wait, about.
+    wait_us: u64,
+}
+
+impl Use {
+    /// None: it is not used up by requests alone, or only once a day.
+    fn of(limit: &Limit, request: &Asked, metered: bool) -> Option<Use> {
+        match limit.amount {
+            Amount::Requests(rate, counting) => {
+                let wait_us = match counting {
+                    Counting::Bucket => rate.period_us / rate.count,
+                    Counting::Fixed => rate.period_us,
+                    Counting::Sliding => rate.period_us + rate.period_us / 15,
+                };
+                Some(Use { most: most(&rate, counting), wait_us })
+            }
+            // An answer is as long as it is; what is asked for is all that is known of it here.
+            Amount::Spend(measure, Bound::Bucket(rate)) if metered && measure != Measure::Money => {
+                let answer = u64::from(request.max_tokens?);
+                let cost = measure.of(1, answer, Price::default()).clamp(1, rate.burst);
+                Some(Use { most: rate.burst.div_ceil(cost), wait_us: cost * rate.period_us / rate.count })
+            }
+            _ => None,
+        }
+    }
 }
 
 fn most(rate: &Rate, counting: Counting) -> u64 {

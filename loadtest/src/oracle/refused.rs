@@ -2,8 +2,10 @@
 
 use super::ceiling::{Possible, Stretch, bucket_can_be_full, count_can_reach};
 use super::evidence::{Evidence, Trace};
-use super::level::Levels;
-use super::policy::{Amount, Counting, Policy, Rate};
+use super::level::{Level, Levels};
+use super::limit::{Amount, Counting, Rate};
+use super::policy::Policy;
+use super::spent;
 use super::{Violations, not_judged};
 use crate::measure::Check;
 
@@ -27,7 +29,7 @@ pub fn check(policy: &Policy, levels: &Levels<'_>, evidence: &Evidence) -> Check
     for level in &levels.levels {
         let limit = levels.limits[level.limit].limit;
         if !limit.shadow {
-            judge(&limit.amount, &level.traces, evidence, &mut right);
+            judge(&limit.amount, level, levels, evidence, &mut right);
         }
     }
     if let Some(per_address) = policy.per_address {
@@ -44,7 +46,8 @@ pub fn check(policy: &Policy, levels: &Levels<'_>, evidence: &Evidence) -> Check
 }
 
 /// Marks the refusals for which this level may have been full.
-fn judge(amount: &Amount, traces: &[u32], evidence: &Evidence, right: &mut [bool]) {
+fn judge(amount: &Amount, level: &Level, levels: &Levels<'_>, evidence: &Evidence, right: &mut [bool]) {
+    let traces = &level.traces;
     let trace = |&at: &u32| &evidence.traces[at as usize];
     let refused: Vec<u32> = traces.iter().copied().filter(|at| trace(at).is_refused()).collect();
     if refused.is_empty() {
@@ -71,7 +74,11 @@ fn judge(amount: &Amount, traces: &[u32], evidence: &Evidence, right: &mut [bool
                 .collect();
             count_can_reach(&open, &asked, most)
         }
-        Amount::Tokens(_) | Amount::NotUnderstood(_) => return, // excused already
+        Amount::Spend(measure, bound) => {
+            let refused: Vec<_> = refused.iter().copied().zip(asked).collect();
+            spent::can_be_full((measure, bound), level, levels, evidence, &refused)
+        }
+        Amount::NotUnderstood(_) => return, // excused already
     };
     refused.iter().zip(full).for_each(|(&at, full)| right[at as usize] |= full);
 }

@@ -2,34 +2,43 @@
 
 use super::evidence::{Evidence, Trace};
 use super::level::{Level, Levels, LimitAt};
-use super::policy::{Amount, Counting, Rate};
+use super::limit::{Amount, Bound, Counting, Rate};
 use super::window::{self, Held, Spent, Worst};
-use super::{Violations, not_judged};
+use super::{Violations, not_judged, spent};
 use crate::measure::Check;
-
-/// Output tokens that any reservation holds at least.
-const HELD_TOKENS_MIN: u64 = 16;
 
 /// One check for each limit, over all levels it counts.
 pub fn checks(levels: &Levels<'_>, evidence: &Evidence) -> Vec<Check> {
     let check = |(at, limit): (usize, &LimitAt<'_>)| {
         let counted = levels.levels.iter().filter(move |level| level.limit == at);
-        check(limit, counted, evidence)
+        check(limit, counted, levels, evidence)
     };
     levels.limits.iter().enumerate().map(check).collect()
 }
 
-fn check<'a>(limit: &LimitAt<'_>, levels: impl Iterator<Item = &'a Level>, evidence: &Evidence) -> Check {
+fn check<'a>(
+    limit: &LimitAt<'_>,
+    counted: impl Iterator<Item = &'a Level>,
+    levels: &Levels<'_>,
+    evidence: &Evidence,
+) -> Check {
     let name = format!("{}: limit {}", limit.owner, limit.limit.name);
     if let Some(why) = limit.not_judged() {
         return not_judged(&name, &why);
     }
     let mut violations = Violations::default();
     let (mut seen, mut tightest) = (0, None::<f64>);
-    for level in levels {
+    for level in counted {
         let traces = || level.traces.iter().map(|&at| &evidence.traces[at as usize]);
         seen += traces().filter(|trace| trace.arrival.is_some()).count() as u64;
-        for worst in worst(&limit.limit.amount, evidence.is_all(), traces) {
+        let worst = match limit.limit.amount {
+            Amount::Spend(measure, bound) => {
+                let worst = spent::worst(limit.limit, (measure, bound), level, levels, evidence);
+                worst.into_iter().collect()
+            }
+            _ => worst(&limit.limit.amount, evidence.is_all(), traces),
+        };
+        for worst in worst {
             let share = worst.spent as f64 / worst.bound;
             tightest = Some(tightest.map_or(share, |most| most.max(share)));
             if worst.broken {
@@ -75,8 +84,7 @@ fn worst<'a, T: Iterator<Item = &'a Trace>>(
             let held: Vec<Held> = open.map(|(from_us, to_us)| Held { from_us, to_us, amount: 1 }).collect();
             vec![window::of_held(&held, most)]
         }
-        Amount::Tokens(rate) => vec![of_tokens(rate, traces)],
-        Amount::NotUnderstood(_) => vec![],
+        Amount::Spend(..) | Amount::NotUnderstood(_) => vec![],
     };
     found.into_iter().flatten().collect()
 }
@@ -88,30 +96,6 @@ fn openers<'a>(traces: impl Iterator<Item = &'a Trace>) -> Vec<Spent> {
         Some(Spent::between(from_us, to_us, u64::from(trace.arrival.is_some())))
     };
     traces.filter_map(opener).collect()
-}
-
-/// Tokens: `burst + rate * t + U`.
-///
-/// A request holds an estimate while it is open and is charged with what it spent. U is what the requests that were open
-/// at one moment may have spent beyond what they held, at its greatest. What they held is not known outside; it
-/// was not less than [`HELD_TOKENS_MIN`], so U is taken from that. A limit per day opens a window at midnight, and
-/// two of these may lie in any day.
-fn of_tokens<'a, T: Iterator<Item = &'a Trace>>(rate: Rate, traces: impl Fn() -> T) -> Option<Worst> {
-    let spends = || traces().filter(|trace| trace.tokens() > 0);
-    let spent: Vec<Spent> = spends()
-        .map(|trace| Spent::between(trace.sample.sent_us, trace.open_until(), trace.tokens()))
-        .collect();
-    let open: Vec<Held> = spends()
-        .map(|trace| Held {
-            from_us: trace.sample.sent_us,
-            to_us: trace.open_until() + 1,
-            amount: trace.tokens().saturating_sub(HELD_TOKENS_MIN),
-        })
-        .collect();
-    let overshoot = window::of_held(&open, 0).map_or(0, |worst| worst.spent);
-    let is_calendar = rate.period_us >= 86_400_000_000;
-    let burst = if is_calendar { 2 * rate.count } else { rate.burst };
-    window::of_rate(&spent, Rate { burst, ..rate }, overshoot)
 }
 
 fn claim(amount: &Amount, per: &str) -> String {
@@ -132,8 +116,12 @@ fn claim(amount: &Amount, per: &str) -> String {
             format!("admits at most {} in any 1 {} per {per}", rate.count, unit(rate))
         }
         Amount::Concurrent(most) => format!("admits at most {most} at the same time per {per}"),
-        Amount::Tokens(rate) => {
-            format!("spends at most {} + {}/{} * t + U tokens per {per}", rate.burst, rate.count, unit(rate))
+        Amount::Spend(measure, Bound::Bucket(rate)) => {
+            let (burst, count, unit, of) = (rate.burst, rate.count, unit(rate), measure.unit());
+            format!("spends at most {burst} + {count}/{unit} * t + U {of} per {per}")
+        }
+        Amount::Spend(measure, Bound::Calendar { most, .. }) => {
+            format!("spends at most {most} + U {} in each period per {per}", measure.unit())
         }
         Amount::NotUnderstood(_) => String::new(),
     }
@@ -155,7 +143,7 @@ mod tests {
     use crate::mock::count::Outcome;
     use crate::mock::journal::Arrival;
 
-    fn spends(sent_us: u64, tokens: u64) -> Trace {
+    fn arrives(sent_us: u64) -> Trace {
         let sample = Sample {
             sent_us,
             answered_us: sent_us + 5,
@@ -167,25 +155,11 @@ mod tests {
         let arrival = Arrival {
             arrived_us: sent_us + 1,
             ended_us: sent_us + 9,
-            prompt_tokens: tokens,
             status: 200,
             outcome: Some(Outcome::Completed),
             ..Arrival::default()
         };
         Trace { sample, arrival: Some(arrival) }
-    }
-
-    #[test]
-    fn tokens_may_exceed_their_bound_by_what_was_open_and_no_more() {
-        let rate = Rate { count: 1_000, period_us: 60_000_000, burst: 1_000 };
-        let one_by_one: Vec<Trace> = (0..11).map(|n| spends(20 * n, 100)).collect();
-        let worst = of_tokens(rate, || one_by_one.iter()).unwrap();
-        assert_eq!((worst.spent, worst.broken), (1_100, true), "U is one request's 84: {worst:?}");
-        assert!(!of_tokens(rate, || one_by_one[..10].iter()).unwrap().broken);
-        let together: Vec<Trace> = (0..11).map(|n| spends(n, 100)).collect();
-        assert!(!of_tokens(rate, || together.iter()).unwrap().broken, "all were open at once");
-        let daily = Rate { period_us: 86_400_000_000, ..rate };
-        assert!(!of_tokens(daily, || one_by_one.iter()).unwrap().broken, "midnight may lie between");
     }
 
     #[test]
@@ -195,7 +169,7 @@ mod tests {
             let sample = Sample { answered_us, ended_us: answered_us, status, ..Sample::default() };
             Trace { sample, arrival: None }
         };
-        let arrived = [spends(90, 0), spends(105, 0), spends(106, 0)];
+        let arrived = [arrives(90), arrives(105), arrives(106)];
         let broken = |first: Trace, all| {
             let traces = [&[first], &arrived[..]].concat();
             worst(&Amount::Requests(rate, Counting::Fixed), all, || traces.iter())

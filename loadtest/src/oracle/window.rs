@@ -4,8 +4,8 @@
 //! is surely inside never exceeds the true one, and a count above the bound is a violation whatever happened between
 //! those moments. The worst window begins where an admission may first have been, and ends where one was last.
 
+use super::limit::Rate;
 use super::peak::SuffixPeak;
-use super::policy::Rate;
 
 /// Something that was spent at one moment between two known ones.
 ///

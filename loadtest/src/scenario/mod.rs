@@ -45,6 +45,8 @@ pub struct Setup {
     pub plans: Vec<Plan>,
     /// How the mock answers.
     pub upstream: Behaviour,
+    /// Whose turn it is in front of each pool, as policies write it; None: nobody waits.
+    pub queue: Option<Map<String, Value>>,
     /// How often the policy is written anew while the load runs; None: never.
     pub reload_every: Option<Duration>,
 }
@@ -53,6 +55,7 @@ pub struct Setup {
 #[derive(Debug, Clone)]
 pub struct Route {
     name: String,
+    pool: String,
     path: String,
     methods: Vec<String>,
     api: Api,
@@ -296,6 +299,8 @@ pub struct Request {
     pub body: BodyKind,
     /// Whether the answer is a stream of events, and is measured as one.
     pub stream: bool,
+    /// Most tokens of the answer, as a chat request asks for; None: it does not say.
+    pub max_tokens: Option<u32>,
     /// Slow reader: takes at most so many bytes of the answer per second.
     pub read_bytes_per_s: Option<u32>,
     /// Leaves before the answer has ended: share of requests, and when after sending.

@@ -47,7 +47,17 @@ pub fn routes(setup: &Setup, pool: &str, revision: u64) -> String {
     for route in &setup.routes {
         route.write(&mut text, 3600 + revision % 1000);
     }
-    let _ = write!(text, "pools:\n  - name: upstream\n    backends: [{{url: {}}}]\nplans:\n", quoted(pool));
+    text.push_str("pools:\n");
+    let mut pools: Vec<&str> = setup.routes.iter().map(|route| route.pool.as_str()).collect();
+    pools.sort_unstable();
+    pools.dedup();
+    for name in pools {
+        let _ = writeln!(text, "  - name: {name}\n    backends: [{{url: {}}}]", quoted(pool));
+        if let Some(queue) = &setup.queue {
+            let _ = writeln!(text, "    queue: {}", flow(queue));
+        }
+    }
+    text.push_str("plans:\n");
     for Plan { name, limits } in &setup.plans {
         write_list(&mut text, 2, name, limits);
     }
@@ -59,7 +69,7 @@ pub fn routes(setup: &Setup, pool: &str, revision: u64) -> String {
 
 impl Route {
     fn write(&self, text: &mut String, total_s: u64) {
-        let Route { name, path, methods, .. } = self;
+        let Route { name, pool, path, methods, .. } = self;
         let auth = if self.auth.is_empty() {
             "none".to_owned()
         } else {
@@ -69,7 +79,7 @@ impl Route {
         let _ = write!(
             text,
             "  - name: {name}\n    match: {{path: {}, methods: [{}]}}\n    api: {}\n    auth: {auth}\n    \
-             pool: upstream\n    body_max: {}\n    timeouts: {{total: {total_s}s}}\n",
+             pool: {pool}\n    body_max: {}\n    timeouts: {{total: {total_s}s}}\n",
             quoted(path),
             methods.join(", "),
             api(self.api),

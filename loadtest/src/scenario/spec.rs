@@ -29,6 +29,7 @@ pub struct Spec {
     pub requests: Vec<Spanned<RequestSpec>>,
     #[serde(default)]
     pub upstream: Behaviour,
+    pub queue: Option<Map<String, Value>>,
     pub reload: Option<Spanned<ReloadSpec>>,
 }
 
@@ -117,6 +118,8 @@ pub enum Sends {
 pub struct RequestSpec {
     pub name: String,
     pub route: Option<String>,
+    #[serde(default = "upstream")]
+    pub pool: String,
     pub api: Api,
     #[serde(default = "post")]
     pub method: String,
@@ -125,6 +128,7 @@ pub struct RequestSpec {
     pub body_bytes: Option<u32>,
     #[serde(default)]
     pub stream: bool,
+    pub max_tokens: Option<u32>,
     pub read_bytes_per_s: Option<u32>,
     pub leave: Option<LeaveSpec>,
     #[serde(default)]
@@ -229,6 +233,10 @@ impl<'de> Deserialize<'de> for Rate {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Rate, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
+}
+
+fn upstream() -> String {
+    "upstream".to_owned()
 }
 
 fn one() -> u64 {

@@ -115,6 +115,19 @@ fn a_request_that_reaches_nobody_costs_nothing() {
 }
 
 #[test]
+fn an_upstream_that_has_gone_away_costs_nothing_more() {
+    let script = Script::start(|_| {
+        Reply::close("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}")
+    });
+    let gateway = gateway_at(script.address, &policy(&[]));
+    assert_eq!(post(OPENAI_CHAT, &hello_m("")).send(gateway.http).status, 200);
+    drop(script);
+    let before = charged(&gateway);
+    let answer = post(OPENAI_CHAT, &hello_m("")).send(gateway.http);
+    assert_eq!((answer.status, charged(&gateway)), (502, before), "{}", answer.text());
+}
+
+#[test]
 fn an_upstream_that_hangs_up_without_an_answer_may_have_read_the_prompt() {
     let (_mock, gateway) = start_metered(&policy(&[]));
     let answer = post(OPENAI_CHAT, &hello_m("")).header("x-mock-fault", "reset-head").send(gateway.http);

@@ -73,7 +73,9 @@ fn a_limit_that_is_cut_down_ends_streams_that_are_open() {
     reload(&gateway, &tested("tokens: 10/month, on_exhausted: cut"));
     let text = rest(&mut stream);
     assert!(text.contains(r#""finish_reason":"length""#) && text.ends_with("data:[DONE]\n\n"), "{text}");
-    assert_eq!(charged(&gateway).completion, mock.tokens_sent());
+    // What was on its way while the stream was being cut nobody got, and nobody pays.
+    let (charged, sent) = (charged(&gateway).completion, mock.tokens_sent());
+    assert!((20..=sent).contains(&charged) && sent < 1000, "{charged} of {sent}");
 }
 
 #[test]

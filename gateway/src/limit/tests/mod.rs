@@ -2,6 +2,7 @@
 
 mod calendar;
 mod estimate;
+mod explain;
 mod guard;
 mod headers;
 mod inspect;
@@ -12,6 +13,7 @@ mod quantile;
 mod refusal;
 mod reload;
 mod save;
+mod spending;
 mod threads;
 mod walk;
 mod window;

@@ -12,7 +12,7 @@ fn every_example_loads() {
     for entry in std::fs::read_dir(repository("policies/examples")).unwrap() {
         let path = entry.unwrap().path();
         let loaded = load_dir(&path).map_err(|problems| lines(&problems));
-        let posture = Posture::of(&loaded.unwrap_or_else(|problems| panic!("{problems}")).checked, false);
+        let posture = Posture::of(&loaded.unwrap_or_else(|problems| panic!("{problems}")).checked);
         assert!(!posture.to_string().is_empty());
         examples += 1;
     }
@@ -118,7 +118,7 @@ fn posture_says_who_what_and_what_is_missing() {
     let text = GOOD.replace("pool: maas", "pool: maas\n    signing: {unsigned_payload: true, replay: allow}");
     let text = text
         .replace("plans:", "  - {name: spare, backends: [{url: \"http://10.0.0.1\"}]}\nplans:\n  lone: []");
-    let posture = Posture::of(&load_text(text).unwrap().checked, false);
+    let posture = Posture::of(&load_text(text).unwrap().checked);
     let said = posture.to_string();
     for part in [
         "chat: POST /v1/chat/completions -> maas",

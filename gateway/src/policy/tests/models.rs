@@ -182,7 +182,7 @@ fn posture_tells_models_and_ceilings() {
         "model: large\n    model_from: route\n    ceilings: {completion_tokens: 9, prompt_tokens: 7}",
     ) + MODELS;
     let said =
-        Posture::of(&load_text(text).map_err(|problems| lines(&problems)).unwrap().checked, true).to_string();
+        Posture::of(&load_text(text).map_err(|problems| lines(&problems)).unwrap().checked).to_string();
     for part in [
         "  model           large, whatever the body says\n",
         "  ceilings        7 prompt tokens, refused beyond; 9 completion tokens, refused beyond\n",

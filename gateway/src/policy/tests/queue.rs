@@ -140,7 +140,7 @@ fn a_reload_keeps_the_gate_and_the_keys_of_tenants() {
 
 #[test]
 fn posture_tells_queues_and_shares() {
-    let said = |queue: &str, plan: &str| Posture::of(&checked(queue, plan), true).to_string();
+    let said = |queue: &str, plan: &str| Posture::of(&checked(queue, plan)).to_string();
     let queue = "{in_flight_max: 64, tokens_max: 400k, waiting_max: 200, \
         classes: [{name: quick, wait_max: 5s, holdback: 10}, {name: bulk, wait_max: 5m}]}";
     let text = said(queue, ", weight: 3, class: quick");
@@ -156,5 +156,5 @@ fn posture_tells_queues_and_shares() {
         said("{tokens_max: 5, adapt: false}", "")
             .contains("  queue           5 tokens at a time; up to 1000")
     );
-    assert!(!Posture::of(&load_text(GOOD).ok().unwrap().checked, true).to_string().contains("queue"));
+    assert!(!Posture::of(&load_text(GOOD).ok().unwrap().checked).to_string().contains("queue"));
 }

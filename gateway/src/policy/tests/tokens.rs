@@ -133,7 +133,7 @@ fn posture_tells_tokens_and_money() {
          {name: daily, per: tenant, tokens: 1M/day, timezone: Asia/Shanghai}, \
          {name: bill, per: user, budget: 12.5 CNY/month, on_exhausted: cut}",
     );
-    let posture = Posture::of(&load_text(text).map_err(|problems| lines(&problems)).unwrap().checked, true);
+    let posture = Posture::of(&load_text(text).map_err(|problems| lines(&problems)).unwrap().checked);
     let said = posture.to_string();
     for part in [
         "tpm: 5000 prompt tokens in 1m per tenant and model, 5000 at once; shadow: refuses nobody",
@@ -158,7 +158,7 @@ fn posture_takes_no_shadow_for_a_limit() {
         .replace("per: user, requests: 20/min", "per: user, mode: shadow, concurrent: 5")
         .replace("per: route, requests: 500/s, burst: 20", "per: route, requests: 500/s");
     let said =
-        Posture::of(&load_text(text).map_err(|problems| lines(&problems)).unwrap().checked, true).to_string();
+        Posture::of(&load_text(text).map_err(|problems| lines(&problems)).unwrap().checked).to_string();
     for part in [
         "user-rpm: 5 requests at a time per user; shadow: refuses nobody",
         "plan `gold` refuses nobody: all its limits are shadows",

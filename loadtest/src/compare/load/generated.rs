@@ -144,6 +144,7 @@ fn scenario(case: Case, code: &str, seconds: u64) -> Scenario {
             body_bytes: 0,
             body: BodyKind::Empty,
             stream,
+            max_tokens: None,
             read_bytes_per_s: None,
             leave: None,
             headers: Vec::new(),

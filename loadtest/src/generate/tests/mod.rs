@@ -64,6 +64,7 @@ fn bytes() -> Request {
         body_bytes: 0,
         body: BodyKind::Empty,
         stream: false,
+        max_tokens: None,
         read_bytes_per_s: None,
         leave: None,
         headers: vec![("x-mock-tokens".to_owned(), "5".to_owned())],

@@ -1,11 +1,13 @@
 //! The oracle's power: a correct limiter is never accused, and each way of being wrong is found.
 //!
 //! [`world`] plays callers, a gateway with a limiter of its own, and the mock, in virtual time with random delays. Each
-//! test gives the gateway one defect.
+//! test gives the gateway one defect. [`spender`] is such a world for tokens.
 
 mod correct;
 mod defects;
 mod retry;
+mod spender;
+mod spending;
 mod world;
 
 use crate::measure::{Check, Verdict};

@@ -106,7 +106,7 @@ impl World {
     }
 
     pub fn run(&self) -> Run {
-        let mut dice = Dice(self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+        let mut dice = Dice::new(self.seed);
         let mut all: Vec<Moments> = Vec::new();
         for tenant in 0..2 {
             let mut at_us = 1_000_000.0;
@@ -273,9 +273,13 @@ impl Limiter {
 }
 
 /// Chance without a library: xorshift64*.
-struct Dice(u64);
+pub struct Dice(u64);
 
 impl Dice {
+    pub fn new(seed: u64) -> Dice {
+        Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
     fn roll(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
@@ -283,11 +287,11 @@ impl Dice {
         self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
     }
 
-    fn up_to(&mut self, most: u64) -> u64 {
+    pub fn up_to(&mut self, most: u64) -> u64 {
         self.roll() % (most + 1)
     }
 
-    fn share(&mut self) -> f64 {
+    pub fn share(&mut self) -> f64 {
         (self.roll() >> 11) as f64 / (1_u64 << 53) as f64
     }
 }
@@ -326,6 +330,7 @@ pub fn scenario() -> Scenario {
             body_bytes: 0,
             body: BodyKind::Empty,
             stream: false,
+            max_tokens: None,
             read_bytes_per_s: None,
             leave: None,
             headers: Vec::new(),

@@ -47,7 +47,14 @@ pub fn check(name: &str, spec: &Spec, adjust: &Adjust, problems: Problems) -> Re
         time_max,
         requests_max,
     };
-    checker.problems.or(Setup { scenario, routes, plans: tenants.plans, upstream, reload_every })
+    checker.problems.or(Setup {
+        scenario,
+        routes,
+        plans: tenants.plans,
+        upstream,
+        queue: spec.queue.clone(),
+        reload_every,
+    })
 }
 
 /// What every step of the check sees.

@@ -35,6 +35,7 @@ impl Checker<'_> {
         if let Some(route) = &spec.route {
             self.name(at, &format!("{path}.route"), route);
         }
+        self.name(at, &format!("{path}.pool"), &spec.pool);
         let method = Method::from_bytes(spec.method.as_bytes()).unwrap_or_else(|_| {
             self.problems.add(at, &format!("{path}.method"), "is not a method", "write `GET` or `POST`");
             Method::POST
@@ -52,6 +53,10 @@ impl Checker<'_> {
             let help = "write `1` or more, or leave it out";
             self.problems.add(at, &format!("{path}.read_bytes_per_s"), "0 never ends", help);
         }
+        if spec.max_tokens.is_some() && body != BodyKind::Chat {
+            let help = "write `body: chat`, or leave it out";
+            self.problems.add(at, &format!("{path}.max_tokens"), "only a chat request says so", help);
+        }
         Request {
             name: spec.name.clone(),
             route: spec.route_name().to_owned(),
@@ -60,6 +65,7 @@ impl Checker<'_> {
             body_bytes,
             body,
             stream: spec.stream,
+            max_tokens: spec.max_tokens,
             read_bytes_per_s: spec.read_bytes_per_s,
             leave: spec.leave.as_ref().map(|leave| self.leave(leave, at, &path)),
             headers: self.headers(spec, at, &path),
@@ -139,8 +145,8 @@ impl Checker<'_> {
     fn join(&mut self, request: &Spanned<RequestSpec>, route: &mut Route) {
         let spec = &request.value;
         let path = format!("requests.{}", spec.name);
-        if spec.api != route.api || spec.route_path() != route.path {
-            let what = format!("shares route `{}`, but not its `api` and `path`", route.name);
+        if spec.api != route.api || spec.route_path() != route.path || spec.pool != route.pool {
+            let what = format!("shares route `{}`, but not its `api`, `path` and `pool`", route.name);
             self.problems.add(request.referenced, &path, what, "give it a `route` of its own");
         }
         if spec.limits.is_some() || spec.unlimited.is_some() {
@@ -217,6 +223,7 @@ impl Route {
     fn of(spec: &RequestSpec) -> Route {
         Route {
             name: spec.route_name().to_owned(),
+            pool: spec.pool.clone(),
             path: spec.route_path().to_owned(),
             methods: vec![spec.method.clone()],
             api: spec.api,
