@@ -62,4 +62,6 @@ fn a_caller_that_resets_its_stream_gives_its_place_up() {
     h2.give_up(request, || until(&gateway, 1, 1));
     assert_gone(&mock, &gateway, "h2");
     assert_eq!(answer(sent.remove(0)).status, 200);
+    assert_eq!(slow(OPENAI_CHAT, "acme", ms(0)).send(gateway.http).status, 200);
+    assert_eq!(mock.requests(), 2, "it is never sent");
 }

@@ -83,8 +83,8 @@ fn one_mistake_is_one_problem() {
         ("{classes: [{name: a, holdback: 101}]}", "101 is out of range"),
         ("{classes: [{name: a, wait_max: 2h}]}", "at most 1h"),
         ("{classes: [{name: \"a b\"}]}", "a b"),
-        ("{classes: [{n: a, name: b}]}", "`n`"),
-        ("64", "queue"),
+        ("{classes: [{n: a, name: b}]}", ".n: unknown key"),
+        ("64", "maas.queue"),
     ] {
         let said = refused(queue, "");
         assert!(said.contains(what), "{queue}: {said}");
