@@ -52,4 +52,5 @@ bench: ## The gateway against nginx, haproxy, envoy and pingora, its footprint, 
 	$(TARGET)/release/pangu-loadtest compare --write
 	$(TARGET)/release/pangu-loadtest footprint --write
 	$(TARGET)/release/pangu-loadtest agree --write
-	WRITE=ARCHITECTURE.md cargo bench --locked -p pangu-gateway
+	cargo bench --locked -p pangu-gateway --bench route_find --bench framing --bench auth_verify
+	cargo bench --locked -p pangu-gateway --bench limit_admit -- --write

@@ -42,7 +42,12 @@ fn grown<T>(make: impl FnOnce() -> T) -> (u64, T) {
 
 pub fn rows() -> Vec<Row> {
     const TENANTS: usize = 100_000;
-    let plan = [(Per::Tenant, rpm(AMPLE)), (Per::Tenant, tpm(AMPLE)), (Per::User, rpm(AMPLE)), (Per::User, tpm(AMPLE))];
+    let plan = [
+        (Per::Tenant, rpm(AMPLE)),
+        (Per::Tenant, tpm(AMPLE)),
+        (Per::User, rpm(AMPLE)),
+        (Per::User, tpm(AMPLE)),
+    ];
     let measure = |users| {
         let spec = tenants(TENANTS, users, &plan); // names are the policy's: they are shared
         let registry = Registry::default();
@@ -56,7 +61,8 @@ pub fn rows() -> Vec<Row> {
     let (alone, with_one, with_ten) = (measure(0), measure(1), measure(10));
     let users = (with_ten - alone) / (10 * TENANTS as u64);
     vec![
-        Row::bytes("a tenant without users, limited in requests and tokens", alone / TENANTS as u64).at_most("384 B"),
+        Row::bytes("a tenant without users, limited in requests and tokens", alone / TENANTS as u64)
+            .at_most("384 B"),
         Row::bytes("a tenant with one user, both so", with_one / TENANTS as u64),
         Row::bytes("a user among ten", users),
         Row::mb("100,000 tenants", alone).at_most("38 MB"),
@@ -69,7 +75,8 @@ fn guard() -> Row {
     let (bytes, guard) = grown(Guard::default);
     let (more, ()) = grown(|| {
         for i in 0..10_000_000u32 {
-            let _ = guard.admit(Ipv4Addr::from_bits(i.wrapping_mul(2_654_435_761)).into(), 100, at(u64::from(i)));
+            let _ =
+                guard.admit(Ipv4Addr::from_bits(i.wrapping_mul(2_654_435_761)).into(), 100, at(u64::from(i)));
         }
     });
     assert_eq!(more, 0, "ten million strangers grow the guard");

@@ -4,8 +4,8 @@ use pangu_gateway::clock::Now;
 use pangu_gateway::limit::measure::Measure;
 use pangu_gateway::limit::price::Price;
 use pangu_gateway::limit::{
-    Algorithm, Amount, Applied, Asking, CommonPlan, Limit, Limited, Metered, Per, Permit, Plan, Policy, Registry,
-    TenantSpec, admit,
+    Algorithm, Amount, Applied, Asking, CommonPlan, Limit, Limited, Metered, Per, Permit, Plan, Policy,
+    Registry, TenantSpec, admit,
 };
 use std::num::NonZeroU32;
 use std::sync::Arc;

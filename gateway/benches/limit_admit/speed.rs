@@ -62,15 +62,20 @@ fn fast_deny() -> Row {
 }
 
 fn one_meter() -> Row {
-    let quota = quota::Quota::new(number(AMPLE), Duration::from_secs(60), number(AMPLE), Algorithm::TokenBucket);
+    let quota =
+        quota::Quota::new(number(AMPLE), Duration::from_secs(60), number(AMPLE), Algorithm::TokenBucket);
     let (mut meter, mut now) = (Meter::default(), 0);
-    let times = batches(ROUNDS, || (), |(), _| {
-        now += 1;
-        assert!(meter.fits(&quota, black_box(14), now));
-        meter.hold(14);
-        meter.release(14);
-        meter.charge(&quota, black_box(12), now);
-    });
+    let times = batches(
+        ROUNDS,
+        || (),
+        |(), _| {
+            now += 1;
+            assert!(meter.fits(&quota, black_box(14), now));
+            meter.hold(14);
+            meter.release(14);
+            meter.charge(&quota, black_box(12), now);
+        },
+    );
     Row::ns("one meter: admission and settlement", times.median()).at_most("40 ns")
 }
 
@@ -82,18 +87,26 @@ fn seats() -> Vec<Option<Permit>> {
 fn admission() -> Vec<Row> {
     let (one, six) = (Setting::one_level(), Setting::six_meters());
     let mut now = 0;
-    let ends = batches(ROUNDS, || (), |(), _| {
-        now += 1;
-        drop(black_box(one.ask(now, false)));
-    });
+    let ends = batches(
+        ROUNDS,
+        || (),
+        |(), _| {
+            now += 1;
+            drop(black_box(one.ask(now, false)));
+        },
+    );
     let times = batches(ROUNDS, seats, |seats, i| {
         now += 1;
         seats[i] = Some(six.ask(now, true).expect("room"));
     });
-    let tail = singles(ROUNDS * 10, || None, |seat| {
-        now += 1;
-        *seat = Some(six.ask(now, true).expect("room"));
-    });
+    let tail = singles(
+        ROUNDS * 10,
+        || None,
+        |seat| {
+            now += 1;
+            *seat = Some(six.ask(now, true).expect("room"));
+        },
+    );
     vec![
         Row::ns("one level: admission and end", ends.median()),
         Row::ns("3 levels, 6 meters, under the lock: admission, p50", times.median()).at_most("120 ns"),
@@ -103,7 +116,8 @@ fn admission() -> Vec<Row> {
 
 fn the_rest_of_a_request() -> Vec<Row> {
     let six = Setting::six_meters();
-    let admitted = || -> Vec<Option<Permit>> { (0..BATCH).map(|_| Some(six.ask(1, true).expect("room"))).collect() };
+    let admitted =
+        || -> Vec<Option<Permit>> { (0..BATCH).map(|_| Some(six.ask(1, true).expect("room"))).collect() };
     let progress = batches(ROUNDS, admitted, |seats, i| {
         let _ = seats[i].as_mut().map(|permit| permit.progress(SO_FAR, at(2)));
     });
@@ -132,7 +146,8 @@ fn two_threads() -> Vec<Row> {
                 drop(black_box(six.ask(1, true)));
             }
         });
-        let times = singles(ROUNDS * 50, || None, |seat| *seat = Some(six.ask(black_box(1), true).expect("room")));
+        let times =
+            singles(ROUNDS * 50, || None, |seat| *seat = Some(six.ask(black_box(1), true).expect("room")));
         done.store(true, Ordering::Relaxed);
         vec![
             Row::ns("admission while another thread has the same tenant admit and end, p50", times.median())
@@ -145,15 +160,20 @@ fn two_threads() -> Vec<Row> {
 fn estimator() -> Row {
     let body: Vec<u8> = "盘古 answers in both languages. ".bytes().cycle().take(16 << 10).collect();
     let estimator = Estimator::default();
-    let times = batches(ROUNDS / 10, || (), |(), _| {
-        black_box(estimator.reserve(Text::plain(black_box(&body)), 3));
-    });
+    let times = batches(
+        ROUNDS / 10,
+        || (),
+        |(), _| {
+            black_box(estimator.reserve(Text::plain(black_box(&body)), 3));
+        },
+    );
     Row::ns("estimate of a body of 16 KB", times.median()).at_most("2 us")
 }
 
 fn reload() -> Vec<Row> {
     const TENANTS: usize = 100_000;
-    let per = |of_tenant: u32| [(Per::Tenant, rpm(of_tenant)), (Per::Tenant, tpm(AMPLE)), (Per::User, rpm(AMPLE))];
+    let per =
+        |of_tenant: u32| [(Per::Tenant, rpm(of_tenant)), (Per::Tenant, tpm(AMPLE)), (Per::User, rpm(AMPLE))];
     let (old, new) = (tenants(TENANTS, 1, &per(AMPLE)), tenants(TENANTS, 1, &per(AMPLE / 2)));
     let registry = Registry::default();
     let _in_force = apply(&registry, &old);
@@ -168,10 +188,14 @@ fn reload() -> Vec<Row> {
 
 fn guard() -> Row {
     let (guard, mut i) = (Guard::default(), 0u32);
-    let times = batches(ROUNDS, || (), |(), _| {
-        i = i.wrapping_add(2_654_435_761);
-        let _ = black_box(guard.admit(Ipv4Addr::from_bits(i).into(), 100, at(u64::from(i) >> 20)));
-    });
+    let times = batches(
+        ROUNDS,
+        || (),
+        |(), _| {
+            i = i.wrapping_add(2_654_435_761);
+            let _ = black_box(guard.admit(Ipv4Addr::from_bits(i).into(), 100, at(u64::from(i) >> 20)));
+        },
+    );
     Row::ns("flood guard, a new address each", times.median())
 }
 
@@ -182,12 +206,20 @@ fn governor() -> Vec<Row> {
     let quota = Quota::per_minute(number(AMPLE));
     let level = || KeyedLevel::new(quota, HashMapStateStore::default(), clock.clone());
     let levels: [KeyedLevel; 6] = std::array::from_fn(|_| level());
-    let one = batches(ROUNDS, || (), |(), _| {
-        let _ = black_box(levels[0].check_key(black_box(&7)));
-    });
-    let six = batches(ROUNDS, || (), |(), _| {
-        black_box(levels.iter().all(|level| level.check_key(black_box(&7)).is_ok()));
-    });
+    let one = batches(
+        ROUNDS,
+        || (),
+        |(), _| {
+            let _ = black_box(levels[0].check_key(black_box(&7)));
+        },
+    );
+    let six = batches(
+        ROUNDS,
+        || (),
+        |(), _| {
+            black_box(levels.iter().all(|level| level.check_key(black_box(&7)).is_ok()));
+        },
+    );
     vec![
         Row::ns("governor: one keyed check, nothing held", one.median()),
         Row::ns("governor: six keyed checks, not all or none", six.median()),

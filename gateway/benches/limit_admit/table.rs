@@ -46,7 +46,10 @@ pub fn of(rows: &[Row]) -> String {
 /// Its processor, as Linux names it, and how many threads run at once.
 fn machine() -> String {
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let name = info.lines().find_map(|line| line.strip_prefix("model name")).map(|name| name.trim_matches([' ', '\t', ':']));
+    let name = info
+        .lines()
+        .find_map(|line| line.strip_prefix("model name"))
+        .map(|name| name.trim_matches([' ', '\t', ':']));
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     format!("{} ({threads} threads)", name.unwrap_or(std::env::consts::ARCH))
 }
@@ -59,5 +62,6 @@ pub fn write(table: &str) {
     let before = std::fs::read_to_string(&file).expect("ARCHITECTURE.md is readable");
     let (head, rest) = before.split_once(OPEN).expect("it has a line `<!-- limits -->`");
     let (_, tail) = rest.split_once(CLOSE).expect("it has a line `<!-- /limits -->` after that");
-    std::fs::write(&file, format!("{head}{OPEN}\n{table}\n{CLOSE}{tail}")).expect("ARCHITECTURE.md is writable");
+    std::fs::write(&file, format!("{head}{OPEN}\n{table}\n{CLOSE}{tail}"))
+        .expect("ARCHITECTURE.md is writable");
 }

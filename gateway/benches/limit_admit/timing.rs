@@ -32,7 +32,11 @@ impl Times {
 }
 
 /// `rounds` batches of `call`, each after `before`, which is not timed; of one call.
-pub fn batches<T>(rounds: usize, mut before: impl FnMut() -> T, mut call: impl FnMut(&mut T, usize)) -> Times {
+pub fn batches<T>(
+    rounds: usize,
+    mut before: impl FnMut() -> T,
+    mut call: impl FnMut(&mut T, usize),
+) -> Times {
     let mut batch = || {
         let mut ready = before();
         let start = now();

@@ -122,7 +122,15 @@ impl Walk {
         let now = later(100_000_000);
         let mut ledger = Ledger::default();
         ledger.reload(book, now);
-        Walk { shop: Shop::open(book, now), ledger, open: Vec::new(), now, asked: 0, longest_us: 1_000_000, rounded_us: 0 }
+        Walk {
+            shop: Shop::open(book, now),
+            ledger,
+            open: Vec::new(),
+            now,
+            asked: 0,
+            longest_us: 1_000_000,
+            rounded_us: 0,
+        }
     }
 
     fn take(&mut self, step: &Step, books: &[Rulebook]) -> Result<(), TestCaseError> {
