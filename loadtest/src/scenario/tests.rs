@@ -108,8 +108,15 @@ fn requests_that_are_the_same_to_the_gateway_share_a_route() {
 }
 
 #[test]
+fn only_chat_requests_bound_their_answers() {
+    let filler = "  - {name: chat, api: openai, path: /v1/chat/completions, body: filler, body_bytes: 9, max_tokens: 5}";
+    let said = problems("  - {name: chat, api: openai, path: /v1/chat/completions}", filler);
+    assert!(said.contains("requests.chat.max_tokens: only a chat request says so"), "{said}");
+}
+
+#[test]
 fn every_built_in_scenario_is_good_and_says_what_it_shows() {
-    assert_eq!(builtin::BUILT_IN.len(), 11);
+    assert_eq!(builtin::BUILT_IN.len(), 13);
     for (name, _) in builtin::BUILT_IN {
         let setup = load(name, &Adjust::default()).unwrap_or_else(|problems| panic!("{problems}"));
         assert!(!setup.scenario.about.is_empty(), "{name}");
