@@ -12,6 +12,7 @@ use super::recent::Recent;
 use super::tally::Tally;
 use super::{Amount, Limit, Rate};
 use crate::clock::Now;
+use std::cmp::Ordering;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -262,18 +263,21 @@ impl Spend {
             (Vessel::Bucket(meter), Bound::Bucket(quota)) => {
                 meter.release(release);
                 meter.hold(hold);
-                match to.checked_sub(from) {
-                    Some(more) => meter.charge(quota, more, now.mono_us),
-                    None => meter.refund(quota, from - to, now.mono_us),
+                // An end that changes no cost tells no time: it may be of a moment before the clock stepped back.
+                match to.cmp(&from) {
+                    Ordering::Greater => meter.charge(quota, to - from, now.mono_us),
+                    Ordering::Less => meter.refund(quota, from - to, now.mono_us),
+                    Ordering::Equal => {}
                 }
             }
             (Vessel::Calendar(dated), Bound::Calendar { calendar, .. }) => {
                 dated.roll(calendar, now.wall_ms);
                 dated.meter.release(release);
                 dated.meter.hold(hold);
-                match to.checked_sub(from) {
-                    Some(more) => dated.charge(more, now.mono_us),
-                    None => dated.refund(from - to, step.began_ms, now.mono_us),
+                match to.cmp(&from) {
+                    Ordering::Greater => dated.charge(to - from, now.mono_us),
+                    Ordering::Less => dated.refund(from - to, step.began_ms, now.mono_us),
+                    Ordering::Equal => {}
                 }
             }
             _ => unreachable!("a level is made for its rule"),

@@ -22,8 +22,10 @@ pub(super) struct Account {
     open: BTreeMap<usize, Entry>,
     /// When how much was spent out of a hold; negative where it was taken back.
     log: Vec<(u64, i128)>,
-    /// The numbers were others once, or time stepped back: then a part may have been rounded up.
+    /// The numbers were others once.
     edited: bool,
+    /// Parts that the level may be higher by, for a change of the rate rounds what is used up to its own scaled units.
+    rounded: u128,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -38,7 +40,17 @@ struct Entry {
 impl Account {
     pub(super) fn new(limit: &Limit) -> Account {
         let (open, log) = (BTreeMap::new(), Vec::new());
-        Account { limit: limit.clone(), level: 0, t_us: 0, day: 0, used: 0, open, log, edited: false }
+        Account {
+            limit: limit.clone(),
+            level: 0,
+            t_us: 0,
+            day: 0,
+            used: 0,
+            open,
+            log,
+            edited: false,
+            rounded: 0,
+        }
     }
 
     pub(super) fn shadow(&self) -> bool {
@@ -77,6 +89,21 @@ impl Account {
         }
     }
 
+    /// Parts in a scaled unit of the rate: the least that flows out in a whole number of microseconds.
+    fn scaled_unit(&self) -> u128 {
+        let Amount::Tokens { tokens, period, .. } = &self.limit.amount else { return 0 };
+        let (mut a, mut b) = (u128::from(tokens.get()), period.as_micros());
+        while b != 0 {
+            (a, b) = (b, a % b);
+        }
+        a * PARTS / period.as_micros()
+    }
+
+    /// Microseconds in which what was rounded up flows out.
+    pub(super) fn rounded_us(&self) -> u64 {
+        if self.is_bucket() { self.rounded.div_ceil(self.leak()) as u64 } else { 0 }
+    }
+
     fn is_bucket(&self) -> bool {
         matches!(self.limit.amount, Amount::Tokens { .. })
     }
@@ -108,12 +135,21 @@ impl Account {
     }
 
     pub(super) fn fits(&self, cost: Tokens, now: Now) -> bool {
+        self.fits_above(0, cost, now)
+    }
+
+    /// Does it fit whatever was rounded up?
+    pub(super) fn surely_fits(&self, cost: Tokens, now: Now) -> bool {
+        self.fits_above(self.rounded, cost, now)
+    }
+
+    fn fits_above(&self, parts: u128, cost: Tokens, now: Now) -> bool {
         let cost = self.of(cost);
         let mut then = self.clone();
         then.turn(now);
         if self.is_bucket() {
             let asked = u128::from(self.held() + cost.min(self.most())) * PARTS;
-            return then.level + asked <= u128::from(self.most()) * PARTS;
+            return then.level + parts + asked <= u128::from(self.most()) * PARTS;
         }
         let used = then.used + self.held();
         used == 0 || used + cost <= self.most()
@@ -133,7 +169,9 @@ impl Account {
         if !self.open.contains_key(&request) {
             return;
         }
-        self.turn(now);
+        if self.open.get(&request).is_some_and(|entry| entry.charged != to) || !self.is_bucket() {
+            self.turn(now);
+        }
         let today = self.open.get(&request).is_some_and(|entry| self.day_of(entry.began) >= self.day);
         let Some(entry) = self.open.get_mut(&request) else { return };
         let from = std::mem::replace(&mut entry.charged, to);
@@ -170,6 +208,7 @@ impl Account {
             let spent = self.spent(now);
             after.level = if same { self.level } else { u128::from(spent) * PARTS };
             (after.t_us, after.edited) = (self.t_us, true);
+            after.rounded = self.rounded + after.scaled_unit();
             (after.day, after.used) = (after.day_of(now), spent);
             after.open = self.open.clone();
             after.open.values_mut().for_each(|entry| entry.covered = 0); // by the burst there was

@@ -100,6 +100,17 @@ impl Ledger {
         keys.iter().map(|key| &self.accounts[key]).all(|a| a.shadow() || a.fits(order.expected(), now))
     }
 
+    /// Does it fit whatever reloads have rounded up?
+    pub(super) fn surely_fits(&mut self, order: &Order, now: Now) -> bool {
+        let keys = self.concerned(order);
+        keys.iter().map(|key| &self.accounts[key]).all(|a| a.shadow() || a.surely_fits(order.expected(), now))
+    }
+
+    /// Microseconds in which all that was rounded up for an order flows out.
+    pub(super) fn rounded_us(&mut self, order: &Order) -> u64 {
+        self.concerned(order).iter().map(|key| self.accounts[key].rounded_us()).max().unwrap_or(0)
+    }
+
     pub(super) fn admitted(&mut self, request: usize, order: &Order, now: Now) {
         for key in self.concerned(order) {
             let Some(account) = self.accounts.get_mut(&key) else { continue };
