@@ -8,11 +8,12 @@ use super::queue::wait_for_turn;
 use crate::observe::metrics::UpstreamError;
 use crate::policy::Route;
 use crate::reject::Reject;
-use crate::upstream::{self, Backend, Call, Link, http1};
+use crate::upstream::{self, Backend, Call, Link, Pick, http1};
 use http::header::{self, HeaderName};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Response};
+use std::sync::Arc;
 
 /// An upstream's answer, its body still to come.
 pub struct Received {
@@ -34,7 +35,7 @@ pub async fn forward(
     let policy = exchange.policy.clone();
     let route = policy.route(exchange.route.expect("admit found a route"));
     let admitted = wait_for_turn(exchange, route, admitted).await?;
-    let backend = route.pool.pick(exchange.connection.worker.turn()).ok_or(Reject::NoBackend)?;
+    let backend = &pick(exchange, route)?;
     exchange.backend = Some(backend.clone());
 
     let first_byte = route.timeouts.first_byte;
@@ -58,6 +59,12 @@ pub async fn forward(
     let response = answer.map_err(|failure| explain(route, exchange, failure, call.upload().stopped))?;
     exchange.answered(response.status(), response.headers());
     Ok(Received { response, call })
+}
+
+fn pick(exchange: &Exchange, route: &Route) -> Result<Arc<Backend>, Reject> {
+    let worker = &exchange.connection.worker;
+    let ask = Pick { turn: worker.turn(), now_ms: worker.deadlines.now_ms(), tried: &[] };
+    route.pool.pick(&ask).ok_or(Reject::NoBackend)
 }
 
 /// Writes the head that the upstream gets: the caller's without hop-by-hop and reserved headers, and ours.

@@ -7,14 +7,16 @@
 //! *Not here.* Which headers go upstream and what a failure means for the caller (`proxy`, `reject`).
 
 mod connect;
+mod health;
 pub mod http1;
 mod idle;
 mod select;
 
 pub use connect::{ConnectError, Trust, dial};
+pub use health::Health;
 pub use http1::{Call, Link};
 pub use idle::Idle;
-pub use select::{Pool, PoolSpec};
+pub use select::{Pick, Pool, PoolSpec};
 
 use http::{HeaderValue, uri::Authority};
 use parking_lot::Mutex;
@@ -56,6 +58,8 @@ pub struct Backend {
     pub host_header: HeaderValue,
     /// `host:port`, for logs.
     pub address: Arc<str>,
+    /// Whether it is to be had, shared by all pools and snapshots that name it.
+    pub health: Health,
     tls: Option<(Trust, ServerName<'static>)>,
 }
 
@@ -82,6 +86,7 @@ impl Backend {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             host_header: HeaderValue::from_str(host.as_str()).expect("an authority is a header value"),
             address: address.into(),
+            health: Health::default(),
             spec,
             tls,
         })

@@ -1,6 +1,7 @@
 //! Which backend of a pool takes the next request: smooth weighted round robin.
 
 use super::Backend;
+use arc_swap::ArcSwap;
 use metrics::Counter;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +16,17 @@ pub struct PoolSpec {
     pub connect_timeout: Duration,
 }
 
+/// What is asked of a pool.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Pick<'a> {
+    /// Counts up with every request of the worker.
+    pub turn: usize,
+    /// By the worker's clock.
+    pub now_ms: u64,
+    /// [`Backend::id`]s that this request has been to in vain.
+    pub tried: &'a [u64],
+}
+
 /// A named set of backends.
 pub struct Pool {
     /// Unique in the policy.
@@ -23,28 +35,51 @@ pub struct Pool {
     pub connect_timeout: Duration,
     /// New connections.
     pub connects: Counter,
+    members: ArcSwap<Members>,
+}
+
+/// The backends of a pool as they are now: written in the policy, or found out since.
+struct Members {
     backends: Vec<Arc<Backend>>,
     /// Indexes into `backends`, each as often as its weight says, spread evenly.
     order: Vec<u16>,
 }
 
+impl Members {
+    fn new(backends: Vec<(Arc<Backend>, u32)>) -> Members {
+        let weights: Vec<u32> = backends.iter().map(|(_, weight)| *weight).collect();
+        Members {
+            order: spread(&weights),
+            backends: backends.into_iter().map(|(backend, _)| backend).collect(),
+        }
+    }
+}
+
 impl Pool {
     /// Makes the order of turns.
     pub fn new(spec: PoolSpec) -> Pool {
-        let weights: Vec<u32> = spec.backends.iter().map(|(_, weight)| *weight).collect();
         Pool {
             connects: crate::observe::metrics::upstream_connects(&spec.name),
             name: spec.name,
             connect_timeout: spec.connect_timeout,
-            order: spread(&weights),
-            backends: spec.backends.into_iter().map(|(backend, _)| backend).collect(),
+            members: ArcSwap::from_pointee(Members::new(spec.backends)),
         }
     }
 
-    /// Hot path: the backend for the `turn`-th request; `None` if the pool is empty.
-    pub fn pick(&self, turn: usize) -> Option<&Arc<Backend>> {
-        let at = self.order.get(turn % self.order.len().max(1))?;
-        Some(&self.backends[usize::from(*at)])
+    /// The backends are these from now on.
+    pub fn replace(&self, backends: Vec<(Arc<Backend>, u32)>) {
+        self.members.store(Arc::new(Members::new(backends)));
+    }
+
+    /// Hot path: the backend for a request; `None` if there is none to be had.
+    pub fn pick(&self, ask: &Pick<'_>) -> Option<Arc<Backend>> {
+        let members = self.members.load();
+        let turns =
+            (0..members.order.len()).map(|i| members.order[ask.turn.wrapping_add(i) % members.order.len()]);
+        let mut fit = turns
+            .map(|at| &members.backends[usize::from(at)])
+            .filter(|backend| backend.health.share(ask.now_ms) > 0 && !ask.tried.contains(&backend.id));
+        fit.next().cloned()
     }
 }
 

@@ -109,7 +109,7 @@ fn the_snapshot_numbers_callers_in_order() {
     let names: Vec<&str> = snapshot.callers.iter().map(|caller| caller.user_name.as_ref()).collect();
     assert_eq!(names, ["alice", "bob"]);
     let route = &snapshot.routes[0];
-    let backend = route.pool.pick(0).unwrap();
+    let backend = route.pool.pick(&crate::upstream::Pick::default()).unwrap();
     assert_eq!(&*backend.spec.base_path, "/base");
 }
 
