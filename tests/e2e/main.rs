@@ -18,6 +18,7 @@ mod tokens;
 
 mod queue;
 
+mod credentials;
 mod headers;
 mod stream;
 mod upstream;

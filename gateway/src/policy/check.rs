@@ -4,6 +4,7 @@
 //! into a snapshot.
 
 mod coverage;
+mod credential;
 mod models;
 mod queues;
 mod tenants;
@@ -19,7 +20,7 @@ use crate::limit::money::Currency;
 use crate::limit::price::Price;
 use crate::limit::{self, Per};
 use crate::route::{Conflict, Table, TableBuilder};
-use crate::upstream::{Backend, BackendSpec};
+use crate::upstream::{Backend, BackendSpec, ClientIdentity, Credential as Shown};
 use crate::usage::Shape;
 use http::{HeaderName, Method};
 use std::cell::RefCell;
@@ -77,6 +78,8 @@ pub struct Route {
     /// How answers tell what was used; None: nothing is metered.
     pub shape: Option<Arc<Shape>>,
     pub ceilings: Ceilings,
+    /// Instead of its pool's.
+    pub credential: Option<Arc<Shown>>,
 }
 
 pub struct Pool {
@@ -84,6 +87,8 @@ pub struct Pool {
     pub backends: Vec<(BackendSpec, u32)>,
     pub connect_timeout: Duration,
     pub queue: Option<fair::Config>,
+    /// Who the gateway is to its backends.
+    pub credential: Arc<Shown>,
 }
 
 pub struct Model {
@@ -170,14 +175,18 @@ pub fn check(mut policy: spec::Policy, secrets: &Secrets<'_>, problems: &Problem
     }
     let guard_per_address = policy.guard.as_ref().map_or(0, |guard| guard.value.get());
     let table = check.table(&policy.routes);
-    let routes =
-        policy.routes.into_iter().map(|route| check.route(route, &pools, &models)).collect::<Vec<_>>();
+    let routes = policy.routes.into_iter().map(|route| {
+        let place = route.name.place;
+        (check.route(route, &pools, &models), place)
+    });
+    let routes = routes.collect::<Vec<_>>();
     let tenants = policy.tenants.into_iter().map(|tenant| check.tenant(tenant, &plans)).collect::<Vec<_>>();
     let models = check.models(policy.models);
     let plans = policy.plans.into_iter().map(|plan| check.plan(plan)).collect();
     let pools = policy.pools.into_iter().map(|pool| check.pool(pool)).collect::<Vec<_>>();
+    check.one_meaning(&routes, &pools);
     Some(Checked {
-        routes: routes.into_iter().collect::<Option<_>>()?,
+        routes: routes.into_iter().map(|(route, _)| route).collect::<Option<_>>()?,
         pools: pools.into_iter().collect::<Option<_>>()?,
         models,
         plans,
@@ -293,6 +302,7 @@ impl Check<'_> {
             self.nothing_to_spend(&path, &route.limits);
         }
         let pool = self.find(format!("{path}.pool"), "pool", &route.pool, pools);
+        let credential = route.credential.map(|shown| self.shown(shown, &format!("{path}.credential")));
         let named = route.metering.model.as_ref();
         let model = named.map(|name| self.find(format!("{path}.model"), "model", name, models));
         Some(Route {
@@ -316,6 +326,10 @@ impl Check<'_> {
             model_fixed: route.metering.fixed,
             shape: route.metering.shape,
             ceilings: route.ceilings,
+            credential: match credential {
+                Some(None) => return None,
+                credential => credential.flatten(),
+            },
         })
     }
 
@@ -344,7 +358,7 @@ impl Check<'_> {
         let name = pool.name.value;
         let ca_pem: Option<Arc<[u8]>> = match &pool.ca_file {
             None => None,
-            Some(file) => match self.secrets.authorities(&file.value) {
+            Some(file) => match self.secrets.certificates(&file.value, "authorities") {
                 Ok(pem) => Some(pem.into()),
                 Err(Missing { what, help }) => {
                     self.problems.add(file.place, format!("pools.{name}.tls.ca"), what, help);
@@ -352,10 +366,20 @@ impl Check<'_> {
                 }
             },
         };
+        let client: Option<Option<ClientIdentity>> = pool.client.map(|files| self.client(&files, &name));
+        let credential = match pool.credential {
+            Some(shown) => self.shown(shown, &format!("pools.{name}.credential")),
+            None => Some(Arc::default()),
+        };
+        let client = match client {
+            Some(None) => return None,
+            client => client.flatten(),
+        };
         let mut backends = Vec::new();
         for (Located { value: mut spec, place }, weight) in pool.backends {
             if let Some(tls) = &mut spec.tls {
                 tls.ca_pem.clone_from(&ca_pem);
+                tls.client.clone_from(&client);
             }
             // Built once to be sure that it can be; the registry builds the one that is used.
             if let Err(what) = Backend::new(spec.clone()) {
@@ -363,7 +387,8 @@ impl Check<'_> {
             }
             backends.push((spec, weight));
         }
-        Some(Pool { name, backends, connect_timeout: pool.connect_timeout, queue: pool.queue })
+        let (connect_timeout, queue) = (pool.connect_timeout, pool.queue);
+        Some(Pool { name, backends, connect_timeout, queue, credential: credential? })
     }
 }
 

@@ -82,6 +82,7 @@ pub fn install(checked: Checked, live: &Live, version: u64, digest: Arc<str>, no
                 ceilings: spec.ceilings,
                 rate_headers: spec.rate_headers,
                 tenant_header: spec.tenant_header,
+                credential: spec.credential,
             })
         })
         .collect();
@@ -159,6 +160,7 @@ fn pool(spec: &check::Pool, live: &Live) -> Arc<Pool> {
         name: spec.name.clone(),
         backends: spec.backends.iter().map(|(spec, weight)| (backend(spec), *weight)).collect(),
         connect_timeout: spec.connect_timeout,
+        credential: spec.credential.clone(),
     }))
 }
 

@@ -7,7 +7,7 @@ use crate::limit;
 use crate::limit::price::Price;
 use crate::observe::metrics::RouteMetrics;
 use crate::route::Table;
-use crate::upstream::Pool;
+use crate::upstream::{Credential, Pool};
 use crate::usage::Shape;
 use ahash::AHashMap;
 use metrics::Histogram;
@@ -79,6 +79,18 @@ pub struct Route {
     pub metering: Option<Metering>,
     /// How much one request may ask for; the strictest of route, caller and model counts.
     pub ceilings: Ceilings,
+    /// Who the gateway is to the backends of `pool`, instead of what the pool says.
+    pub credential: Option<Arc<Credential>>,
+}
+
+impl Route {
+    /// Who the gateway is to the backends of `pool`. The route's own word is for its own pool: no other is shown it.
+    pub fn credential<'a>(&'a self, pool: &'a Arc<Pool>) -> &'a Credential {
+        match &self.credential {
+            Some(own) if Arc::ptr_eq(pool, &self.pool) => own,
+            _ => &pool.credential,
+        }
+    }
 }
 
 /// How usage is read and how a refusal looks.

@@ -6,6 +6,7 @@ use super::body::Upload;
 use super::dress::dress;
 use super::finish::Exchange;
 use super::queue::wait_for_turn;
+use super::seal::seal;
 use crate::policy::Route;
 use crate::reject::Reject;
 use crate::upstream::{Backend, Call, Pick};
@@ -32,6 +33,7 @@ pub async fn forward(
 ) -> Result<Received, Reject> {
     let policy = exchange.policy.clone();
     let route = policy.route(exchange.route.expect("admit found a route"));
+    let (admitted, seal) = seal(exchange, route, admitted).await?;
     let admitted = wait_for_turn(exchange, route, admitted).await?;
     let backend = &pick(exchange, route)?;
     exchange.backend = Some(backend.clone());
@@ -43,7 +45,7 @@ pub async fn forward(
     };
     let (link, warm) =
         connect(exchange, route, backend).await.map_err(|failure| explain(route, exchange, failure, None))?;
-    let mut call = dress(exchange, route, backend, &head, link, upload);
+    let mut call = dress(exchange, route, backend, &seal, &head, link, upload);
     // The answer's headers go into the map that the request's have left: its table is warm and large enough.
     head.headers.clear();
     if let Some(usage) = &mut exchange.usage {

@@ -18,6 +18,8 @@ mod queue;
 mod attempt;
 mod dress;
 mod forward;
+mod headers;
+mod seal;
 
 mod answer;
 mod usage;

@@ -1,6 +1,6 @@
 //! Which backend of a pool takes the next request: smooth weighted round robin.
 
-use super::Backend;
+use super::{Backend, Credential};
 use arc_swap::ArcSwap;
 use metrics::Counter;
 use std::sync::Arc;
@@ -14,6 +14,8 @@ pub struct PoolSpec {
     pub backends: Vec<(Arc<Backend>, u32)>,
     /// How long a connection may take to open, TLS included.
     pub connect_timeout: Duration,
+    /// Who the gateway is to its backends.
+    pub credential: Arc<Credential>,
 }
 
 /// What is asked of a pool.
@@ -35,6 +37,8 @@ pub struct Pool {
     pub connect_timeout: Duration,
     /// New connections.
     pub connects: Counter,
+    /// Who the gateway is to its backends.
+    pub credential: Arc<Credential>,
     members: ArcSwap<Members>,
 }
 
@@ -62,6 +66,7 @@ impl Pool {
             connects: crate::observe::metrics::upstream_connects(&spec.name),
             name: spec.name,
             connect_timeout: spec.connect_timeout,
+            credential: spec.credential,
             members: ArcSwap::from_pointee(Members::new(spec.backends)),
         }
     }
