@@ -17,6 +17,7 @@ mod check;
 mod credential;
 mod decode;
 mod files;
+mod iam;
 mod install;
 #[rustfmt::skip] // one key a row
 mod keys;
@@ -65,6 +66,8 @@ pub struct Live {
     pub auth: crate::auth::Live,
     /// Gates before pools, by the pools' names.
     pub gates: crate::fair::Gates,
+    /// Tokens of the gateway's own, and what is known of callers' tokens.
+    pub iam: crate::iam::Live,
     /// Upstream addresses.
     pub backends: crate::upstream::Registry,
     /// Is what was spent of budgets on the disk for the next start?

@@ -35,6 +35,9 @@ pub async fn forward(
     let route = policy.route(exchange.route.expect("admit found a route"));
     let (admitted, seal) = seal(exchange, route, admitted).await?;
     let admitted = wait_for_turn(exchange, route, admitted).await?;
+    if let Some(token) = seal.credential.missing() {
+        return Err(Reject::NoToken { token });
+    }
     let backend = &pick(exchange, route)?;
     exchange.backend = Some(backend.clone());
 

@@ -13,6 +13,8 @@ mod admit;
 mod body;
 mod metered;
 
+mod token;
+
 mod queue;
 
 mod attempt;
