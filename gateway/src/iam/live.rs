@@ -14,13 +14,16 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 pub struct Live {
     /// How often the gateway may ask.
     pub budget: Arc<Budget>,
-    sources: Mutex<HashMap<(Arc<str>, Login), Weak<Source>>>,
+    sources: Mutex<Sources>,
     checks: Mutex<Option<(CheckSpec, Weak<Checks>)>>,
     fresh: UnboundedSender<Weak<Source>>,
     questions: UnboundedSender<Question>,
     /// Until somebody serves it.
     work: Mutex<Option<Work>>,
 }
+
+/// By the name of who uses them and what they are asked for with.
+type Sources = HashMap<(Arc<str>, Login), Weak<Source>>;
 
 /// What the main thread is to do. Sources are as many as policy names, questions as many as [`Checks`] lets through.
 struct Work {

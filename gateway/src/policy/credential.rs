@@ -36,7 +36,8 @@ pub fn credential(entry: &Entry<'_>) -> Option<Located<Shown>> {
         "ak_sk" => signing(&entry.object("ak_sk", &keys::SHOWN_AK_SK)?).map(Shown::AkSk),
         "app_code" => named(&entry, "app_code").map(Shown::AppCode),
         "api_key" => named(&entry, "api_key").map(Shown::ApiKey),
-        "iam_token" => iam::login(&entry.object("iam_token", &keys::SHOWN_IAM)?).map(Shown::IamToken),
+        "iam_token" => iam::login(&entry.object("iam_token", &keys::SHOWN_IAM)?)
+            .map(|login| Shown::IamToken(Box::new(login))),
         "header" => header(&entry.object("header", &keys::SHOWN_HEADER)?),
         _ => pass(&entry),
     };

@@ -9,7 +9,6 @@ use super::tenants::source;
 use super::url;
 use super::yaml::{Node, Value};
 use crate::iam::{Agency, Member, Membership, Ref, Terms};
-use crate::policy::keys::Object;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -173,7 +172,6 @@ pub fn member(node: &Node<'_>, at: At<'_>, problems: &Problems) -> Option<Member
         );
         return None;
     }
-    const USER: &Object = &keys::USER_IAM;
-    let user = Entry::open(node, USER, at, problems)?.text("user").map(|user| Ref::of(user.value));
+    let user = Entry::open(node, &keys::USER_IAM, at, problems)?.text("user").map(|user| Ref::of(user.value));
     user.map(Member::User)
 }

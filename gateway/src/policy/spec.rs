@@ -226,7 +226,7 @@ pub enum Shown {
     AppCode(Located<Source>),
     ApiKey(Located<Source>),
     Header(HeaderName, Located<Source>),
-    IamToken(Login),
+    IamToken(Box<Login>),
 }
 
 /// `credential.ak_sk`

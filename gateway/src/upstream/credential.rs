@@ -28,7 +28,7 @@ pub enum Credential {
     /// Who has this key: `Authorization: Bearer`. The value has the word before it.
     ApiKey(HeaderValue),
     /// Whom IAM has given a token: `X-Auth-Token`.
-    IamToken(iam::Own),
+    IamToken(Box<iam::Own>),
     /// Who knows what this header says.
     Header(HeaderName, HeaderValue),
 }

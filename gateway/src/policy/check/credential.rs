@@ -26,7 +26,7 @@ impl Check<'_> {
                 Credential::ApiKey(self.value(&source, "Bearer ", format!("{path}.api_key"))?)
             }
             Shown::IamToken(login) => {
-                Credential::IamToken(Own::new(self.login(login, &format!("{path}.iam_token"))?))
+                Credential::IamToken(Box::new(Own::new(self.login(*login, &format!("{path}.iam_token"))?)))
             }
             Shown::Header(name, source) => {
                 Credential::Header(name, self.value(&source, "", format!("{path}.header.value"))?)
