@@ -191,6 +191,7 @@ impl Page {
         let gates = self.policy.live().gates.all().into_iter();
         let states: Vec<_> = gates.map(|(pool, gate)| (pool, gate.state(0, now.mono_us))).collect();
         observe::queues::write(&states, &mut page);
+        self.policy.live().tenants.write(now.mono_us / 1_000_000, &mut page);
         text(StatusCode::OK, page)
     }
 }

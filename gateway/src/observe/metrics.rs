@@ -40,6 +40,12 @@ const REQUEST_BYTES: &str = "gateway_request_body_bytes_total";
 const ANSWER_BYTES: &str = "gateway_answer_body_bytes_total";
 const TOKENS: &str = "gateway_model_tokens_total";
 const IN_FLIGHT: &str = "gateway_requests_in_flight";
+pub(super) const TENANT_REQUESTS: &str = "gateway_tenant_requests_total";
+pub(super) const TENANT_SECONDS: &str = "gateway_tenant_request_duration_seconds";
+pub(super) const TENANT_FIRST_TOKEN: &str = "gateway_tenant_first_token_seconds";
+pub(super) const TENANT_FAILURES: &str = "gateway_tenant_failures_total";
+pub(super) const TENANT_TOKENS: &str = "gateway_tenant_model_tokens_total";
+pub(super) const TENANT_IN_FLIGHT: &str = "gateway_tenant_requests_in_flight";
 const CANCELLED: &str = "gateway_requests_cancelled_total";
 const REJECTS: &str = "gateway_rejects_total";
 const UPSTREAM_ERRORS: &str = "gateway_upstream_errors_total";
@@ -91,6 +97,12 @@ pub const METRICS: &[Metric] = &[
     counter  (REJECTS,             &["route", "reason"],       "Refused here; `reason` is `Reject::code`. Requests that no route takes count as route `-`."),
     counter  (UPSTREAM_ERRORS,     &["route", "kind"],         "Upstream failures: connect, tls, reset, timeout, cut (after the head)."),
     counter  (UPSTREAM_CONNECTS,   &["pool"],                  "New connections to a pool's backends."),
+    counter  (TENANT_REQUESTS,     &["route", "tenant", "status_class"], "Requests of a tenant on a route. At most 1,000 pairs of the two have series of their own; all others are tenant `other`."),
+    histogram(TENANT_SECONDS,      &["route", "tenant"],       "First byte in to last byte out."),
+    histogram(TENANT_FIRST_TOKEN,  &["route", "tenant"],       "First byte in to the first part of the answer's body, on routes to models."),
+    counter  (TENANT_FAILURES,     &["route", "tenant"],       "Answers with 5xx, and those that broke off."),
+    counter  (TENANT_TOKENS,       &["route", "tenant", "kind"], "Model tokens charged: `kind` prompt or completion."),
+    gauge    (TENANT_IN_FLIGHT,    &["route", "tenant"],       "Requests between head and last byte."),
     gauge    (CONNECTIONS,         &["listener"],              "Open connections."),
     counter  (CONNECTIONS_TOTAL,   &["listener"],              "Connections accepted."),
     counter  (CONNECTIONS_REFUSED, &["reason"],                "Connections closed at accept: `max` or `per_address`."),

@@ -66,6 +66,7 @@ pub fn install(checked: Checked, live: &Live, version: u64, digest: Arc<str>, no
         .map(|(spec, limits)| {
             Arc::new(Route {
                 metrics: RouteMetrics::new(&spec.name),
+                tenants: live.tenants.route(&spec.name),
                 name: spec.name,
                 api: spec.api,
                 auth: spec.auth.as_ref().map(rules),

@@ -64,6 +64,8 @@ pub struct Live {
     pub auth: crate::auth::Live,
     /// Gates before pools, by the pools' names.
     pub gates: crate::fair::Gates,
+    /// What each tenant does on each route.
+    pub tenants: crate::observe::tenants::Tenants,
     /// Upstream addresses.
     pub backends: crate::upstream::Registry,
     /// Is what was spent of budgets on the disk for the next start?

@@ -6,6 +6,7 @@ use crate::ids::{CallerId, RouteId};
 use crate::limit;
 use crate::limit::price::Price;
 use crate::observe::metrics::RouteMetrics;
+use crate::observe::tenants::OnRoute;
 use crate::route::Table;
 use crate::upstream::Pool;
 use crate::usage::Shape;
@@ -69,6 +70,8 @@ pub struct Route {
     pub timeouts: Timeouts,
     /// Counts its requests.
     pub metrics: RouteMetrics,
+    /// Counts those of each tenant.
+    pub tenants: Arc<OnRoute>,
     /// Levels of the limits written at this route.
     pub limits: Arc<limit::Common>,
     /// `x-ratelimit-*` on every answer, not only on refusals.

@@ -191,6 +191,7 @@ impl Answering {
             };
             match frame.map(|frame| frame.map(Frame::into_data)) {
                 Some(Ok(Ok(chunk))) => {
+                    self.exchange.first_token();
                     self.meter(chunk);
                     self.end_if_over(); // once it has been read: its end settles what it cost
                 }

@@ -11,6 +11,7 @@ use crate::ids::{CallerId, RequestId, RouteId};
 use crate::limit::Permit;
 use crate::observe::line::Line;
 use crate::observe::metrics::RouteMetrics;
+use crate::observe::tenants::{Activity, Ended};
 use crate::policy::{Caller, Route};
 use crate::reject::Reject;
 use crate::upstream::Backend;
@@ -48,7 +49,9 @@ pub struct Exchange {
     /// Once found.
     pub route: Option<RouteId>,
     /// Once authenticated.
-    pub caller: Option<CallerId>,
+    caller: Option<CallerId>,
+    /// Where its tenant's requests on this route are counted.
+    activity: Option<Arc<Activity>>,
     /// Once admitted; its slots are given back with it.
     pub permit: Option<Permit>,
     /// Once admitted on a route to a model: what it costs.
@@ -70,6 +73,7 @@ pub struct Exchange {
     outcome: &'static str,
     detail: Option<Cow<'static, str>>,
     first_byte_us: Option<u64>,
+    first_token_us: Option<u64>,
     /// What it cost, once that is settled.
     cost: Option<Told>,
 }
@@ -88,6 +92,7 @@ impl Exchange {
             address: address::of_caller(connection, request.headers()),
             route: None,
             caller: None,
+            activity: None,
             permit: None,
             usage: None,
             pass: None,
@@ -101,6 +106,7 @@ impl Exchange {
             outcome: "cancelled",
             detail: None,
             first_byte_us: None,
+            first_token_us: None,
             cost: None,
             connection: connection.clone(),
         }
@@ -117,6 +123,17 @@ impl Exchange {
     /// Its route, once found.
     pub fn route(&self) -> Option<&Route> {
         self.route.map(|id| &**self.policy.route(id))
+    }
+
+    /// The caller is known: what its tenant does on this route is counted.
+    pub fn called_by(&mut self, id: CallerId) {
+        self.caller = Some(id);
+        let (route, caller) = (self.route(), self.caller());
+        let activity = route.zip(caller).map(|(route, caller)| route.tenants.of(&caller.tenant_name));
+        if let Some(activity) = &activity {
+            activity.began();
+        }
+        self.activity = activity;
     }
 
     /// Its caller, once authenticated.
@@ -151,6 +168,13 @@ impl Exchange {
         self.status = status.as_u16();
         self.first_byte_us = Some(wait_us);
         self.metrics().first_byte(wait_us);
+    }
+
+    /// A part of a metered answer's body has come.
+    pub fn first_token(&mut self) {
+        if self.first_token_us.is_none() {
+            self.first_token_us = Some(clock::mono_us().saturating_sub(self.began.mono_us));
+        }
     }
 
     /// Begins to meter an answer. Returns whether its length may change on the way.
@@ -240,6 +264,16 @@ impl Exchange {
         }
         if self.route.is_some() {
             metrics.in_flight.decrement(1.0);
+        }
+        if let Some(activity) = &self.activity {
+            let ended = Ended {
+                status: self.status,
+                failed: self.status >= 500 || self.outcome == "cut",
+                duration_us,
+                first_token_us: self.first_token_us,
+                tokens: self.cost.map(|cost| cost.tokens).unwrap_or_default(),
+            };
+            activity.ended(ended, (self.began.mono_us + duration_us) / 1_000_000);
         }
     }
 
