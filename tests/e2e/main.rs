@@ -31,6 +31,7 @@ mod shutdown;
 mod admin;
 mod explain;
 mod logs;
+mod statistics;
 
 mod footprint;
 mod load;
