@@ -8,3 +8,4 @@ pub mod log;
 pub mod metrics;
 mod page;
 pub mod queues;
+pub mod retries;
