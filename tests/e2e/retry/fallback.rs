@@ -15,13 +15,13 @@ fn large() -> Request {
 fn another_model_answers_is_told_and_is_charged_at_its_own_price() {
     let (first, second, small) = (Mock::start(), Mock::start(), Mock::start());
     let rule = fallback("[connect, 503]", "{pool: small, model: \"pangu small\"}");
-    // The other route takes no model.
+    // Not on the plain route, whose bodies name no model.
     let policy = include_str!("policy.yaml")
         .replace("FIRST", &first.address.to_string())
         .replace("SECOND", &second.address.to_string())
         .replace("SMALL", &small.address.to_string())
         .replace("# more chat", &rule);
-    let gateway = Setup::in_front_of(first.address).policy(&policy).env("NOT_USED", "").start();
+    let gateway = Setup::in_front_of(first.address).policy(&policy).start();
 
     let answer = large().send(gateway.http);
     assert_eq!((answer.status, answer.header("x-gateway-fallback")), (200, None));
@@ -64,7 +64,7 @@ fn another_pool_answers_when_nobody_of_the_first_is_there() {
 #[test]
 fn a_post_that_may_have_been_done_is_not_done_by_another_pool_either() {
     let (first, small) = (Mock::start(), Mock::start());
-    let rule = fallback("[reset]", "{pool: small}");
+    let rule = fallback("[connect, reset]", "{pool: small}");
     let gateway = gateway(&first.address.to_string(), NOBODY, &small.address.to_string(), &rule);
     first.behave(r#"{"faults": ["reset-head"]}"#);
     assert_eq!(post().send(gateway.http).status, 502);

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
 const CALLERS: u64 = 8;
-const EACH: u64 = 400;
+const EACH: u64 = 250;
 
 fn chat_number(number: u64) -> Request {
     let body = r#"{"model":"large","messages":[{"role":"user","content":"hello"}],"max_tokens":2}"#;
@@ -105,7 +105,7 @@ fn when_all_is_down_the_budget_bounds_what_trying_again_adds() {
         mock.behave(r#"{"faults": ["status:503"]}"#);
     }
     let mut conn = Conn::open(gateway.http);
-    let requests = 500;
+    let requests = 300;
     for _ in 0..requests {
         conn.send(get().to_bytes());
         assert_eq!(conn.response().expect("an answer").status, 503);
@@ -114,7 +114,7 @@ fn when_all_is_down_the_budget_bounds_what_trying_again_adds() {
     assert!(asked > requests + 20, "nothing was tried again: {asked}");
     // The window may roll over once meanwhile.
     assert!(asked <= requests + requests / 5 + 2 * free, "{asked} for {requests}");
-    assert!(metric(&gateway, "gateway_retry_budget_exhausted_total", &["pool=\"models\""]) > 100);
+    assert!(metric(&gateway, "gateway_retry_budget_exhausted_total", &["pool=\"models\""]) > 50);
     let refused = metric(&gateway, "gateway_retries_total", &["outcome=\"no_budget\""]);
     assert_eq!(asked + refused, 2 * requests);
 }
