@@ -19,6 +19,7 @@ mod tokens;
 mod queue;
 
 mod headers;
+mod retry;
 mod stream;
 mod upstream;
 mod upstream_http1;

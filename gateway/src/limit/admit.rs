@@ -186,7 +186,17 @@ fn admit_anybody(asking: &Asking<'_>, now: Now) -> Result<Permit, Limited> {
 }
 
 fn ledger(hold: Cost, skipped: Skipped, born: [u32; 3], cuts: bool, now: Now) -> Ledger {
-    Ledger { hold, charged: Tokens::default(), ended: false, skipped, born, cuts, began_ms: now.wall_ms }
+    let price = hold.price;
+    Ledger {
+        hold,
+        price,
+        charged: Tokens::default(),
+        ended: false,
+        skipped,
+        born,
+        cuts,
+        began_ms: now.wall_ms,
+    }
 }
 
 /// Does any of their limits end streams in their middle?

@@ -58,6 +58,8 @@ impl Counted {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ledger {
     pub(super) hold: Cost,
+    /// What its tokens cost: at first the price that the hold was made by.
+    pub(super) price: Price,
     pub(super) charged: Tokens,
     pub(super) ended: bool,
     /// Limits it was not held at, shadows then: they are not charged either, as they would not be had they refused.
@@ -155,6 +157,15 @@ impl Permit {
         self.step(actual, true, now);
     }
 
+    /// From here on its tokens have another price, because another model answers. The hold stays what it is.
+    ///
+    /// Before anything is charged: what is charged already would be charged anew.
+    pub fn reprice(&mut self, price: Price) {
+        if let Some(ledger) = self.ledger.as_mut().filter(|ledger| ledger.charged == Tokens::default()) {
+            ledger.price = price;
+        }
+    }
+
     /// Tells the quantile of the tenant's answers of this model how long this one was.
     pub fn learn(&self, completion: u64) {
         if let Some((tenant, Counted { for_model: Some(model), .. })) = &self.tenant {
@@ -171,7 +182,7 @@ impl Permit {
             return false;
         }
         let Ledger { hold, began_ms, born, .. } = *ledger;
-        let cost = |tokens| Cost { tokens, price: hold.price };
+        let cost = |tokens| Cost { tokens, price: ledger.price };
         let step = Step { hold, from: cost(from), to: cost(to), last, began_ms };
         let mut spent = false;
         if let Some((tenant, counted)) = &self.tenant {
@@ -188,7 +199,7 @@ impl Permit {
 
     /// The price of its tokens.
     pub fn price(&self) -> Price {
-        self.ledger.map_or_else(Price::default, |ledger| ledger.hold.price)
+        self.ledger.map_or_else(Price::default, |ledger| ledger.price)
     }
 }
 

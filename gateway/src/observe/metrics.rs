@@ -49,6 +49,9 @@ pub(super) const TENANT_IN_FLIGHT: &str = "gateway_tenant_requests_in_flight";
 const CANCELLED: &str = "gateway_requests_cancelled_total";
 const REJECTS: &str = "gateway_rejects_total";
 const UPSTREAM_ERRORS: &str = "gateway_upstream_errors_total";
+pub(super) const RETRIES: &str = "gateway_retries_total";
+pub(super) const FALLBACKS: &str = "gateway_fallbacks_total";
+pub(super) const RETRY_BUDGET: &str = "gateway_retry_budget_exhausted_total";
 const UPSTREAM_CONNECTS: &str = "gateway_upstream_connects_total";
 const CONNECTIONS: &str = "gateway_connections";
 const CONNECTIONS_TOTAL: &str = "gateway_connections_total";
@@ -96,6 +99,9 @@ pub const METRICS: &[Metric] = &[
     counter  (CANCELLED,           &["route"],                 "Callers who left before their answer ended."),
     counter  (REJECTS,             &["route", "reason"],       "Refused here; `reason` is `Reject::code`. Requests that no route takes count as route `-`."),
     counter  (UPSTREAM_ERRORS,     &["route", "kind"],         "Upstream failures: connect, tls, reset, timeout, cut (after the head)."),
+    counter  (RETRIES,             &["route", "reason", "outcome"], "Further attempts at the same pool: ok, failed; or not made: no_budget, no_backend. `reason` is what the one before came to."),
+    counter  (FALLBACKS,           &["route", "reason", "outcome"], "Requests that went to the fallback of their route: ok, failed; or did not: no_backend."),
+    counter  (RETRY_BUDGET,        &["pool"],                  "Further attempts that were not made, because the pool's budget for them was spent."),
     counter  (UPSTREAM_CONNECTS,   &["pool"],                  "New connections to a pool's backends."),
     counter  (TENANT_REQUESTS,     &["route", "tenant", "status_class"], "Requests of a tenant on a route. At most 1,000 pairs of the two have series of their own; all others are tenant `other`."),
     histogram(TENANT_SECONDS,      &["route", "tenant"],       "First byte in to last byte out."),

@@ -8,4 +8,5 @@ pub mod log;
 pub mod metrics;
 mod page;
 pub mod queues;
+pub mod retries;
 pub mod tenants;

@@ -6,8 +6,10 @@
 mod coverage;
 mod models;
 mod queues;
+mod retries;
 mod tenants;
 
+use self::retries::RequestNames;
 use super::problem::{Located, Place, Problems, nearest};
 use super::secret::{Missing, Secret, Secrets};
 use super::snapshot::{Api, Caps, Ceilings, Timeouts};
@@ -19,6 +21,7 @@ use crate::limit::money::Currency;
 use crate::limit::price::Price;
 use crate::limit::{self, Per};
 use crate::route::{Conflict, Table, TableBuilder};
+use crate::upstream::retry::Rule;
 use crate::upstream::{Backend, BackendSpec};
 use crate::usage::Shape;
 use http::{HeaderName, Method};
@@ -77,6 +80,20 @@ pub struct Route {
     /// How answers tell what was used; None: nothing is metered.
     pub shape: Option<Arc<Shape>>,
     pub ceilings: Ceilings,
+    pub retry: Option<Retry>,
+}
+
+/// What a route does after an attempt in vain.
+pub struct Retry {
+    pub rule: Rule,
+    pub fallback: Option<Fallback>,
+}
+
+pub struct Fallback {
+    /// Index into `pools`; may be the route's own.
+    pub pool: usize,
+    /// As upstreams know it, and its index into `models`.
+    pub model: Option<(Arc<str>, usize)>,
 }
 
 pub struct Pool {
@@ -170,8 +187,12 @@ pub fn check(mut policy: spec::Policy, secrets: &Secrets<'_>, problems: &Problem
     }
     let guard_per_address = policy.guard.as_ref().map_or(0, |guard| guard.value.get());
     let table = check.table(&policy.routes);
-    let routes =
-        policy.routes.into_iter().map(|route| check.route(route, &pools, &models)).collect::<Vec<_>>();
+    let names = retries::request_names(&policy.models);
+    let routes = policy
+        .routes
+        .into_iter()
+        .map(|route| check.route(route, &pools, &models, &names))
+        .collect::<Vec<_>>();
     let tenants = policy.tenants.into_iter().map(|tenant| check.tenant(tenant, &plans)).collect::<Vec<_>>();
     let models = check.models(policy.models);
     let plans = policy.plans.into_iter().map(|plan| check.plan(plan)).collect();
@@ -275,7 +296,13 @@ impl Check<'_> {
         table.build()
     }
 
-    fn route(&self, route: spec::Route, pools: &Index, models: &Index) -> Option<Route> {
+    fn route(
+        &self,
+        route: spec::Route,
+        pools: &Index,
+        models: &Index,
+        names: &RequestNames,
+    ) -> Option<Route> {
         let path = format!("routes.{}", route.name.value);
         if route.auth.is_none() {
             for limit in route.limits.list.iter().filter(|limit| limit.per == Per::TenantRoute) {
@@ -295,6 +322,7 @@ impl Check<'_> {
         let pool = self.find(format!("{path}.pool"), "pool", &route.pool, pools);
         let named = route.metering.model.as_ref();
         let model = named.map(|name| self.find(format!("{path}.model"), "model", name, models));
+        let retry = self.retry(&route, pools, names);
         Some(Route {
             limits: self.limits(&format!("{path}.limits"), route.limits),
             pool: pool?,
@@ -316,6 +344,7 @@ impl Check<'_> {
             model_fixed: route.metering.fixed,
             shape: route.metering.shape,
             ceilings: route.ceilings,
+            retry: retry?,
         })
     }
 

@@ -2,13 +2,14 @@
 
 use super::Live;
 use super::check::{self, Checked, Credential};
-use super::snapshot::{Caller, Metering, Model, Models, Queue, QueueClass, Route, Snapshot};
+use super::snapshot::{Caller, Fallback, Metering, Model, Models, Queue, QueueClass, Retry, Route, Snapshot};
 use crate::auth::{Keyring, KeyringBuilder, Rules};
 use crate::clock::Now;
 use crate::fair;
 use crate::ids::CallerId;
 use crate::limit::{self, CommonPlan, Plan, TenantSpec};
 use crate::observe::metrics::{RouteMetrics, queue_wait};
+use crate::observe::retries::{RetryMetrics, budget_exhausted};
 use crate::upstream::{BackendSpec, Pool, PoolSpec};
 use http::HeaderValue;
 use std::sync::Arc;
@@ -59,11 +60,16 @@ pub fn install(checked: Checked, live: &Live, version: u64, digest: Arc<str>, no
             }));
         }
     }
+    let retries: Vec<_> = checked
+        .routes
+        .iter()
+        .map(|route| route.retry.as_ref().map(|spec| retry(route, spec, &pools, &queues, &models, live)))
+        .collect();
     let routes = checked
         .routes
         .into_iter()
-        .zip(levels.routes)
-        .map(|(spec, limits)| {
+        .zip(levels.routes.into_iter().zip(retries))
+        .map(|(spec, (limits, retry))| {
             Arc::new(Route {
                 metrics: RouteMetrics::new(&spec.name),
                 tenants: live.tenants.route(&spec.name),
@@ -83,6 +89,7 @@ pub fn install(checked: Checked, live: &Live, version: u64, digest: Arc<str>, no
                 ceilings: spec.ceilings,
                 rate_headers: spec.rate_headers,
                 tenant_header: spec.tenant_header,
+                retry,
             })
         })
         .collect();
@@ -113,6 +120,38 @@ fn queues(pools: &[check::Pool], live: &Live, now: Now) -> Vec<Option<Queue>> {
         Some(Queue { gate: gates.next().expect("a gate for each pool that wants one"), classes })
     };
     pools.iter().map(&mut queue).collect()
+}
+
+fn retry(
+    route: &check::Route,
+    spec: &check::Retry,
+    pools: &[Arc<Pool>],
+    queues: &[Option<Queue>],
+    models: &Models,
+    live: &Live,
+) -> Box<Retry> {
+    let budget = |pool: usize| {
+        let name = &pools[pool].name;
+        live.retries.of(name, || budget_exhausted(name))
+    };
+    let fallback = spec.fallback.as_ref().map(|spec| {
+        let model = spec.model.as_ref().map(|(name, model)| (name.clone(), models.all()[*model].clone()));
+        let name = model.as_ref().map_or(&pools[spec.pool].name, |(name, _)| name).clone();
+        Fallback {
+            told: HeaderValue::from_str(&name).expect("names of pools and models are printable ASCII"),
+            name,
+            pool: pools[spec.pool].clone(),
+            queue: queues[spec.pool].clone(),
+            budget: budget(spec.pool),
+            model,
+        }
+    });
+    Box::new(Retry {
+        rule: spec.rule.clone(),
+        budget: budget(route.pool),
+        fallback,
+        metrics: RetryMetrics::new(&route.name),
+    })
 }
 
 /// The last of them is the one that stands for all others.

@@ -8,7 +8,7 @@ use crate::auth::Kind;
 use crate::limit::Amount;
 use crate::limit::measure::Measure;
 use humantime::format_duration;
-use lines::{bytes, ceilings_line, limit_line, price_line, queue_line, share_line};
+use lines::{bytes, ceilings_line, limit_line, price_line, queue_line, retry_line, share_line};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -59,6 +59,8 @@ pub struct RoutePosture {
     pub queue: Option<String>,
     /// Where the plans of those who may call stand in it.
     pub plan_shares: BTreeMap<String, String>,
+    /// Who is asked after an attempt in vain.
+    pub retry: Option<String>,
     /// What is missing or worth a look.
     pub notes: Vec<String>,
 }
@@ -158,6 +160,7 @@ fn of_route(route: &Route, checked: &Checked) -> RoutePosture {
         plan_shares: queue.map_or_else(BTreeMap::new, |queue| {
             plans.iter().map(|plan| (plan.name.to_string(), share_line(plan, queue))).collect()
         }),
+        retry: route.retry.as_ref().map(|retry| retry_line(retry, &checked.pools)),
         notes: notes(route, &callers, &plans),
     }
 }
@@ -215,6 +218,9 @@ fn notes(route: &Route, callers: &[&Tenant], plans: &[&Plan]) -> Vec<String> {
                 note("doubly encoded paths are accepted in signatures".into());
             }
         }
+    }
+    if route.retry.as_ref().is_some_and(|retry| retry.rule.repeat_post) {
+        note("a POST may be done, and paid for, twice (`retry.repeat_post`)".into());
     }
     let concurrent = |limits: &[Limit]| {
         limits.iter().any(|Limit { rule, .. }| !rule.shadow && matches!(rule.amount, Amount::Concurrent(_)))
@@ -287,6 +293,9 @@ impl fmt::Display for RoutePosture {
         }
         for (plan, share) in &self.plan_shares {
             writeln!(f, "  turn of {plan:<7} {share}")?;
+        }
+        if let Some(retry) = &self.retry {
+            writeln!(f, "  retry           {retry}")?;
         }
         for note in &self.notes {
             writeln!(f, "  note            {note}")?;

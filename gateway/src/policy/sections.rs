@@ -6,6 +6,7 @@ use super::limits::{limits, plans};
 use super::models::{ceilings, metering, model};
 use super::problem::{Located, Problems, quoted};
 use super::queue::queue;
+use super::retry::retry;
 use super::snapshot::{Api, Caps, Timeouts};
 use super::spec::{Policy, Pool, Route, Rules};
 use super::tenants::tenant;
@@ -17,7 +18,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-const DAY: Duration = Duration::from_secs(86_400);
+/// The longest time that can be written.
+pub const DAY: Duration = Duration::from_secs(86_400);
 /// Huawei's own window; a wider one would only give a thief more time.
 const SKEW_MAX: Duration = Duration::from_secs(15 * 60);
 /// 1 TiB: beyond any model's input, far from overflow.
@@ -130,6 +132,7 @@ fn route(entry: &Entry<'_>) -> Option<Route> {
             ["first_byte", "idle", "total", "write"].map(|key| timeouts.duration(key, DAY));
         Some(Timeouts { first_byte: first_byte?, idle: idle?, total: total?, write: write? })
     });
+    let retry = retry(entry, timeouts);
     let limits = limits(entry, "limits", &keys::ROUTE_LIMIT);
     let unlimited = unlimited(entry);
     let rate_headers = entry.flag("rate_headers");
@@ -153,6 +156,7 @@ fn route(entry: &Entry<'_>) -> Option<Route> {
         tenant_header,
         metering: metering?,
         ceilings: ceilings?,
+        retry,
     })
 }
 

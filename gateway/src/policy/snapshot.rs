@@ -6,9 +6,12 @@ use crate::ids::{CallerId, RouteId};
 use crate::limit;
 use crate::limit::price::Price;
 use crate::observe::metrics::RouteMetrics;
+use crate::observe::retries::RetryMetrics;
 use crate::observe::tenants::OnRoute;
 use crate::route::Table;
 use crate::upstream::Pool;
+use crate::upstream::budget::Budget;
+use crate::upstream::retry::Rule;
 use crate::usage::Shape;
 use ahash::AHashMap;
 use metrics::Histogram;
@@ -82,6 +85,36 @@ pub struct Route {
     pub metering: Option<Metering>,
     /// How much one request may ask for; the strictest of route, caller and model counts.
     pub ceilings: Ceilings,
+    /// Who is asked after an attempt in vain; None: nobody.
+    pub retry: Option<Box<Retry>>,
+}
+
+/// When a route asks a second backend, and who that is.
+pub struct Retry {
+    /// After what, and how often.
+    pub rule: Rule,
+    /// What further attempts at the route's pool are paid from.
+    pub budget: Arc<Budget>,
+    /// Who is asked in the end.
+    pub fallback: Option<Fallback>,
+    /// Counts what came of it.
+    pub metrics: RetryMetrics,
+}
+
+/// Who answers when a pool does not.
+pub struct Fallback {
+    /// Of the model as upstreams know it, or else of the pool: for logs.
+    pub name: Arc<str>,
+    /// The same, for the caller.
+    pub told: http::HeaderValue,
+    /// Who is asked; may be the route's own pool.
+    pub pool: Arc<Pool>,
+    /// The gate before that pool.
+    pub queue: Option<Queue>,
+    /// What further attempts at it are paid from.
+    pub budget: Arc<Budget>,
+    /// The model in place of the one that the request names, as upstreams know it.
+    pub model: Option<(Arc<str>, Arc<Model>)>,
 }
 
 /// How usage is read and how a refusal looks.

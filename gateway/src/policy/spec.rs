@@ -11,6 +11,7 @@ use crate::limit::money::Currency;
 use crate::limit::price::Price;
 use crate::limit::{Algorithm, Per};
 use crate::upstream::BackendSpec;
+use crate::upstream::retry::Rule;
 use crate::usage::Shape;
 use http::{HeaderName, Method};
 use std::num::NonZeroU32;
@@ -49,6 +50,21 @@ pub struct Route {
     pub tenant_header: Option<HeaderName>,
     pub metering: Metering,
     pub ceilings: Ceilings,
+    pub retry: Option<Retry>,
+}
+
+/// `routes[].retry`
+pub struct Retry {
+    pub rule: Rule,
+    pub fallback: Option<Fallback>,
+}
+
+/// `routes[].retry.fallback`
+pub struct Fallback {
+    /// None: the route's own.
+    pub pool: Option<Located<Arc<str>>>,
+    /// As upstreams know it; None: the one that the request names.
+    pub model: Option<Located<Arc<str>>>,
 }
 
 /// `routes[].model`, `model_from` and `usage`

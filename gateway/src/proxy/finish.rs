@@ -12,7 +12,7 @@ use crate::limit::Permit;
 use crate::observe::line::Line;
 use crate::observe::metrics::RouteMetrics;
 use crate::observe::tenants::{Activity, Ended};
-use crate::policy::{Caller, Route};
+use crate::policy::{Caller, Fallback, Route};
 use crate::reject::Reject;
 use crate::upstream::Backend;
 use crate::usage::Tokens;
@@ -60,8 +60,12 @@ pub struct Exchange {
     pub pass: Option<Pass>,
     /// How long it waited for that place, if it did.
     pub queued_us: Option<u64>,
-    /// Once picked.
+    /// Once picked; of several that were asked the last.
     pub backend: Option<Arc<Backend>>,
+    /// How often somebody was asked.
+    pub attempts: u32,
+    /// The last of them was the route's fallback.
+    pub fell_back: bool,
     /// Body bytes read.
     pub bytes_in: u64,
     /// Body bytes written.
@@ -98,6 +102,8 @@ impl Exchange {
             pass: None,
             queued_us: None,
             backend: None,
+            attempts: 0,
+            fell_back: false,
             bytes_in: 0,
             bytes_out: 0,
             method: request.method().clone(),
@@ -139,6 +145,11 @@ impl Exchange {
     /// Its caller, once authenticated.
     pub fn caller(&self) -> Option<&Caller> {
         self.caller.map(|id| &**self.policy.caller(id))
+    }
+
+    /// The route's fallback, if that was asked.
+    pub fn fallback(&self) -> Option<&Fallback> {
+        self.route().filter(|_| self.fell_back)?.retry.as_ref()?.fallback.as_ref()
     }
 
     /// How large its body may be on `route`, as far as the caller is known.
@@ -299,6 +310,8 @@ impl Exchange {
             queued_us: self.queued_us,
             first_byte_us: self.first_byte_us,
             backend: self.backend.as_ref().map(|backend| &*backend.address),
+            attempts: Some(self.attempts).filter(|attempts| *attempts > 1),
+            fallback: self.fallback().map(|fallback| &*fallback.name),
             model: self.usage.as_ref().map(|usage| usage.model()),
             tokens: self.cost.map(|cost| cost.tokens),
             policy: self.policy.version,

@@ -1,18 +1,18 @@
-//! To the upstream: which headers go, which connection takes them, what a failure means.
+//! To the upstream: whose turn it is, who is asked, who is asked next, and the answer.
 
 use super::admit::Admitted;
-use super::body::{Stop, Upload};
-use super::deadline::Waiting;
+use super::attempt::{Failure, attempt, explain};
+use super::body::Upload;
 use super::finish::Exchange;
-use super::queue::wait_for_turn;
-use crate::observe::metrics::UpstreamError;
-use crate::policy::Route;
+use super::metered::rename;
+use super::queue::{take_turn, wait_for_turn};
+use super::retry::{Outgoing, Tries, hold};
+use crate::policy::{Fallback, Route};
 use crate::reject::Reject;
-use crate::upstream::{self, Backend, Call, Link, Pick, http1};
-use http::header::{self, HeaderName};
+use crate::upstream::Call;
+use crate::upstream::retry::Reason;
+use http::Response;
 use http::request::Parts;
-use http::uri::PathAndQuery;
-use http::{HeaderMap, Response};
 use std::sync::Arc;
 
 /// An upstream's answer, its body still to come.
@@ -23,10 +23,12 @@ pub struct Received {
     pub call: Call<Upload>,
 }
 
-/// Sends an admitted request upstream and waits for the head of its answer.
+/// Sends an admitted request upstream and waits for the head of its answer; where the route says so, further backends
+/// are asked if one does not answer.
 ///
 /// # Errors
-/// No backend, no connection, no answer, none in time; or the request's body turned out to be bad.
+/// No backend, no connection, no answer, none in time; or the request's body turned out to be bad. After several
+/// attempts what came of the last one.
 pub async fn forward(
     exchange: &mut Exchange,
     mut head: Parts,
@@ -34,241 +36,86 @@ pub async fn forward(
 ) -> Result<Received, Reject> {
     let policy = exchange.policy.clone();
     let route = policy.route(exchange.route.expect("admit found a route"));
-    let admitted = wait_for_turn(exchange, route, admitted).await?;
-    let backend = &pick(exchange, route)?;
-    exchange.backend = Some(backend.clone());
-
-    let first_byte = route.timeouts.first_byte;
-    let upload = match admitted {
-        Admitted::Held(held) => Upload::held(exchange, held, first_byte),
-        Admitted::Passing(body, cap) => Upload::passing(exchange, body, cap, first_byte),
-    };
-    let (link, warm) =
-        connect(exchange, route, backend).await.map_err(|failure| explain(route, exchange, failure, None))?;
-    let mut call = dress(exchange, route, backend, &head, link, upload);
-    // The answer's headers go into the map that the request's have left: its table is warm and large enough.
-    head.headers.clear();
-    if let Some(usage) = &mut exchange.usage {
-        usage.sent();
-    }
-    let answer = send(exchange, route, backend, &mut call, head.headers, warm).await;
-    exchange.bytes_in = call.upload().bytes;
-    if let (Err(Failure::Connect(_)), Some(usage)) = (&answer, &mut exchange.usage) {
-        usage.not_sent(); // the warm connection had taken nothing of it, and there was no other
-    }
-    let response = answer.map_err(|failure| explain(route, exchange, failure, call.upload().stopped))?;
-    exchange.answered(response.status(), response.headers());
-    Ok(Received { response, call })
-}
-
-fn pick(exchange: &Exchange, route: &Route) -> Result<Arc<Backend>, Reject> {
-    let worker = &exchange.connection.worker;
-    let ask = Pick { turn: worker.turn(), now_ms: worker.deadlines.now_ms(), tried: &[] };
-    route.pool.pick(&ask).ok_or(Reject::NoBackend)
-}
-
-/// Writes the head that the upstream gets: the caller's without hop-by-hop and reserved headers, and ours.
-fn dress(
-    exchange: &Exchange,
-    route: &Route,
-    backend: &Backend,
-    head: &Parts,
-    link: Link,
-    upload: Upload,
-) -> Call<Upload> {
-    let target = head.uri.path_and_query().map_or("/", PathAndQuery::as_str);
-    let mut call = Call::begin(link, &head.method, &backend.spec.base_path, target, upload);
-    call.header("host", backend.host_header.as_bytes());
-    let forwarded = Forwarded::of(exchange, &head.headers);
-    let named = named_by_connection(&head.headers);
-    for (name, value) in &head.headers {
-        if !ends_here(name, route) && !forwarded.replaces(name) && !named.contains(name) {
-            call.header(name.as_str(), value.as_bytes());
-        }
-    }
-    forwarded.write(&mut call);
-    if route.metering.is_some() {
-        call.header(header::ACCEPT_ENCODING.as_str(), b"identity"); // what is compressed cannot be metered
-    }
-    call.header(X_REQUEST_ID.as_str(), exchange.id.as_str().as_bytes());
-    if let (Some(name), Some(caller)) = (&route.tenant_header, exchange.caller()) {
-        call.header(name.as_str(), caller.tenant_value.as_bytes());
-    }
-    call.end_of_head();
-    call
-}
-
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-
-/// What tells the upstream whom it serves. What the caller claims about itself is believed only from a
-/// trusted proxy, whose list is then continued.
-struct Forwarded<'a> {
-    peer: &'a [u8],
-    scheme: &'static [u8],
-    /// The trusted proxy's list, and whether it tells the scheme as well.
-    continued: Option<(&'a [u8], bool)>,
-}
-
-impl<'a> Forwarded<'a> {
-    fn of(exchange: &'a Exchange, headers: &'a HeaderMap) -> Forwarded<'a> {
-        let connection = &exchange.connection;
-        let through_proxy = exchange.address != connection.peer.ip().to_canonical();
-        let list = if through_proxy { headers.get(X_FORWARDED_FOR) } else { None };
-        Forwarded {
-            peer: connection.forwarded_for.as_bytes(),
-            scheme: if connection.listener.tls { b"https" } else { b"http" },
-            continued: list.map(|list| (list.as_bytes(), headers.contains_key(X_FORWARDED_PROTO))),
-        }
-    }
-
-    fn replaces(&self, name: &HeaderName) -> bool {
-        *name == X_FORWARDED_FOR || (*name == X_FORWARDED_PROTO && self.continued.is_none())
-    }
-
-    fn write(&self, call: &mut Call<Upload>) {
-        match self.continued {
-            None => call.header(X_FORWARDED_FOR.as_str(), self.peer),
-            Some((list, _)) => call.header(X_FORWARDED_FOR.as_str(), &[list, b", ", self.peer].concat()),
-        }
-        if !self.continued.is_some_and(|(_, tells_scheme)| tells_scheme) {
-            call.header(X_FORWARDED_PROTO.as_str(), self.scheme);
-        }
-    }
-}
-
-/// Further hop-by-hop headers, as the caller's `Connection` names them (RFC 9110 section 7.6.1).
-fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
-    let lists = headers.get_all(header::CONNECTION).into_iter().filter_map(|value| value.to_str().ok());
-    lists.flat_map(|list| list.split(',')).filter_map(|name| name.trim().parse().ok()).collect()
-}
-
-/// Whether a header of the caller ends here: hop-by-hop ones, what is written anew, the credentials this gateway has
-/// checked, and every spelling of the headers by which it vouches for a caller.
-fn ends_here(name: &HeaderName, route: &Route) -> bool {
-    is_hop_by_hop(name)
-        || matches!(*name, header::HOST | header::CONTENT_LENGTH)
-        || (route.auth.is_some() && is_credential(name))
-        || (route.metering.is_some() && *name == header::ACCEPT_ENCODING)
-        || is_reserved(name, route.tenant_header.as_ref())
-}
-
-fn is_hop_by_hop(name: &HeaderName) -> bool {
-    matches!(
-        *name,
-        header::CONNECTION
-            | header::TE
-            | header::TRAILER
-            | header::TRANSFER_ENCODING
-            | header::UPGRADE
-            | header::PROXY_AUTHORIZATION
-            | header::EXPECT
-    ) || matches!(name.as_str(), "keep-alive" | "proxy-connection" | "http2-settings")
-}
-
-fn is_credential(name: &HeaderName) -> bool {
-    *name == header::AUTHORIZATION
-        || matches!(
-            name.as_str(),
-            "x-apig-appcode"
-                | "x-sdk-date"
-                | "x-sdk-content-sha256"
-                | "x-sdk-content-sm3"
-                | "x-security-token"
-        )
-}
-
-/// Headers that only the gateway may send. `_` counts as `-`: some servers read both alike.
-fn is_reserved(name: &HeaderName, tenant_header: Option<&HeaderName>) -> bool {
-    let same = |reserved: &str| {
-        let name = name.as_str().bytes().map(|b| if b == b'_' { b'-' } else { b });
-        name.eq(reserved.bytes().map(|b| if b == b'_' { b'-' } else { b }))
-    };
-    let first = name.as_str().as_bytes().first();
-    (first == Some(&b'x') && (same("x-modelarts-user-id") || same("x-request-id") || same("x-tenant")))
-        || tenant_header.is_some_and(|reserved| same(reserved.as_str()))
-}
-
-/// Why there is no answer.
-enum Failure {
-    Connect(upstream::ConnectError),
-    Http(http1::Error),
-    Late(Waiting),
-}
-
-/// The warmest connection, or a new one; and whether it has served before.
-async fn connect(exchange: &Exchange, route: &Route, backend: &Backend) -> Result<(Link, bool), Failure> {
-    let worker = &exchange.connection.worker;
-    if let Some(link) = worker.idle.take(backend.id, worker.deadlines.now_ms()) {
-        return Ok((link, true));
-    }
-    route.pool.connects.increment(1);
-    let dialled = exchange.deadline.bound(upstream::dial(backend, route.pool.connect_timeout)).await;
-    Ok((dialled.map_err(Failure::Late)?.map_err(Failure::Connect)?, false))
-}
-
-/// Waits for the answer's head. A request of which a dying connection took nothing goes on another; one that may have
-/// been read is never sent twice.
-async fn send(
-    exchange: &Exchange,
-    route: &Route,
-    backend: &Backend,
-    call: &mut Call<Upload>,
-    mut headers: HeaderMap,
-    mut warm: bool,
-) -> Result<Response<()>, Failure> {
+    let admitted = hold(exchange, route, &head, admitted).await?;
+    let mut body = Outgoing::from(wait_for_turn(exchange, route, admitted).await?);
+    let mut tries = Tries::new(exchange, route, &head, &body);
+    let mut backend = tries.first(exchange).ok_or(Reject::NoBackend)?;
     loop {
-        match exchange.deadline.bound(call.answer(headers)).await.map_err(Failure::Late)? {
-            Ok(response) => return Ok(response),
-            Err((http1::Error::Untouched(_), emptied)) if warm => headers = emptied,
-            Err((error, _)) => return Err(Failure::Http(error)),
+        if let Some(fallback) = tries.fallback().filter(|_| !exchange.fell_back) {
+            fall_back(exchange, route, fallback, &mut body).await?;
         }
-        let link;
-        (link, warm) = connect(exchange, route, backend).await?;
-        call.move_to(link);
-    }
-}
-
-/// Whose fault was it? A body that was stopped is an upstream failure to the HTTP client.
-fn explain(route: &Route, exchange: &Exchange, failure: Failure, stopped: Option<Stop>) -> Reject {
-    match stopped {
-        Some(Stop::TooLarge) => {
-            return Reject::BodyTooLarge { cap: exchange.body_max(route) };
-        }
-        Some(Stop::Broken) => return Reject::BodyBroken,
-        None => {}
-    }
-    let (kind, reject) = match failure {
-        Failure::Connect(error) => (error.kind(), Reject::Unreachable { detail: error.to_string() }),
-        Failure::Http(http1::Error::Upload(_)) => return Reject::BodyBroken,
-        Failure::Http(error) => (UpstreamError::Reset, Reject::UpstreamReset { detail: error.to_string() }),
-        Failure::Late(waiting) => {
-            let reject = Reject::late(waiting);
-            if !reject.blames_upstream() {
-                return reject;
+        exchange.attempts += 1;
+        exchange.backend = Some(backend.clone());
+        let next = match attempt(exchange, route, &mut tries, &backend, &mut head, &mut body).await {
+            Ok(received) => {
+                let reason = Reason::of(received.response.status());
+                let next = reason.and_then(|reason| tries.next(exchange, reason));
+                if next.is_none() {
+                    tries.over(reason.is_none());
+                    exchange.answered(received.response.status(), received.response.headers());
+                    return Ok(received);
+                }
+                received.discard(exchange);
+                next
             }
-            (UpstreamError::Timeout, reject)
-        }
-    };
-    route.metrics.upstream_failed(kind);
-    reject
+            Err(failure) => {
+                let next = match &failure {
+                    Failure::Slow(next) => Some(next.clone()),
+                    failure => tries.failed(exchange, failure.reason()),
+                };
+                let reject = explain(route, exchange, failure);
+                if next.is_none() {
+                    tries.over(false);
+                    unless_reached(exchange, &tries);
+                    return Err(reject);
+                }
+                next
+            }
+        };
+        unless_reached(exchange, &tries);
+        backend = next.expect("without a next one this is over");
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// What nobody has worked on costs nothing.
+fn unless_reached(exchange: &mut Exchange, tries: &Tries<'_>) {
+    if let (false, Some(usage)) = (tries.reached(), &mut exchange.usage) {
+        usage.not_sent();
+    }
+}
 
-    #[test]
-    fn every_spelling_of_a_reserved_header_is_reserved() {
-        let ours = HeaderName::from_static("x-account");
-        for name in
-            ["x-account", "x_account", "X-Account", "X_ACCOUNT", "x-modelarts-user-id", "x_modelarts-user_id"]
-        {
-            assert!(is_reserved(&name.parse().unwrap(), Some(&ours)), "{name}");
+/// From here on the fallback is asked: the body names its model, and what the answer costs is that one's price. A pool
+/// with a queue is asked for a place; the one in the first pool is given back.
+async fn fall_back(
+    exchange: &mut Exchange,
+    route: &Route,
+    fallback: &Fallback,
+    body: &mut Outgoing,
+) -> Result<(), Reject> {
+    exchange.fell_back = true;
+    if let (Some((name, model)), Outgoing::Held(held)) = (&fallback.model, &mut *body) {
+        rename(route.api, held, name);
+        if let (Some(usage), Some(permit)) = (&mut exchange.usage, &mut exchange.permit) {
+            usage.falls_back_to(model);
+            permit.reprice(model.price);
         }
-        for name in ["x-accounts", "account", "x-modelarts-user"] {
-            assert!(!is_reserved(&name.parse().unwrap(), Some(&ours)), "{name}");
+    }
+    if Arc::ptr_eq(&fallback.pool, &route.pool) {
+        return Ok(());
+    }
+    exchange.pass = None;
+    match &fallback.queue {
+        Some(queue) => take_turn(exchange, queue, body.bytes()).await,
+        None => Ok(()),
+    }
+}
+
+impl Received {
+    /// Lets go of an answer in whose place somebody else is asked. Its connection serves on if all of it has come.
+    fn discard(self, exchange: &Exchange) {
+        if let (Some(link), Some(backend)) = (self.call.discard(), &exchange.backend) {
+            let worker = &exchange.connection.worker;
+            worker.idle.put(backend.id, link, worker.deadlines.now_ms());
         }
     }
 }

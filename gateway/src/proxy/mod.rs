@@ -1,8 +1,9 @@
 //! The data plane: the walk of one request, top to bottom.
 //!
 //! [`serve`] is called by the HTTP server for each request and always gives an answer. What it asks, in
-//! order, stands in [`admit`]; where the request goes and what it carries in [`forward`]; how the answer
-//! comes back in [`answer`]; what is left behind, whatever happened, in [`finish`].
+//! order, stands in [`admit`]; where the request goes in [`forward`], what it carries in [`dress`], how one
+//! backend takes it in [`attempt`], who is asked next in [`retry`]; how the answer comes back in [`answer`]; what is left behind, whatever
+//! happened, in [`finish`].
 //!
 //! *Costs.* One snapshot, one reading of the clocks (two where a body has to be verified first), one decision
 //! of the limiter. No lock is held across
@@ -14,7 +15,10 @@ mod metered;
 
 mod queue;
 
+mod attempt;
+mod dress;
 mod forward;
+mod retry;
 
 mod answer;
 mod usage;

@@ -4,12 +4,16 @@
 //! all snapshots that name it, so that a reload keeps its connections; [`connect`] opens new ones, [`http1`]
 //! speaks on them and [`idle`] keeps them, one set per worker, so that nothing on the walk takes a lock.
 //!
+//! When a request may go to a second one says [`retry`], how often [`budget`].
+//!
 //! *Not here.* Which headers go upstream and what a failure means for the caller (`proxy`, `reject`).
 
+pub mod budget;
 mod connect;
 mod health;
 pub mod http1;
 mod idle;
+pub mod retry;
 mod select;
 
 pub use connect::{ConnectError, Trust, dial};
