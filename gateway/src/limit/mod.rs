@@ -62,6 +62,8 @@ mod rules;
 
 mod registry;
 
+mod sync;
+
 mod save;
 mod tally;
 

@@ -14,6 +14,7 @@ mod refusal;
 mod reload;
 mod save;
 mod spending;
+pub(super) mod stand_ins;
 mod threads;
 mod walk;
 mod window;
