@@ -1,7 +1,7 @@
 //! A request that was let in: what it holds, what it has cost so far, and how it ends.
 
-use super::Standing;
 use super::common::{Common, CommonKey};
+use super::constrained::Standings;
 use super::decide::{SUBJECTS, Skipped, Subject};
 use super::measure::Cost;
 use super::price::Price;
@@ -26,17 +26,6 @@ pub struct Permit {
     pub(super) began_us: u64,
     /// The latest moment it has seen; what Drop takes for the end.
     pub(super) seen: Now,
-}
-
-/// Where the most constrained limits stand after an admission, for the rate headers.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Standings {
-    /// Of the limits on requests.
-    pub requests: Option<Standing>,
-    /// Of the limits on tokens.
-    pub tokens: Option<Standing>,
-    /// Completion tokens that every limit on tokens and every budget has left, with those this request holds.
-    pub spare_completion: Option<u64>,
 }
 
 /// Where a tenant counts an open request.
