@@ -44,6 +44,11 @@ const CANCELLED: &str = "gateway_requests_cancelled_total";
 const REJECTS: &str = "gateway_rejects_total";
 const UPSTREAM_ERRORS: &str = "gateway_upstream_errors_total";
 const UPSTREAM_CONNECTS: &str = "gateway_upstream_connects_total";
+pub(super) const BACKEND_UP: &str = "gateway_upstream_backend_up";
+pub(super) const EJECTIONS: &str = "gateway_upstream_ejections_total";
+pub(super) const EJECTIONS_KEPT: &str = "gateway_upstream_ejections_kept_total";
+pub(super) const PROBE_FAILURES: &str = "gateway_upstream_probe_failures_total";
+pub(super) const PANIC: &str = "gateway_upstream_panic";
 const CONNECTIONS: &str = "gateway_connections";
 const CONNECTIONS_TOTAL: &str = "gateway_connections_total";
 const CONNECTIONS_REFUSED: &str = "gateway_connections_refused_total";
@@ -89,8 +94,13 @@ pub const METRICS: &[Metric] = &[
     gauge    (IN_FLIGHT,           &["route"],                 "Requests between head and last byte."),
     counter  (CANCELLED,           &["route"],                 "Callers who left before their answer ended."),
     counter  (REJECTS,             &["route", "reason"],       "Refused here; `reason` is `Reject::code`. Requests that no route takes count as route `-`."),
-    counter  (UPSTREAM_ERRORS,     &["route", "kind"],         "Upstream failures: connect, tls, reset, timeout, cut (after the head)."),
+    counter  (UPSTREAM_ERRORS,     &["route", "kind"],         "Upstream failures: connect, tls, reset, timeout, cut (after the head), local (this machine can open no more connections)."),
     counter  (UPSTREAM_CONNECTS,   &["pool"],                  "New connections to a pool's backends."),
+    gauge    (BACKEND_UP,          &["pool", "backend"],       "1: it gets requests; 0: it does not, by its probes, or because it is ejected, or new and not ready yet."),
+    counter  (EJECTIONS,           &["pool", "backend", "reason"], "Backends taken out because requests to them failed: consecutive, error_rate. Of all pools with this backend."),
+    counter  (EJECTIONS_KEPT,      &["pool", "backend"],       "Ejections that did not happen because of `keep`."),
+    counter  (PROBE_FAILURES,      &["pool", "backend", "reason"], "Probes that failed: connect, tls, timeout, broken, status, body. Of all pools with this backend."),
+    gauge    (PANIC,               &["pool"],                  "1: so few backends are well that all are used."),
     gauge    (CONNECTIONS,         &["listener"],              "Open connections."),
     counter  (CONNECTIONS_TOTAL,   &["listener"],              "Connections accepted."),
     counter  (CONNECTIONS_REFUSED, &["reason"],                "Connections closed at accept: `max` or `per_address`."),
@@ -211,10 +221,13 @@ pub enum UpstreamError {
     Timeout,
     /// Broke off, or fell silent, after the head.
     Cut,
+    /// No connection, because this machine has no port or file descriptor left.
+    Local,
 }
 
 impl UpstreamError {
-    const ALL: [UpstreamError; 5] = [Self::Connect, Self::Tls, Self::Reset, Self::Timeout, Self::Cut];
+    const ALL: [UpstreamError; 6] =
+        [Self::Connect, Self::Tls, Self::Reset, Self::Timeout, Self::Cut, Self::Local];
 
     /// The label's value.
     pub fn name(self) -> &'static str {
@@ -224,6 +237,7 @@ impl UpstreamError {
             Self::Reset => "reset",
             Self::Timeout => "timeout",
             Self::Cut => "cut",
+            Self::Local => "local",
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::limit::money::Currency;
 use crate::limit::price::Price;
 use crate::limit::{self, Per};
 use crate::route::{Conflict, Table, TableBuilder};
+use crate::upstream::health::rules as health;
 use crate::upstream::{Backend, BackendSpec};
 use crate::usage::Shape;
 use http::{HeaderName, Method};
@@ -84,6 +85,7 @@ pub struct Pool {
     pub backends: Vec<(BackendSpec, u32)>,
     pub connect_timeout: Duration,
     pub queue: Option<fair::Config>,
+    pub health: health::Rules,
 }
 
 pub struct Model {
@@ -363,7 +365,8 @@ impl Check<'_> {
             }
             backends.push((spec, weight));
         }
-        Some(Pool { name, backends, connect_timeout: pool.connect_timeout, queue: pool.queue })
+        let (connect_timeout, queue, health) = (pool.connect_timeout, pool.queue, pool.health);
+        Some(Pool { name, backends, connect_timeout, queue, health })
     }
 }
 

@@ -11,6 +11,7 @@ use crate::limit::money::Currency;
 use crate::limit::price::Price;
 use crate::limit::{Algorithm, Per};
 use crate::upstream::BackendSpec;
+use crate::upstream::health::rules as health;
 use crate::usage::Shape;
 use http::{HeaderName, Method};
 use std::num::NonZeroU32;
@@ -79,6 +80,7 @@ pub struct Pool {
     pub ca_file: Option<Located<PathBuf>>,
     pub connect_timeout: Duration,
     pub queue: Option<fair::Config>,
+    pub health: health::Rules,
 }
 
 /// `models[]`

@@ -58,6 +58,7 @@ pub async fn forward(
     }
     let response = answer.map_err(|failure| explain(route, exchange, failure, call.upload().stopped))?;
     exchange.answered(response.status(), response.headers());
+    route.pool.answered(backend, response.status().as_u16(), exchange.connection.worker.deadlines.now_ms());
     Ok(Received { response, call })
 }
 
@@ -252,6 +253,9 @@ fn explain(route: &Route, exchange: &Exchange, failure: Failure, stopped: Option
         }
     };
     route.metrics.upstream_failed(kind);
+    if let Some(backend) = &exchange.backend {
+        route.pool.failed(backend, kind, exchange.connection.worker.deadlines.now_ms());
+    }
     reject
 }
 

@@ -3,20 +3,26 @@
 //! Asked by [`proxy::forward`](crate::proxy) once the request is admitted. A [`Backend`] is shared by
 //! all snapshots that name it, so that a reload keeps its connections; [`connect`] opens new ones, [`http1`]
 //! speaks on them and [`idle`] keeps them, one set per worker, so that nothing on the walk takes a lock.
+//! [`health`] knows which backends are to be had, from what [`probe`] finds and from how requests go; [`watch`] is
+//! what a pool makes of that.
 //!
 //! *Not here.* Which headers go upstream and what a failure means for the caller (`proxy`, `reject`).
 
 mod connect;
-mod health;
+pub mod health;
 pub mod http1;
 mod idle;
+mod probe;
 mod select;
+mod watch;
 
 pub use connect::{ConnectError, Trust, dial};
 pub use health::Health;
 pub use http1::{Call, Link};
 pub use idle::Idle;
+pub use probe::{Failure as ProbeFailure, probe};
 pub use select::{Pick, Pool, PoolSpec};
+pub use watch::{BackendState, Mode, PoolState};
 
 use http::{HeaderValue, uri::Authority};
 use parking_lot::Mutex;
