@@ -21,6 +21,7 @@ use crate::limit::money::Currency;
 use crate::limit::price::Price;
 use crate::limit::{self, Per};
 use crate::route::{Conflict, Table, TableBuilder};
+use crate::upstream::health::rules as health;
 use crate::upstream::retry::Rule;
 use crate::upstream::{Backend, BackendSpec};
 use crate::usage::Shape;
@@ -101,6 +102,7 @@ pub struct Pool {
     pub backends: Vec<(BackendSpec, u32)>,
     pub connect_timeout: Duration,
     pub queue: Option<fair::Config>,
+    pub health: health::Rules,
 }
 
 pub struct Model {
@@ -392,7 +394,8 @@ impl Check<'_> {
             }
             backends.push((spec, weight));
         }
-        Some(Pool { name, backends, connect_timeout: pool.connect_timeout, queue: pool.queue })
+        let (connect_timeout, queue, health) = (pool.connect_timeout, pool.queue, pool.health);
+        Some(Pool { name, backends, connect_timeout, queue, health })
     }
 }
 

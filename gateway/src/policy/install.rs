@@ -18,7 +18,8 @@ use std::sync::Arc;
 pub fn install(checked: Checked, live: &Live, version: u64, digest: Arc<str>, now: Now) -> Snapshot {
     let keys = keyring(&checked.tenants, live);
     let budgets = checked.limits().any(check::Limit::is_budget);
-    let pools: Vec<Arc<Pool>> = checked.pools.iter().map(|spec| pool(spec, live)).collect();
+    let pools: Vec<Arc<Pool>> =
+        checked.pools.iter().map(|spec| pool(spec, live, version == 1, now)).collect();
     let queues = queues(&checked.pools, live, now);
     let plans: Vec<Arc<Plan>> = checked
         .plans
@@ -99,6 +100,7 @@ pub fn install(checked: Checked, live: &Live, version: u64, digest: Arc<str>, no
         loaded_ms: now.wall_ms,
         table: checked.table,
         routes,
+        pools,
         keys,
         callers,
         models,
@@ -191,7 +193,7 @@ fn keyring(tenants: &[check::Tenant], live: &Live) -> Keyring {
     keys.build(&live.auth)
 }
 
-fn pool(spec: &check::Pool, live: &Live) -> Arc<Pool> {
+fn pool(spec: &check::Pool, live: &Live, starting: bool, now: Now) -> Arc<Pool> {
     let backend = |spec: &BackendSpec| {
         live.backends.backend(spec.clone()).expect("`check` has built a backend of the same spec")
     };
@@ -199,6 +201,9 @@ fn pool(spec: &check::Pool, live: &Live) -> Arc<Pool> {
         name: spec.name.clone(),
         backends: spec.backends.iter().map(|(spec, weight)| (backend(spec), *weight)).collect(),
         connect_timeout: spec.connect_timeout,
+        health: spec.health.clone(),
+        starting,
+        now_ms: now.mono_us / 1_000,
     }))
 }
 

@@ -56,6 +56,8 @@ pub enum Kind {
     Currency,
     /// A whole number.
     Count,
+    /// `0%` to `100%`.
+    Percent,
     /// `true` or `false`.
     Bool,
     /// One of these words.
@@ -79,8 +81,8 @@ pub enum Kind {
 }
 
 use Kind::{
-    Bool, Budget, Count, Currency, Decimal, Duration, Either, Hashed, Later, List, Many, Name, Named, Rate, Secret,
-    Size, Text, Tokens, Word,
+    Bool, Budget, Count, Currency, Decimal, Duration, Either, Hashed, Later, List, Many, Name, Named, Percent, Rate,
+    Secret, Size, Text, Tokens, Word,
 };
 use Need::{Default, Optional, Required};
 
@@ -332,12 +334,47 @@ pub static POOL: Object = Object {
         key("tls", Kind::Object(&TLS), Optional, "{ca: ca.pem}", "Only with `https` backends."),
         key("balance", Word(&["round_robin"]), Default("round_robin"), "round_robin", "Which backend is next."),
         key("queue", Kind::Object(&QUEUE), Optional, "{in_flight_max: 64}", "Whose turn it is while the pool has less room than callers want. Without it, nobody waits, and every request goes at once."),
-        later("health"),
+        key("health", Kind::Object(&HEALTH), Optional, "{path: /health}", "What every backend is asked, again and again. Without it, none is."),
+        key("eject", Either(&Bool, &Kind::Object(&EJECT)), Optional, "{consecutive: 5, error_rate: 50%}", "Takes a backend out for a while when requests to it fail. Without it, 5 failed connections in a row do; `false`: nothing does."),
+        key("panic", Percent, Default("10%"), "50%", "With less of the weight well than this, all backends are used again, except those that were never ready; `0%`: never, and then callers get 503."),
         later("discover"),
         later("versions"),
         later("credential"),
     ],
 };
+
+/// `pools[].health`
+pub static HEALTH: Object = Object {
+    doc: "What every backend is asked, again and again. Pools with the same address and the same question share the answers.",
+    keys: &[
+        key("path", Text, Required, "/health", "What is asked for with GET, behind the path of the backend's url."),
+        key("every", Duration, Default("5s"), "2s", "From one to the next; up to a tenth less, by chance."),
+        key("timeout", Duration, Default("1s"), "500ms", "For all of it, the connection included; at most `every`."),
+        key("healthy_after", Count, Default("2"), "3", "Successes in a row that bring a backend back, 1 to 100. The first success of a new one is enough."),
+        key("unhealthy_after", Count, Default("3"), "2", "Failures in a row that take a backend out, 1 to 100."),
+        key("expect", Many(&Text), Default("200-299"), "[200, 204]", "Statuses that are a success."),
+        key("body", Text, Optional, "ready", "What the first 64 KiB of the answer have to contain; 256 bytes at most."),
+        key("slow_start", Duration, Optional, "30s", "How long a backend that comes, or comes back, takes to get its whole share; 1h at most. Default: it has it at once."),
+    ],
+};
+
+/// `pools[].eject`
+pub static EJECT: Object = Object {
+    doc: "When a backend is taken out whose requests fail, and for how long.",
+    keys: &[
+        key("consecutive", Count, Default("5"), "3", "Failures in a row, 1 to 1000; 0: they do not matter."),
+        key("error_rate", Percent, Optional, "50%", "Failures of all requests within `of_last`."),
+        key("of_last", Duration, Default("30s"), "10s", "Whole seconds, 1s to 60s."),
+        key("at_least", Count, Default("20"), "100", "So many requests there have to be before `error_rate` counts."),
+        key("on", List(&Word(FAILURES)), Optional, "[connect, reset]", "What is a failure: no connection, closed before an answer, no answer within `first_byte`, 502 to 504. Default: all of these."),
+        key("for", Duration, Default("10s"), "30s", "How long a backend is out for the first time; twice as long each further time."),
+        key("max", Duration, Default("5m"), "10m", "Longest time out. A backend that has been back for so long begins anew."),
+        key("keep", Percent, Default("50%"), "70%", "Part of the pool's weight that stays in, whatever happens."),
+    ],
+};
+
+/// `pools[].eject.on[]`
+pub static FAILURES: &[&str] = &["connect", "reset", "timeout", "unavailable"];
 
 /// `pools[].queue`
 pub static QUEUE: Object = Object {

@@ -16,6 +16,7 @@
 mod check;
 mod decode;
 mod files;
+mod health;
 mod install;
 #[rustfmt::skip] // one key a row
 mod keys;

@@ -1,6 +1,7 @@
 //! From located trees to the spec: one function for each kind of entry, in the order of the table of keys.
 
 use super::decode::{At, Entry};
+use super::health::health;
 use super::keys;
 use super::limits::{limits, plans};
 use super::models::{ceilings, metering, model};
@@ -326,7 +327,8 @@ fn pool(entry: &Entry<'_>, dir: &Path) -> Option<Pool> {
         );
     }
     let queue = queue(entry);
-    Some(Pool { name: name?, backends, ca_file, connect_timeout: connect_timeout?, queue })
+    let health = health(entry);
+    Some(Pool { name: name?, backends, ca_file, connect_timeout: connect_timeout?, queue, health: health? })
 }
 
 fn guard(top: &Entry<'_>, policy: &mut Policy) {

@@ -31,6 +31,8 @@ pub struct Snapshot {
     pub table: Table,
     /// Indexed by [`RouteId`].
     pub routes: Vec<Arc<Route>>,
+    /// Where requests go, in the order of the files.
+    pub pools: Vec<Arc<Pool>>,
     /// Whose credential is it.
     pub keys: auth::Keyring,
     /// Indexed by [`CallerId`].

@@ -11,6 +11,7 @@ use crate::limit::money::Currency;
 use crate::limit::price::Price;
 use crate::limit::{Algorithm, Per};
 use crate::upstream::BackendSpec;
+use crate::upstream::health::rules as health;
 use crate::upstream::retry::Rule;
 use crate::usage::Shape;
 use http::{HeaderName, Method};
@@ -95,6 +96,7 @@ pub struct Pool {
     pub ca_file: Option<Located<PathBuf>>,
     pub connect_timeout: Duration,
     pub queue: Option<fair::Config>,
+    pub health: health::Rules,
 }
 
 /// `models[]`

@@ -10,7 +10,7 @@ use crate::observe::metrics::UpstreamError;
 use crate::policy::Route;
 use crate::reject::Reject;
 use crate::upstream::retry::Reason;
-use crate::upstream::{self, Backend, Call, Link, http1};
+use crate::upstream::{self, Backend, Call, Link, Pool, http1};
 use http::request::Parts;
 use http::{HeaderMap, Response, header};
 use std::sync::Arc;
@@ -148,7 +148,7 @@ async fn in_time<T>(
 }
 
 /// Whose fault was it, and what is the caller told?
-pub fn explain(route: &Route, exchange: &Exchange, failure: Failure) -> Reject {
+pub fn explain(route: &Route, pool: &Pool, exchange: &Exchange, failure: Failure) -> Reject {
     let (kind, reject) = match failure {
         Failure::Stopped(Stop::TooLarge) => {
             return Reject::BodyTooLarge { cap: exchange.body_max(route) };
@@ -166,5 +166,8 @@ pub fn explain(route: &Route, exchange: &Exchange, failure: Failure) -> Reject {
         }
     };
     route.metrics.upstream_failed(kind);
+    if let Some(backend) = &exchange.backend {
+        pool.failed(backend, kind, exchange.connection.worker.deadlines.now_ms());
+    }
     reject
 }

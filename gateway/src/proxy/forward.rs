@@ -46,8 +46,11 @@ pub async fn forward(
         }
         exchange.attempts += 1;
         exchange.backend = Some(backend.clone());
+        let pool = tries.pool();
         let next = match attempt(exchange, route, &mut tries, &backend, &mut head, &mut body).await {
             Ok(received) => {
+                let now_ms = exchange.connection.worker.deadlines.now_ms();
+                pool.answered(&backend, received.response.status().as_u16(), now_ms);
                 let reason = Reason::of(received.response.status());
                 let next = reason.and_then(|reason| tries.next(exchange, reason));
                 if next.is_none() {
@@ -63,7 +66,7 @@ pub async fn forward(
                     Failure::Slow(next) => Some(next.clone()),
                     failure => tries.failed(exchange, failure.reason()),
                 };
-                let reject = explain(route, exchange, failure);
+                let reject = explain(route, pool, exchange, failure);
                 if next.is_none() {
                     tries.over(false);
                     unless_reached(exchange, &tries);

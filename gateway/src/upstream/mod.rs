@@ -3,6 +3,8 @@
 //! Asked by [`proxy::forward`](crate::proxy) once the request is admitted. A [`Backend`] is shared by
 //! all snapshots that name it, so that a reload keeps its connections; [`connect`] opens new ones, [`http1`]
 //! speaks on them and [`idle`] keeps them, one set per worker, so that nothing on the walk takes a lock.
+//! [`health`] knows which backends are to be had, from what [`probe`] finds and from how requests go; [`watch`] is
+//! what a pool makes of that.
 //!
 //! When a request may go to a second one says [`retry`], how often [`budget`].
 //!
@@ -10,17 +12,21 @@
 
 pub mod budget;
 mod connect;
-mod health;
+pub mod health;
 pub mod http1;
 mod idle;
+mod probe;
 pub mod retry;
 mod select;
+mod watch;
 
 pub use connect::{ConnectError, Trust, dial};
 pub use health::Health;
 pub use http1::{Call, Link};
 pub use idle::Idle;
+pub use probe::{Failure as ProbeFailure, probe};
 pub use select::{Pick, Pool, PoolSpec};
+pub use watch::{BackendState, Mode, PoolState};
 
 use http::{HeaderValue, uri::Authority};
 use parking_lot::Mutex;
