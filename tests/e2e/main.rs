@@ -20,6 +20,7 @@ mod queue;
 
 mod credentials;
 mod headers;
+mod retry;
 mod stream;
 mod upstream;
 mod upstream_http1;
@@ -32,6 +33,7 @@ mod shutdown;
 mod admin;
 mod explain;
 mod logs;
+mod statistics;
 
 mod footprint;
 mod load;

@@ -34,7 +34,7 @@ pub async fn admit(exchange: &mut Exchange, head: &Parts, body: Incoming) -> Res
     check_head(route, head)?;
     let claim = identify(exchange, route, head)?;
     if let Some(Claim::Proven(caller)) = &claim {
-        exchange.caller = Some(*caller);
+        exchange.called_by(*caller);
     }
     body::check_declared(&body, exchange.body_max(route))?;
     let (body, seen) = match claim {
@@ -132,7 +132,7 @@ fn check_read(exchange: &Exchange, cap: u64) -> Result<(), Reject> {
 fn verify(exchange: &mut Exchange, signed: Signed, body: &[u8]) -> Result<auth::Verified, Reject> {
     let digest = signed.digest().of(body);
     let verified = signed.verify(&digest, Now::read())?;
-    exchange.caller = Some(verified.caller);
+    exchange.called_by(verified.caller);
     Ok(verified)
 }
 
