@@ -54,7 +54,24 @@ counter() {
     command -v valgrind >/dev/null && command -v vgdb >/dev/null || debian valgrind
 }
 
+# What checks the alerts. Only the tool: the package would start a server.
+alerts() {
+    command -v promtool >/dev/null || [ -x .venv/bin/promtool ] && return
+    if ! command -v apt-get >/dev/null; then
+        echo "setup: this machine lacks promtool, which comes with Prometheus; install it and run again" >&2
+        exit 1
+    fi
+    echo "setup: promtool into .venv/bin"
+    local into
+    into=$(mktemp -d)
+    { [ "$(id -u)" != 0 ] || apt-get update -qq; } >/dev/null
+    (cd "$into" && apt-get download -qq prometheus 2>/dev/null && dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x ./usr/bin/promtool)
+    install "$into/usr/bin/promtool" .venv/bin/promtool
+    rm -rf "$into"
+}
+
 python_modules
 node_modules
 browser
 counter
+alerts

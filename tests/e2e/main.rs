@@ -21,6 +21,7 @@ mod queue;
 
 mod credentials;
 mod headers;
+mod retry;
 mod stream;
 mod upstream;
 mod upstream_http1;
@@ -33,6 +34,7 @@ mod shutdown;
 mod admin;
 mod explain;
 mod logs;
+mod statistics;
 
 mod footprint;
 mod load;

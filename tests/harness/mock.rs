@@ -97,6 +97,12 @@ impl Mock {
         self.last(100).iter().filter(|seen| seen.complete).count()
     }
 
+    /// Sets knobs of its behaviour, such as `{"faults": ["status:503"]}`, and leaves the others.
+    pub fn behave(&self, knobs: &str) {
+        let answer = Request::post("/mock/behaviour", knobs).send(self.control);
+        assert!(answer.status < 300, "behave: {}", answer.text());
+    }
+
     /// Forgets what it saw.
     pub fn reset(&self) {
         let answer = Request::post("/mock/reset", "").send(self.control);

@@ -10,6 +10,7 @@
 //! | `/limits?tenant=NAME` | every level of a tenant now, as JSON; also `?route=NAME` and `?model=NAME` |
 //! | `/explain?tenant=NAME&route=NAME` | every level that a request meets, and whether it has room; also `&user=`, `&model=` |
 //! | `/forecast?tenant=NAME` | when a tenant's budgets will be spent |
+//! | `/backends` | which backends of which pool get requests, and why the others do not |
 //! | `/queues` | who waits before which pool, who fills it, and how much it takes now |
 //!
 //! What may take long (100,000 tenants) runs on a thread of its own, beside the one that health is answered on.
@@ -23,6 +24,7 @@ use crate::clock::Now;
 use crate::observe::{self, limits, metrics};
 use crate::policy::Store;
 use crate::server::{Certificates, Saves, Stage};
+use crate::upstream::PoolState;
 use bytes::Bytes;
 use explain::No;
 use http::{Method, Request, Response, StatusCode, header};
@@ -49,7 +51,7 @@ const CONNECTIONS_MAX: usize = 64;
 
 const PAGES: &str = "/livez /readyz /metrics /policy\n\
     /limits?tenant=NAME /limits?route=NAME /limits?model=NAME\n\
-    /explain?tenant=NAME&route=NAME[&user=NAME][&model=NAME] /forecast?tenant=NAME\n/queues\n";
+    /explain?tenant=NAME&route=NAME[&user=NAME][&model=NAME] /forecast?tenant=NAME\n/backends /queues\n";
 
 /// What the pages show.
 pub struct Page {
@@ -151,6 +153,7 @@ impl Page {
             "/limits" => found(explain::limits_of(&self.policy, query, Now::read())),
             "/explain" => found(explain::explain(&self.policy, query, Now::read())),
             "/forecast" => found(explain::forecast(&self.policy, query, Now::read())),
+            "/backends" => json_page(&self.backends()),
             "/queues" => json_page(&queues::queues(&self.policy, Now::read().mono_us)),
             "/" => text(StatusCode::OK, PAGES),
             _ => text(StatusCode::NOT_FOUND, "see /\n"),
@@ -191,7 +194,14 @@ impl Page {
         let gates = self.policy.live().gates.all().into_iter();
         let states: Vec<_> = gates.map(|(pool, gate)| (pool, gate.state(0, now.mono_us))).collect();
         observe::queues::write(&states, &mut page);
+        self.policy.live().tenants.write(now.mono_us / 1_000_000, &mut page);
+        observe::health::write(&self.backends(), &mut page);
         text(StatusCode::OK, page)
+    }
+
+    fn backends(&self) -> Vec<PoolState> {
+        let now_ms = Now::read().mono_us / 1_000;
+        self.policy.current().pools.iter().map(|pool| pool.state(now_ms)).collect()
     }
 }
 

@@ -1,10 +1,11 @@
 //! Admission: who is asked, and in which order the locks are taken.
 
-use super::common::Common;
-use super::decide::{Refusal, SUBJECTS, Skipped, decide, foresee, most_constrained};
+use super::common::{Common, Locked};
+use super::constrained::{Standings, most_constrained};
+use super::decide::{Refusal, SUBJECTS, Skipped, Subject, decide, foresee};
 use super::denial::{Place, Worth};
 use super::measure::Cost;
-use super::permit::{Ledger, Permit, Standings};
+use super::permit::{Ledger, Permit};
 use super::price::Price;
 use super::quantile::Quantile;
 use super::tenant::{Books, Tenant};
@@ -186,18 +187,28 @@ fn admit_anybody(asking: &Asking<'_>, now: Now) -> Result<Permit, Limited> {
 }
 
 fn ledger(hold: Cost, skipped: Skipped, born: [u32; 3], cuts: bool, now: Now) -> Ledger {
-    Ledger { hold, charged: Tokens::default(), ended: false, skipped, born, cuts, began_ms: now.wall_ms }
+    let price = hold.price;
+    Ledger {
+        hold,
+        price,
+        charged: Tokens::default(),
+        ended: false,
+        skipped,
+        born,
+        cuts,
+        began_ms: now.wall_ms,
+    }
 }
 
 /// Does any of their limits end streams in their middle?
-fn cuts(subjects: &[Option<super::decide::Subject<'_>>]) -> bool {
+fn cuts(subjects: &[Option<Subject<'_>>]) -> bool {
     subjects.iter().flatten().any(|subject| subject.rules.cuts)
 }
 
 /// What all callers share, locked: the route, then the model.
 struct Shared<'a> {
-    route: Option<super::common::Locked<'a>>,
-    model: Option<super::common::Locked<'a>>,
+    route: Option<Locked<'a>>,
+    model: Option<Locked<'a>>,
 }
 
 impl<'a> Shared<'a> {
@@ -211,8 +222,7 @@ impl<'a> Shared<'a> {
     /// Counts an open request where its end changes something, and says which reload is in force.
     #[inline]
     fn open(self, asking: &Asking<'a>) -> (Option<Arc<Common>>, Option<Arc<Common>>, [u32; 2]) {
-        let born =
-            |locked: &Option<super::common::Locked<'_>>| locked.as_ref().map_or(0, |locked| locked.born);
+        let born = |locked: &Option<Locked<'_>>| locked.as_ref().map_or(0, |locked| locked.born);
         let of = [born(&self.route), born(&self.model)];
         let route = self.route.is_some_and(|mut locked| asking.route.begin(&mut locked));
         let route = route.then(|| Arc::clone(asking.route));

@@ -8,10 +8,10 @@ use super::permit::Ledger;
 use super::rules::CommonRules;
 use super::save::{Saving, Unsaved};
 use super::spend::Step;
+use super::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard};
 use crate::clock::Now;
-use parking_lot::{Mutex, MutexGuard};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 /// A route's or a model's levels; the same one for as long as policy, a request or a level in use knows its name.
 pub struct Common {

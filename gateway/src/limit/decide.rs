@@ -1,17 +1,15 @@
 //! The decision: every level that concerns a request moves, or none does.
 
+use super::Per;
 use super::level::Level;
 use super::levels::Open;
-use super::measure::{Cost, Measure};
-use super::permit::Standings;
+use super::measure::Cost;
 use super::rules::{Rate, Rules, Slots};
 use super::spend::{Spend, SpendRule};
+use super::standing::{Standing, standing_of_rate, standing_of_slots, standing_of_spend};
 use super::tally::Tally;
-use super::{Per, Standing, Unit};
 use crate::clock::Now;
-use std::num::NonZeroU64;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Expected wait for a place among the concurrent requests. Nobody knows when one of them ends; a second is
 /// soon enough to find the place and late enough not to be in the way.
@@ -90,11 +88,11 @@ pub(super) fn foretell(subjects: &[Option<Subject<'_>>], cost: Option<Cost>, now
 }
 
 impl Subject<'_> {
-    fn rates(&self) -> impl Iterator<Item = (&Rate, &Level)> {
+    pub(super) fn rates(&self) -> impl Iterator<Item = (&Rate, &Level)> {
         self.rules.rates.iter().zip(self.rates.iter())
     }
 
-    fn spends(&self) -> impl Iterator<Item = (&SpendRule, &Spend)> {
+    pub(super) fn spends(&self) -> impl Iterator<Item = (&SpendRule, &Spend)> {
         self.rules.spends.iter().zip(self.spends.iter())
     }
 
@@ -210,103 +208,5 @@ impl Blocked<'_> {
         };
         let tally = Arc::clone(self.tally());
         Refusal { per: self.per, standing, requested, wait_us: self.wait_us, tally }
-    }
-}
-
-/// The request limit and the token limit with the least share of their room left; of equals, the first.
-pub(super) fn most_constrained(
-    subjects: &[Option<Subject<'_>>; SUBJECTS],
-    cost: Option<Cost>,
-    now: Now,
-) -> Standings {
-    let rates = subjects.iter().flatten().flat_map(Subject::rates).filter(|(rate, _)| !rate.shadow);
-    let requests = least(rates, |(rate, level)| (level.remaining(&rate.quota, now.mono_us), rate.quota.most));
-    let spends = || {
-        let spends = subjects.iter().filter(|_| cost.is_some()).flatten().flat_map(Subject::spends);
-        spends.filter(|(rule, _)| !rule.shadow)
-    };
-    let spare =
-        cost.and_then(|cost| spends().filter_map(|(rule, spend)| spare(rule, spend, cost, now)).min());
-    let counted = spends().filter(|(rule, _)| rule.measure.unit().is_tokens());
-    let tokens = least(counted, |(rule, spend)| (remaining(rule, spend, now), rule.most()));
-    Standings {
-        requests: requests.map(|(rate, level)| standing_of_rate(rate, level, now.mono_us)),
-        tokens: tokens.map(|(rule, spend)| standing_of_spend(rule, spend, now)),
-        spare_completion: spare,
-    }
-}
-
-/// Completion tokens that a request may have in all before `rule` is spent; it holds `cost` there already.
-fn spare(rule: &SpendRule, spend: &Spend, cost: Cost, now: Now) -> Option<u64> {
-    let left = remaining(rule, spend, now);
-    let more = match rule.measure {
-        Measure::Prompt => return None,
-        Measure::Total | Measure::Completion => left,
-        Measure::Money => left / NonZeroU64::new(cost.price.cost(0, 1))?,
-    };
-    Some(cost.tokens.completion.saturating_add(more))
-}
-
-/// The one with the least of `(part, whole)`.
-fn least<T>(all: impl Iterator<Item = T>, share: impl Fn(&T) -> (u64, u64)) -> Option<T> {
-    all.min_by(|a, b| {
-        let ((a, of_a), (b, of_b)) = (share(a), share(b));
-        (u128::from(a) * u128::from(of_b)).cmp(&(u128::from(b) * u128::from(of_a)))
-    })
-}
-
-fn remaining(rule: &SpendRule, spend: &Spend, now: Now) -> u64 {
-    rule.most().saturating_sub(spend.spent(rule, now).saturating_add(spend.held()))
-}
-
-/// Where a request limit stands now.
-pub(super) fn standing_of_rate(rate: &Rate, level: &Level, now_us: u64) -> Standing {
-    let Rate { name, quota, .. } = rate;
-    let used = level.used(quota, now_us);
-    Standing {
-        limit: Arc::clone(name),
-        unit: Unit::Requests,
-        quota: quota.requests,
-        most: quota.most,
-        window: quota.window(),
-        used,
-        held: 0,
-        remaining: quota.most.saturating_sub(used),
-        reset: Duration::from_micros(level.reset_us(quota, now_us)),
-        budget: false,
-    }
-}
-
-/// Where a concurrency limit stands with `open` requests.
-pub(super) fn standing_of_slots(slots: &Slots, open: u32) -> Standing {
-    let (most, used) = (u64::from(slots.most), u64::from(open));
-    Standing {
-        limit: Arc::clone(&slots.name),
-        unit: Unit::Places,
-        quota: most,
-        most,
-        window: Duration::ZERO,
-        used,
-        held: 0,
-        remaining: most.saturating_sub(used),
-        reset: Duration::from_micros(if open == 0 { 0 } else { PLACE_WAIT_US }),
-        budget: false,
-    }
-}
-
-/// Where a limit on tokens or money stands now.
-pub(super) fn standing_of_spend(rule: &SpendRule, spend: &Spend, now: Now) -> Standing {
-    let held = spend.held();
-    Standing {
-        limit: Arc::clone(&rule.name),
-        unit: rule.measure.unit(),
-        quota: rule.quota(),
-        most: rule.most(),
-        window: rule.window(),
-        used: spend.spent(rule, now).saturating_add(held),
-        held,
-        remaining: remaining(rule, spend, now),
-        reset: Duration::from_micros(spend.reset_us(rule, now)),
-        budget: rule.is_budget(),
     }
 }

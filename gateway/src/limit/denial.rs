@@ -2,12 +2,12 @@
 
 use super::admit::{Asking, Metered};
 use super::common::{Common, CommonKey};
+use super::sync::{ArcSwapOption, AtomicU64};
 use super::tally::Tally;
 use super::users::UserIx;
 use super::{Full, Limited, Per, Unit};
-use arc_swap::ArcSwapOption;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// How long at most, so that one caller with a long wait does not keep the place from one who floods.

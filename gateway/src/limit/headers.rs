@@ -5,8 +5,8 @@
 //! most constrained. `Retry-After` is never 0, never earlier than the limit has room, and never earlier than
 //! the `t` beside it.
 
+use super::constrained::Standings;
 use super::money::Money;
-use super::permit::Standings;
 use super::{Full, Limited, Per, Standing, Unit};
 use http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use std::fmt::{self, Display, Write};

@@ -2,16 +2,16 @@
 //! them, which [`totals`](super::totals) and [`forecast`](super::forecast) take too.
 
 use super::common::Common;
-use super::decide::{standing_of_rate, standing_of_slots, standing_of_spend};
 use super::level::Level;
 use super::levels::Open;
 use super::pairs::Pair;
 use super::registry::Registry;
 use super::rules::{PlanRules, Rules};
 use super::spend::{Spend, SpendRule};
+use super::standing::{Standing, standing_of_rate, standing_of_slots, standing_of_spend};
 use super::tally::Tally;
 use super::tenant::Books;
-use super::{Per, Standing, Unit};
+use super::{Per, Unit};
 use crate::clock::Now;
 use serde::Serialize;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! A request that was let in: what it holds, what it has cost so far, and how it ends.
 
-use super::Standing;
 use super::common::{Common, CommonKey};
+use super::constrained::Standings;
 use super::decide::{SUBJECTS, Skipped, Subject};
 use super::measure::Cost;
 use super::price::Price;
@@ -28,17 +28,6 @@ pub struct Permit {
     pub(super) seen: Now,
 }
 
-/// Where the most constrained limits stand after an admission, for the rate headers.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Standings {
-    /// Of the limits on requests.
-    pub requests: Option<Standing>,
-    /// Of the limits on tokens.
-    pub tokens: Option<Standing>,
-    /// Completion tokens that every limit on tokens and every budget has left, with those this request holds.
-    pub spare_completion: Option<u64>,
-}
-
 /// Where a tenant counts an open request.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Counted {
@@ -58,6 +47,8 @@ impl Counted {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ledger {
     pub(super) hold: Cost,
+    /// What its tokens cost: at first the price that the hold was made by.
+    pub(super) price: Price,
     pub(super) charged: Tokens,
     pub(super) ended: bool,
     /// Limits it was not held at, shadows then: they are not charged either, as they would not be had they refused.
@@ -155,6 +146,15 @@ impl Permit {
         self.step(actual, true, now);
     }
 
+    /// From here on its tokens have another price, because another model answers. The hold stays what it is.
+    ///
+    /// Before anything is charged: what is charged already would be charged anew.
+    pub fn reprice(&mut self, price: Price) {
+        if let Some(ledger) = self.ledger.as_mut().filter(|ledger| ledger.charged == Tokens::default()) {
+            ledger.price = price;
+        }
+    }
+
     /// Tells the quantile of the tenant's answers of this model how long this one was.
     pub fn learn(&self, completion: u64) {
         if let Some((tenant, Counted { for_model: Some(model), .. })) = &self.tenant {
@@ -171,7 +171,7 @@ impl Permit {
             return false;
         }
         let Ledger { hold, began_ms, born, .. } = *ledger;
-        let cost = |tokens| Cost { tokens, price: hold.price };
+        let cost = |tokens| Cost { tokens, price: ledger.price };
         let step = Step { hold, from: cost(from), to: cost(to), last, began_ms };
         let mut spent = false;
         if let Some((tenant, counted)) = &self.tenant {
@@ -188,7 +188,7 @@ impl Permit {
 
     /// The price of its tokens.
     pub fn price(&self) -> Price {
-        self.ledger.map_or_else(Price::default, |ledger| ledger.hold.price)
+        self.ledger.map_or_else(Price::default, |ledger| ledger.price)
     }
 }
 

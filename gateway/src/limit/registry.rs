@@ -3,13 +3,13 @@
 use super::common::Common;
 use super::rules::{CommonRules, PlanRules};
 use super::save::{Restored, Unsaved};
+use super::sync::Mutex;
 use super::tally::AllTallies;
 use super::tenant::Tenant;
 use super::users::UserIx;
 use super::{CommonPlan, Per, Plan};
 use crate::clock::Now;
 use ahash::AHashMap;
-use parking_lot::Mutex;
 use std::sync::Arc;
 
 /// All levels, kept across reloads: one per gateway. Requests hold what they need and never look here.

@@ -10,13 +10,13 @@ use super::levels::Levels;
 use super::registry::Registry;
 use super::rules::{PlanRules, Rules};
 use super::spend::{Bound, Spend, SpendRule};
+use super::sync::{AtomicBool, Mutex};
 use super::tenant::{Books, Tenant};
 use super::{Per, pairs::Pair};
 use crate::clock::Now;
 use ahash::AHashMap;
-use parking_lot::Mutex;
 use std::fmt::Write;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
 /// One count, as it is saved.

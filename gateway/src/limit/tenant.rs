@@ -10,9 +10,9 @@ use super::permit::{Counted, Ledger, Stepped};
 use super::rules::PlanRules;
 use super::save::{Saving, Unsaved};
 use super::spend::Step;
+use super::sync::Mutex;
 use super::users::{UserIx, Users};
 use crate::clock::Now;
-use parking_lot::Mutex;
 use std::sync::Arc;
 
 /// A tenant's levels; the same one for as long as policy, a request or a level in use knows its name.

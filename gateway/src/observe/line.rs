@@ -47,9 +47,15 @@ pub struct Line<'a> {
     /// Head in to head of the answer.
     #[cfg_attr(test, serde(skip_serializing_if = "Option::is_none"))]
     pub first_byte_us: Option<u64>,
-    /// `host:port` of the backend asked.
+    /// `host:port` of the backend asked; of several the last.
     #[cfg_attr(test, serde(skip_serializing_if = "Option::is_none"))]
     pub backend: Option<&'a str>,
+    /// How many times a backend was asked, if more than once.
+    #[cfg_attr(test, serde(skip_serializing_if = "Option::is_none"))]
+    pub attempts: Option<u32>,
+    /// The model or pool of the fallback, if that was asked.
+    #[cfg_attr(test, serde(skip_serializing_if = "Option::is_none"))]
+    pub fallback: Option<&'a str>,
     /// The model's name in policy, on a route to a model.
     #[cfg_attr(test, serde(skip_serializing_if = "Option::is_none"))]
     pub model: Option<&'a str>,
@@ -94,6 +100,12 @@ impl Line<'_> {
         if let Some(backend) = self.backend {
             json.raw(br#","backend":""#).text(backend).raw(b"\"");
         }
+        if let Some(attempts) = self.attempts {
+            json.raw(br#","attempts":"#).number(attempts.into());
+        }
+        if let Some(fallback) = self.fallback {
+            json.raw(br#","fallback":""#).text(fallback).raw(b"\"");
+        }
         if let Some(model) = self.model {
             json.raw(br#","model":""#).plain(model).raw(b"\"");
         }
@@ -137,6 +149,7 @@ mod tests {
             (peer, status, policy) in (any::<IpAddr>(), any::<u16>(), any::<u64>()),
             (bytes_in, bytes_out, duration_us) in (any::<u64>(), any::<u64>(), any::<u64>()),
             (queued_us, first_byte_us) in any::<(Option<u64>, Option<u64>)>(),
+            (attempts, fallback) in (any::<Option<u32>>(), proptest::option::of("\\PC{0,20}")),
             (model, tokens) in (name(), proptest::option::of((any::<u64>(), any::<u64>()))),
         ) {
             let line = Line {
@@ -159,6 +172,8 @@ mod tests {
                 queued_us,
                 first_byte_us,
                 backend: backend.as_deref(),
+                attempts,
+                fallback: fallback.as_deref(),
                 model: model.as_deref(),
                 tokens: tokens.map(|(prompt, completion)| Tokens { prompt, completion }),
                 policy,

@@ -40,10 +40,24 @@ const REQUEST_BYTES: &str = "gateway_request_body_bytes_total";
 const ANSWER_BYTES: &str = "gateway_answer_body_bytes_total";
 const TOKENS: &str = "gateway_model_tokens_total";
 const IN_FLIGHT: &str = "gateway_requests_in_flight";
+pub(super) const TENANT_REQUESTS: &str = "gateway_tenant_requests_total";
+pub(super) const TENANT_SECONDS: &str = "gateway_tenant_request_duration_seconds";
+pub(super) const TENANT_FIRST_TOKEN: &str = "gateway_tenant_first_token_seconds";
+pub(super) const TENANT_FAILURES: &str = "gateway_tenant_failures_total";
+pub(super) const TENANT_TOKENS: &str = "gateway_tenant_model_tokens_total";
+pub(super) const TENANT_IN_FLIGHT: &str = "gateway_tenant_requests_in_flight";
 const CANCELLED: &str = "gateway_requests_cancelled_total";
 const REJECTS: &str = "gateway_rejects_total";
 const UPSTREAM_ERRORS: &str = "gateway_upstream_errors_total";
+pub(super) const RETRIES: &str = "gateway_retries_total";
+pub(super) const FALLBACKS: &str = "gateway_fallbacks_total";
+pub(super) const RETRY_BUDGET: &str = "gateway_retry_budget_exhausted_total";
 const UPSTREAM_CONNECTS: &str = "gateway_upstream_connects_total";
+pub(super) const BACKEND_UP: &str = "gateway_upstream_backend_up";
+pub(super) const EJECTIONS: &str = "gateway_upstream_ejections_total";
+pub(super) const EJECTIONS_KEPT: &str = "gateway_upstream_ejections_kept_total";
+pub(super) const PROBE_FAILURES: &str = "gateway_upstream_probe_failures_total";
+pub(super) const PANIC: &str = "gateway_upstream_panic";
 const CONNECTIONS: &str = "gateway_connections";
 const CONNECTIONS_TOTAL: &str = "gateway_connections_total";
 const CONNECTIONS_REFUSED: &str = "gateway_connections_refused_total";
@@ -94,8 +108,22 @@ pub const METRICS: &[Metric] = &[
     gauge    (IN_FLIGHT,           &["route"],                 "Requests between head and last byte."),
     counter  (CANCELLED,           &["route"],                 "Callers who left before their answer ended."),
     counter  (REJECTS,             &["route", "reason"],       "Refused here; `reason` is `Reject::code`. Requests that no route takes count as route `-`."),
-    counter  (UPSTREAM_ERRORS,     &["route", "kind"],         "Upstream failures: connect, tls, reset, timeout, cut (after the head)."),
+    counter  (UPSTREAM_ERRORS,     &["route", "kind"],         "Upstream failures: connect, tls, reset, timeout, cut (after the head), local (this machine can open no more connections)."),
+    counter  (RETRIES,             &["route", "reason", "outcome"], "Further attempts at the same pool: ok, failed; or not made: no_budget, no_backend. `reason` is what the one before came to."),
+    counter  (FALLBACKS,           &["route", "reason", "outcome"], "Requests that went to the fallback of their route: ok, failed; or did not: no_backend."),
+    counter  (RETRY_BUDGET,        &["pool"],                  "Further attempts that were not made, because the pool's budget for them was spent."),
+    counter  (TENANT_REQUESTS,     &["route", "tenant", "status_class"], "Requests of a tenant on a route. At most 1,000 pairs of the two have series of their own; all others are tenant `other`."),
+    histogram(TENANT_SECONDS,      &["route", "tenant"],       "First byte in to last byte out."),
+    histogram(TENANT_FIRST_TOKEN,  &["route", "tenant"],       "First byte in to the first part of the answer's body, on routes to models."),
+    counter  (TENANT_FAILURES,     &["route", "tenant"],       "Answers with 5xx, and those that broke off."),
+    counter  (TENANT_TOKENS,       &["route", "tenant", "kind"], "Model tokens charged: `kind` prompt or completion."),
+    gauge    (TENANT_IN_FLIGHT,    &["route", "tenant"],       "Requests between head and last byte."),
     counter  (UPSTREAM_CONNECTS,   &["pool"],                  "New connections to a pool's backends."),
+    gauge    (BACKEND_UP,          &["pool", "backend"],       "1: it gets requests; 0: it does not, by its probes, or because it is ejected, or new and not ready yet."),
+    counter  (EJECTIONS,           &["pool", "backend", "reason"], "Backends taken out because requests to them failed: consecutive, error_rate. Of all pools with this backend."),
+    counter  (EJECTIONS_KEPT,      &["pool", "backend"],       "Ejections that did not happen because of `keep`."),
+    counter  (PROBE_FAILURES,      &["pool", "backend", "reason"], "Probes that failed: connect, tls, timeout, broken, status, body. Of all pools with this backend."),
+    gauge    (PANIC,               &["pool"],                  "1: so few backends are well that all are used."),
     gauge    (CONNECTIONS,         &["listener"],              "Open connections."),
     counter  (CONNECTIONS_TOTAL,   &["listener"],              "Connections accepted."),
     counter  (CONNECTIONS_REFUSED, &["reason"],                "Connections closed at accept: `max` or `per_address`."),
@@ -221,10 +249,13 @@ pub enum UpstreamError {
     Timeout,
     /// Broke off, or fell silent, after the head.
     Cut,
+    /// No connection, because this machine has no port or file descriptor left.
+    Local,
 }
 
 impl UpstreamError {
-    const ALL: [UpstreamError; 5] = [Self::Connect, Self::Tls, Self::Reset, Self::Timeout, Self::Cut];
+    const ALL: [UpstreamError; 6] =
+        [Self::Connect, Self::Tls, Self::Reset, Self::Timeout, Self::Cut, Self::Local];
 
     /// The label's value.
     pub fn name(self) -> &'static str {
@@ -234,6 +265,7 @@ impl UpstreamError {
             Self::Reset => "reset",
             Self::Timeout => "timeout",
             Self::Cut => "cut",
+            Self::Local => "local",
         }
     }
 }

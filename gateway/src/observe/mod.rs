@@ -1,6 +1,7 @@
 //! What operators see: metrics, the access log, the gateway's own log.
 
 pub mod access_log;
+pub mod health;
 pub mod iam;
 mod json;
 pub mod limits;
@@ -9,3 +10,5 @@ pub mod log;
 pub mod metrics;
 mod page;
 pub mod queues;
+pub mod retries;
+pub mod tenants;

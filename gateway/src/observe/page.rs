@@ -7,7 +7,11 @@ use std::fmt::Write;
 pub fn head(name: &str, page: &mut String) {
     let row = metrics::METRICS.iter().find(|metric| metric.name == name);
     let metric = row.expect("the table of metrics has every name that is shown");
-    let kind = if metric.kind == Kind::Counter { "counter" } else { "gauge" };
+    let kind = match metric.kind {
+        Kind::Counter => "counter",
+        Kind::Gauge => "gauge",
+        Kind::Histogram => "histogram",
+    };
     let _ = write!(page, "# HELP {name} {}\n# TYPE {name} {kind}\n", metric.help); // to a string: cannot fail
 }
 

@@ -8,8 +8,10 @@ mod credential;
 mod iam;
 mod models;
 mod queues;
+mod retries;
 mod tenants;
 
+use self::retries::RequestNames;
 use super::problem::{Located, Place, Problems, nearest};
 use super::secret::{Missing, Secret, Secrets};
 use super::snapshot::{Api, Caps, Ceilings, Timeouts};
@@ -22,6 +24,8 @@ use crate::limit::money::Currency;
 use crate::limit::price::Price;
 use crate::limit::{self, Per};
 use crate::route::{Conflict, Table, TableBuilder};
+use crate::upstream::health::rules as health;
+use crate::upstream::retry::Rule;
 use crate::upstream::{Backend, BackendSpec, ClientIdentity, Credential as Shown};
 use crate::usage::Shape;
 use http::{HeaderName, Method};
@@ -84,6 +88,20 @@ pub struct Route {
     pub ceilings: Ceilings,
     /// Instead of its pool's.
     pub credential: Option<Arc<Shown>>,
+    pub retry: Option<Retry>,
+}
+
+/// What a route does after an attempt in vain.
+pub struct Retry {
+    pub rule: Rule,
+    pub fallback: Option<Fallback>,
+}
+
+pub struct Fallback {
+    /// Index into `pools`; may be the route's own.
+    pub pool: usize,
+    /// As upstreams know it, and its index into `models`.
+    pub model: Option<(Arc<str>, usize)>,
 }
 
 pub struct Pool {
@@ -93,6 +111,7 @@ pub struct Pool {
     pub queue: Option<fair::Config>,
     /// Who the gateway is to its backends.
     pub credential: Arc<Shown>,
+    pub health: health::Rules,
 }
 
 pub struct Model {
@@ -191,9 +210,10 @@ pub fn check(mut policy: spec::Policy, secrets: &Secrets<'_>, problems: &Problem
     let guard_per_address = policy.guard.as_ref().map_or(0, |guard| guard.value.get());
     let iam = policy.iam.map(|iam| check.iam(iam.value));
     let table = check.table(&policy.routes);
+    let names = retries::request_names(&policy.models);
     let routes = policy.routes.into_iter().map(|route| {
         let place = route.name.place;
-        (check.route(route, &pools, &models), place)
+        (check.route(route, &pools, &models, &names), place)
     });
     let routes = routes.collect::<Vec<_>>();
     let tenants = policy.tenants.into_iter().map(|tenant| check.tenant(tenant, &plans)).collect::<Vec<_>>();
@@ -304,7 +324,13 @@ impl Check<'_> {
         table.build()
     }
 
-    fn route(&self, route: spec::Route, pools: &Index, models: &Index) -> Option<Route> {
+    fn route(
+        &self,
+        route: spec::Route,
+        pools: &Index,
+        models: &Index,
+        names: &RequestNames,
+    ) -> Option<Route> {
         let path = format!("routes.{}", route.name.value);
         if route.auth.is_none() {
             for limit in route.limits.list.iter().filter(|limit| limit.per == Per::TenantRoute) {
@@ -322,9 +348,10 @@ impl Check<'_> {
             self.nothing_to_spend(&path, &route.limits);
         }
         let pool = self.find(format!("{path}.pool"), "pool", &route.pool, pools);
-        let credential = route.credential.map(|shown| self.shown(shown, &format!("{path}.credential")));
         let named = route.metering.model.as_ref();
         let model = named.map(|name| self.find(format!("{path}.model"), "model", name, models));
+        let retry = self.retry(&route, pools, names);
+        let credential = route.credential.map(|shown| self.shown(shown, &format!("{path}.credential")));
         Some(Route {
             limits: self.limits(&format!("{path}.limits"), route.limits),
             pool: pool?,
@@ -350,6 +377,7 @@ impl Check<'_> {
                 Some(None) => return None,
                 credential => credential.flatten(),
             },
+            retry: retry?,
         })
     }
 
@@ -407,8 +435,8 @@ impl Check<'_> {
             }
             backends.push((spec, weight));
         }
-        let (connect_timeout, queue) = (pool.connect_timeout, pool.queue);
-        Some(Pool { name, backends, connect_timeout, queue, credential: credential? })
+        let (connect_timeout, queue, health) = (pool.connect_timeout, pool.queue, pool.health);
+        Some(Pool { name, backends, connect_timeout, queue, health, credential: credential? })
     }
 }
 

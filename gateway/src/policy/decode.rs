@@ -248,6 +248,20 @@ impl<'a> Entry<'a> {
         self.parsed(key, units::rate, "a rate", units::RATE_HELP)
     }
 
+    /// A percentage within `range`.
+    pub fn percent(&self, key: &'a str, range: std::ops::RangeInclusive<u8>) -> Option<u8> {
+        let percent = self.parsed(key, units::percent, "a percentage", units::PERCENT_HELP)?;
+        if range.contains(&percent) {
+            return Some(percent);
+        }
+        self.wrong(
+            key,
+            format!("{percent}% is out of range"),
+            format!("{}% to {}% are possible", range.start(), range.end()),
+        );
+        None
+    }
+
     /// `true` or `false`; anything else counts as false after it was recorded.
     pub fn flag(&self, key: &'a str) -> bool {
         let read = |text: &str| text.parse::<bool>().ok();

@@ -2,7 +2,7 @@
 
 use super::Live;
 use super::check::{self, Checked, Credential};
-use super::snapshot::{Caller, Metering, Model, Models, Queue, QueueClass, Route, Snapshot};
+use super::snapshot::{Caller, Fallback, Metering, Model, Models, Queue, QueueClass, Retry, Route, Snapshot};
 use crate::auth::{Keyring, KeyringBuilder, Rules};
 use crate::clock::Now;
 use crate::fair;
@@ -10,6 +10,7 @@ use crate::iam;
 use crate::ids::CallerId;
 use crate::limit::{self, CommonPlan, Plan, TenantSpec};
 use crate::observe::metrics::{RouteMetrics, queue_wait};
+use crate::observe::retries::{RetryMetrics, budget_exhausted};
 use crate::upstream::{BackendSpec, Credential as Shown, Pool, PoolSpec};
 use http::HeaderValue;
 use std::sync::Arc;
@@ -20,7 +21,8 @@ pub fn install(checked: Checked, live: &Live, version: u64, digest: Arc<str>, no
     let iam = checked.iam.as_ref().map(|iam| callers_at_iam(iam, &checked.tenants, live));
     begin_tokens(&checked, live);
     let budgets = checked.limits().any(check::Limit::is_budget);
-    let pools: Vec<Arc<Pool>> = checked.pools.iter().map(|spec| pool(spec, live)).collect();
+    let pools: Vec<Arc<Pool>> =
+        checked.pools.iter().map(|spec| pool(spec, live, version == 1, now)).collect();
     let queues = queues(&checked.pools, live, now);
     let plans: Vec<Arc<Plan>> = checked
         .plans
@@ -62,13 +64,19 @@ pub fn install(checked: Checked, live: &Live, version: u64, digest: Arc<str>, no
             }));
         }
     }
+    let retries: Vec<_> = checked
+        .routes
+        .iter()
+        .map(|route| route.retry.as_ref().map(|spec| retry(route, spec, &pools, &queues, &models, live)))
+        .collect();
     let routes = checked
         .routes
         .into_iter()
-        .zip(levels.routes)
-        .map(|(spec, limits)| {
+        .zip(levels.routes.into_iter().zip(retries))
+        .map(|(spec, (limits, retry))| {
             Arc::new(Route {
                 metrics: RouteMetrics::new(&spec.name),
+                tenants: live.tenants.route(&spec.name),
                 name: spec.name,
                 api: spec.api,
                 auth: spec.auth.as_ref().map(rules),
@@ -86,6 +94,7 @@ pub fn install(checked: Checked, live: &Live, version: u64, digest: Arc<str>, no
                 rate_headers: spec.rate_headers,
                 tenant_header: spec.tenant_header,
                 credential: spec.credential,
+                retry,
             })
         })
         .collect();
@@ -95,6 +104,7 @@ pub fn install(checked: Checked, live: &Live, version: u64, digest: Arc<str>, no
         loaded_ms: now.wall_ms,
         table: checked.table,
         routes,
+        pools,
         keys,
         iam,
         callers,
@@ -117,6 +127,38 @@ fn queues(pools: &[check::Pool], live: &Live, now: Now) -> Vec<Option<Queue>> {
         Some(Queue { gate: gates.next().expect("a gate for each pool that wants one"), classes })
     };
     pools.iter().map(&mut queue).collect()
+}
+
+fn retry(
+    route: &check::Route,
+    spec: &check::Retry,
+    pools: &[Arc<Pool>],
+    queues: &[Option<Queue>],
+    models: &Models,
+    live: &Live,
+) -> Box<Retry> {
+    let budget = |pool: usize| {
+        let name = &pools[pool].name;
+        live.retries.of(name, || budget_exhausted(name))
+    };
+    let fallback = spec.fallback.as_ref().map(|spec| {
+        let model = spec.model.as_ref().map(|(name, model)| (name.clone(), models.all()[*model].clone()));
+        let name = model.as_ref().map_or(&pools[spec.pool].name, |(name, _)| name).clone();
+        Fallback {
+            told: HeaderValue::from_str(&name).expect("names of pools and models are printable ASCII"),
+            name,
+            pool: pools[spec.pool].clone(),
+            queue: queues[spec.pool].clone(),
+            budget: budget(spec.pool),
+            model,
+        }
+    });
+    Box::new(Retry {
+        rule: spec.rule.clone(),
+        budget: budget(route.pool),
+        fallback,
+        metrics: RetryMetrics::new(&route.name),
+    })
 }
 
 /// The last of them is the one that stands for all others.
@@ -194,7 +236,7 @@ fn begin_tokens(checked: &Checked, live: &Live) {
     }
 }
 
-fn pool(spec: &check::Pool, live: &Live) -> Arc<Pool> {
+fn pool(spec: &check::Pool, live: &Live, starting: bool, now: Now) -> Arc<Pool> {
     let backend = |spec: &BackendSpec| {
         live.backends.backend(spec.clone()).expect("`check` has built a backend of the same spec")
     };
@@ -203,6 +245,9 @@ fn pool(spec: &check::Pool, live: &Live) -> Arc<Pool> {
         backends: spec.backends.iter().map(|(spec, weight)| (backend(spec), *weight)).collect(),
         connect_timeout: spec.connect_timeout,
         credential: spec.credential.clone(),
+        health: spec.health.clone(),
+        starting,
+        now_ms: now.mono_us / 1_000,
     }))
 }
 

@@ -56,6 +56,8 @@ pub enum Kind {
     Currency,
     /// A whole number.
     Count,
+    /// `0%` to `100%`.
+    Percent,
     /// `true` or `false`.
     Bool,
     /// One of these words.
@@ -79,8 +81,8 @@ pub enum Kind {
 }
 
 use Kind::{
-    Bool, Budget, Count, Currency, Decimal, Duration, Either, Hashed, Later, List, Many, Name, Named, Rate, Secret,
-    Size, Text, Tokens, Word,
+    Bool, Budget, Count, Currency, Decimal, Duration, Either, Hashed, Later, List, Many, Name, Named, Percent, Rate,
+    Secret, Size, Text, Tokens, Word,
 };
 use Need::{Default, Optional, Required};
 
@@ -128,8 +130,8 @@ pub static ROUTE: Object = Object {
         key("ceilings", Kind::Object(&CEILINGS), Optional, "{completion_tokens: 2k}", "How much one request may ask for; of route, plan and model the strictest counts."),
         key("usage", Kind::Object(&USAGE), Optional, "{prompt: usage.input, completion: usage.output}", "Where the answer says what it used. Only with `api: modelarts`."),
         key("credential", SHOWN_KIND, Optional, "{app_code: {env: CHAT_CODE}}", "Who the gateway is to the backends, instead of what its pool says; the keys are those of `pools[].credential`."),
+        key("retry", Kind::Object(&RETRY), Optional, "{on: [connect, 503], attempts: 2}", "Who is asked after an attempt in vain. Without it nobody is."),
         later("versions"),
-        later("retry"),
         later("cors"),
     ],
 };
@@ -173,6 +175,32 @@ pub static TIMEOUTS: Object = Object {
         key("idle", Duration, Default("60s"), "30s", "Longest silence of the answer's body, such as between two chunks of a stream."),
         key("total", Duration, Default("10m"), "30m", "Head of the request until the end of the answer."),
         key("write", Duration, Default("30s"), "10s", "Longest time the caller may take nothing of the answer."),
+    ],
+};
+
+/// `routes[].retry`
+pub static RETRY: Object = Object {
+    doc: "Who is asked after an attempt in vain, while nothing of an answer has gone down.",
+    keys: &[
+        key("on", List(&Word(RETRY_ON)), Required, "[connect, reset, 429, 502, 503, 504, first_byte]", "After what. What the upstream may have worked on (`reset`, 502, 504, `first_byte`) is sent again only if the method is idempotent, or the caller gave an `Idempotency-Key`, or `repeat_post` says so; with 429 and 503 it says that it has not worked on it."),
+        key("attempts", Count, Default("2"), "3", "At one pool, the first included, each at another backend; 5 at most."),
+        key("first_byte", Duration, Optional, "2s", "How long one attempt may take to begin its answer (a stream: its first part) while another may follow; less than `timeouts.first_byte`, which bounds them all. With `on: [first_byte]`."),
+        key("repeat_post", Bool, Default("false"), "true", "POST and PATCH are sent again also where they may have been worked on: a model may then answer, and be paid for, twice."),
+        key("hold_max", Size, Default("256KiB"), "1MiB", "Bodies that declare to be this long at most are held, so that they can be sent again. Bodies for models and signed ones are held anyway."),
+        key("budget", Count, Default("20"), "10", "Further attempts at a pool, in percent of its requests, 0 to 100; 3 a second need no requests."),
+        key("fallback", Kind::Object(&FALLBACK), Optional, "{pool: maas, model: pangu-small}", "Who is asked when the pool has nobody left to be asked."),
+    ],
+};
+
+/// `routes[].retry.on[]`
+pub static RETRY_ON: &[&str] = &["connect", "reset", "429", "502", "503", "504", "first_byte"];
+
+/// `routes[].retry.fallback`
+pub static FALLBACK: Object = Object {
+    doc: "Who answers in place of a pool; callers are told in `x-gateway-fallback`.",
+    keys: &[
+        key("pool", Name, Optional, "maas", "Default: the route's own pool, for another model."),
+        key("model", Text, Optional, "pangu-small", "Model that the body then names, as the upstream knows it; one of `models`, and charged at its price. Only with `api: openai`."),
     ],
 };
 
@@ -309,13 +337,47 @@ pub static POOL: Object = Object {
         key("tls", Kind::Object(&TLS), Optional, "{ca: ca.pem}", "Only with `https` backends."),
         key("balance", Word(&["round_robin"]), Default("round_robin"), "round_robin", "Which backend is next."),
         key("queue", Kind::Object(&QUEUE), Optional, "{in_flight_max: 64}", "Whose turn it is while the pool has less room than callers want. Without it, nobody waits, and every request goes at once."),
-        later("health"),
+        key("health", Kind::Object(&HEALTH), Optional, "{path: /health}", "What every backend is asked, again and again. Without it, none is."),
+        key("eject", Either(&Bool, &Kind::Object(&EJECT)), Optional, "{consecutive: 5, error_rate: 50%}", "Takes a backend out for a while when requests to it fail. Without it, 5 failed connections in a row do; `false`: nothing does."),
+        key("panic", Percent, Default("10%"), "50%", "With less of the weight well than this, all backends are used again, except those that were never ready; `0%`: never, and then callers get 503."),
         later("discover"),
         key("credential", SHOWN_KIND, Default("none"), "{api_key: {env: MAAS_KEY}}", "Who the gateway is to the backends; exactly one of its keys. `none`: nobody. Without `pass`, callers' own credentials end at the gateway on routes with `auth`, and everywhere if it shows one of its own."),
         later("versions"),
-        later("retry"),
     ],
 };
+
+/// `pools[].health`
+pub static HEALTH: Object = Object {
+    doc: "What every backend is asked, again and again. Pools with the same address and the same question share the answers.",
+    keys: &[
+        key("path", Text, Required, "/health", "What is asked for with GET, behind the path of the backend's url."),
+        key("every", Duration, Default("5s"), "2s", "From one to the next; up to a tenth less, by chance."),
+        key("timeout", Duration, Default("1s"), "500ms", "For all of it, the connection included; at most `every`."),
+        key("healthy_after", Count, Default("2"), "3", "Successes in a row that bring a backend back, 1 to 100. The first success of a new one is enough."),
+        key("unhealthy_after", Count, Default("3"), "2", "Failures in a row that take a backend out, 1 to 100."),
+        key("expect", Many(&Text), Default("200-299"), "[200, 204]", "Statuses that are a success."),
+        key("body", Text, Optional, "ready", "What the first 64 KiB of the answer have to contain; 256 bytes at most."),
+        key("slow_start", Duration, Optional, "30s", "How long a backend that comes, or comes back, takes to get its whole share; 1h at most. Default: it has it at once."),
+    ],
+};
+
+/// `pools[].eject`
+pub static EJECT: Object = Object {
+    doc: "When a backend is taken out whose requests fail, and for how long.",
+    keys: &[
+        key("consecutive", Count, Default("5"), "3", "Failures in a row, 1 to 1000; 0: they do not matter."),
+        key("error_rate", Percent, Optional, "50%", "Failures of all requests within `of_last`."),
+        key("of_last", Duration, Default("30s"), "10s", "Whole seconds, 1s to 60s."),
+        key("at_least", Count, Default("20"), "100", "So many requests there have to be before `error_rate` counts."),
+        key("on", List(&Word(FAILURES)), Optional, "[connect, reset]", "What is a failure: no connection, closed before an answer, no answer within `first_byte`, 502 to 504. Default: all of these."),
+        key("for", Duration, Default("10s"), "30s", "How long a backend is out for the first time; twice as long each further time."),
+        key("max", Duration, Default("5m"), "10m", "Longest time out. A backend that has been back for so long begins anew."),
+        key("keep", Percent, Default("50%"), "70%", "Part of the pool's weight that stays in, whatever happens."),
+    ],
+};
+
+/// `pools[].eject.on[]`
+pub static FAILURES: &[&str] = &["connect", "reset", "timeout", "unavailable"];
 
 /// `pools[].queue`
 pub static QUEUE: Object = Object {

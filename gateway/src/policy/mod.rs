@@ -17,6 +17,7 @@ mod check;
 mod credential;
 mod decode;
 mod files;
+mod health;
 mod iam;
 mod install;
 #[rustfmt::skip] // one key a row
@@ -26,6 +27,7 @@ mod models;
 mod posture;
 mod problem;
 mod queue;
+mod retry;
 mod schema;
 mod secret;
 mod sections;
@@ -42,7 +44,8 @@ pub use posture::Posture;
 pub use problem::Problem;
 pub use schema::{reference, schema};
 pub use snapshot::{
-    Api, Caller, Caps, Ceilings, Metering, Model, Models, Queue, QueueClass, Route, Snapshot, Timeouts,
+    Api, Caller, Caps, Ceilings, Fallback, Metering, Model, Models, Queue, QueueClass, Retry, Route,
+    Snapshot, Timeouts,
 };
 pub use store::{Status, Store};
 pub use url::refused as refused_address;
@@ -68,8 +71,12 @@ pub struct Live {
     pub gates: crate::fair::Gates,
     /// Tokens of the gateway's own, and what is known of callers' tokens.
     pub iam: crate::iam::Live,
+    /// What each tenant does on each route.
+    pub tenants: crate::observe::tenants::Tenants,
     /// Upstream addresses.
     pub backends: crate::upstream::Registry,
+    /// What is left for trying again, by pool.
+    pub retries: crate::upstream::budget::Budgets,
     /// Is what was spent of budgets on the disk for the next start?
     pub budgets_saved: bool,
 }

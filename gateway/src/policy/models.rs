@@ -42,7 +42,8 @@ fn names(entry: &Entry<'_>) -> Vec<Located<Box<str>>> {
     names
 }
 
-fn is_request_name(name: &str) -> bool {
+/// What a request may call a model.
+pub fn is_request_name(name: &str) -> bool {
     (1..=REQUEST_NAME_MAX).contains(&name.len()) && name.bytes().all(|b| b == b' ' || b.is_ascii_graphic())
 }
 

@@ -9,7 +9,7 @@ use crate::limit::Amount;
 use crate::limit::measure::Measure;
 use crate::upstream::Credential;
 use humantime::format_duration;
-use lines::{bytes, ceilings_line, limit_line, price_line, queue_line, share_line};
+use lines::{bytes, ceilings_line, limit_line, price_line, queue_line, retry_line, share_line};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -62,6 +62,8 @@ pub struct RoutePosture {
     pub queue: Option<String>,
     /// Where the plans of those who may call stand in it.
     pub plan_shares: BTreeMap<String, String>,
+    /// Who is asked after an attempt in vain.
+    pub retry: Option<String>,
     /// What is missing or worth a look.
     pub notes: Vec<String>,
 }
@@ -163,6 +165,7 @@ fn of_route(route: &Route, checked: &Checked) -> RoutePosture {
         plan_shares: queue.map_or_else(BTreeMap::new, |queue| {
             plans.iter().map(|plan| (plan.name.to_string(), share_line(plan, queue))).collect()
         }),
+        retry: route.retry.as_ref().map(|retry| retry_line(retry, &checked.pools)),
         notes: notes(route, pool, &callers, &plans),
     }
 }
@@ -227,6 +230,9 @@ fn notes(route: &Route, pool: &Pool, callers: &[&Tenant], plans: &[&Plan]) -> Ve
     }
     if shown.is_readable() && pool.backends.iter().any(|(backend, _)| backend.tls.is_none()) {
         note(format!("its `{}` for backends goes over plain `http`", shown.kind()));
+    }
+    if route.retry.as_ref().is_some_and(|retry| retry.rule.repeat_post) {
+        note("a POST may be done, and paid for, twice (`retry.repeat_post`)".into());
     }
     let concurrent = |limits: &[Limit]| {
         limits.iter().any(|Limit { rule, .. }| !rule.shadow && matches!(rule.amount, Amount::Concurrent(_)))
@@ -302,6 +308,9 @@ impl fmt::Display for RoutePosture {
         }
         for (plan, share) in &self.plan_shares {
             writeln!(f, "  turn of {plan:<7} {share}")?;
+        }
+        if let Some(retry) = &self.retry {
+            writeln!(f, "  retry           {retry}")?;
         }
         for note in &self.notes {
             writeln!(f, "  note            {note}")?;

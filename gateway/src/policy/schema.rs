@@ -12,6 +12,7 @@ const BUDGET: &str = "^[0-9]+([.][0-9]+)? ?[A-Z]{3} ?/ ?(day|month)$";
 const DECIMAL: &str = "^[0-9]+([.][0-9]+)?$";
 const CURRENCY: &str = "^[A-Z]{3}$";
 const COUNT: &str = "^[0-9]+ ?[kMG]?$";
+const PERCENT: &str = "^[0-9]{1,3} ?%$";
 const NAME: &str = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$";
 
 /// JSON Schema (draft 2020-12) of a policy file.
@@ -64,6 +65,7 @@ fn kind(of: &'static Kind) -> Value {
         Kind::Decimal => json!({"type": ["string", "number"], "pattern": DECIMAL, "minimum": 0}),
         Kind::Currency => json!({"type": "string", "pattern": CURRENCY}),
         Kind::Count => json!({"type": ["string", "integer"], "pattern": COUNT, "minimum": 1}),
+        Kind::Percent => json!({"type": "string", "pattern": PERCENT}),
         Kind::Bool => json!({"type": "boolean"}),
         Kind::Word(words) => json!({"enum": words}),
         Kind::Object(keys) => object(keys),
@@ -151,6 +153,7 @@ fn words(kind: &'static Kind) -> String {
         Kind::Decimal => "decimal".into(),
         Kind::Currency => "currency".into(),
         Kind::Count => "number; k, M, G".into(),
+        Kind::Percent => "percentage".into(),
         Kind::Bool => "`true` or `false`".into(),
         Kind::Word(words) => words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "),
         Kind::Object(_) => "mapping".into(),

@@ -2,12 +2,14 @@
 
 use super::credential::{client, credential};
 use super::decode::{At, Entry};
+use super::health::health;
 use super::iam::iam;
 use super::keys;
 use super::limits::{limits, plans};
 use super::models::{ceilings, metering, model};
 use super::problem::{Located, Problems, quoted};
 use super::queue::queue;
+use super::retry::retry;
 use super::snapshot::{Api, Caps, Timeouts};
 use super::spec::{Policy, Pool, Route, Rules};
 use super::tenants::tenant;
@@ -19,7 +21,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-const DAY: Duration = Duration::from_secs(86_400);
+/// The longest time that can be written.
+pub const DAY: Duration = Duration::from_secs(86_400);
 /// Huawei's own window; a wider one would only give a thief more time.
 const SKEW_MAX: Duration = Duration::from_secs(15 * 60);
 /// 1 TiB: beyond any model's input, far from overflow.
@@ -133,6 +136,7 @@ fn route(entry: &Entry<'_>) -> Option<Route> {
             ["first_byte", "idle", "total", "write"].map(|key| timeouts.duration(key, DAY));
         Some(Timeouts { first_byte: first_byte?, idle: idle?, total: total?, write: write? })
     });
+    let retry = retry(entry, timeouts);
     let limits = limits(entry, "limits", &keys::ROUTE_LIMIT);
     let unlimited = unlimited(entry);
     let rate_headers = entry.flag("rate_headers");
@@ -158,6 +162,7 @@ fn route(entry: &Entry<'_>) -> Option<Route> {
         metering: metering?,
         ceilings: ceilings?,
         credential,
+        retry,
     })
 }
 
@@ -333,8 +338,9 @@ fn pool(entry: &Entry<'_>, dir: &Path) -> Option<Pool> {
         );
     }
     let queue = queue(entry);
-    let connect_timeout = connect_timeout?;
-    Some(Pool { name: name?, backends, ca_file, client, credential, connect_timeout, queue })
+    let health = health(entry);
+    let (name, connect_timeout, health) = (name?, connect_timeout?, health?);
+    Some(Pool { name, backends, ca_file, client, credential, connect_timeout, queue, health })
 }
 
 fn guard(top: &Entry<'_>, policy: &mut Policy) {

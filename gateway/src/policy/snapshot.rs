@@ -7,7 +7,11 @@ use crate::ids::{CallerId, RouteId};
 use crate::limit;
 use crate::limit::price::Price;
 use crate::observe::metrics::RouteMetrics;
+use crate::observe::retries::RetryMetrics;
+use crate::observe::tenants::OnRoute;
 use crate::route::Table;
+use crate::upstream::budget::Budget;
+use crate::upstream::retry::Rule;
 use crate::upstream::{Credential, Pool};
 use crate::usage::Shape;
 use ahash::AHashMap;
@@ -28,6 +32,8 @@ pub struct Snapshot {
     pub table: Table,
     /// Indexed by [`RouteId`].
     pub routes: Vec<Arc<Route>>,
+    /// Where requests go, in the order of the files.
+    pub pools: Vec<Arc<Pool>>,
     /// Whose credential is it.
     pub keys: auth::Keyring,
     /// Whose IAM token is it.
@@ -72,6 +78,8 @@ pub struct Route {
     pub timeouts: Timeouts,
     /// Counts its requests.
     pub metrics: RouteMetrics,
+    /// Counts those of each tenant.
+    pub tenants: Arc<OnRoute>,
     /// Levels of the limits written at this route.
     pub limits: Arc<limit::Common>,
     /// `x-ratelimit-*` on every answer, not only on refusals.
@@ -84,16 +92,46 @@ pub struct Route {
     pub ceilings: Ceilings,
     /// Who the gateway is to the backends of `pool`, instead of what the pool says.
     pub credential: Option<Arc<Credential>>,
+    /// Who is asked after an attempt in vain; None: nobody.
+    pub retry: Option<Box<Retry>>,
 }
 
 impl Route {
     /// Who the gateway is to the backends of `pool`. The route's own word is for its own pool: no other is shown it.
-    pub fn credential<'a>(&'a self, pool: &'a Arc<Pool>) -> &'a Credential {
+    pub fn credential<'a>(&'a self, pool: &'a Pool) -> &'a Credential {
         match &self.credential {
-            Some(own) if Arc::ptr_eq(pool, &self.pool) => own,
+            Some(own) if std::ptr::eq(pool, &*self.pool) => own,
             _ => &pool.credential,
         }
     }
+}
+
+/// When a route asks a second backend, and who that is.
+pub struct Retry {
+    /// After what, and how often.
+    pub rule: Rule,
+    /// What further attempts at the route's pool are paid from.
+    pub budget: Arc<Budget>,
+    /// Who is asked in the end.
+    pub fallback: Option<Fallback>,
+    /// Counts what came of it.
+    pub metrics: RetryMetrics,
+}
+
+/// Who answers when a pool does not.
+pub struct Fallback {
+    /// Of the model as upstreams know it, or else of the pool: for logs.
+    pub name: Arc<str>,
+    /// The same, for the caller.
+    pub told: http::HeaderValue,
+    /// Who is asked; may be the route's own pool.
+    pub pool: Arc<Pool>,
+    /// The gate before that pool.
+    pub queue: Option<Queue>,
+    /// What further attempts at it are paid from.
+    pub budget: Arc<Budget>,
+    /// The model in place of the one that the request names, as upstreams know it.
+    pub model: Option<(Arc<str>, Arc<Model>)>,
 }
 
 /// How usage is read and how a refusal looks.

@@ -12,6 +12,8 @@ use crate::limit::money::Currency;
 use crate::limit::price::Price;
 use crate::limit::{Algorithm, Per};
 use crate::upstream::BackendSpec;
+use crate::upstream::health::rules as health;
+use crate::upstream::retry::Rule;
 use crate::usage::Shape;
 use http::{HeaderName, HeaderValue, Method};
 use std::num::NonZeroU32;
@@ -54,6 +56,21 @@ pub struct Route {
     pub metering: Metering,
     pub ceilings: Ceilings,
     pub credential: Option<Located<Shown>>,
+    pub retry: Option<Retry>,
+}
+
+/// `routes[].retry`
+pub struct Retry {
+    pub rule: Rule,
+    pub fallback: Option<Fallback>,
+}
+
+/// `routes[].retry.fallback`
+pub struct Fallback {
+    /// None: the route's own.
+    pub pool: Option<Located<Arc<str>>>,
+    /// As upstreams know it; None: the one that the request names.
+    pub model: Option<Located<Arc<str>>>,
 }
 
 /// `routes[].model`, `model_from` and `usage`
@@ -86,6 +103,7 @@ pub struct Pool {
     pub credential: Option<Located<Shown>>,
     pub connect_timeout: Duration,
     pub queue: Option<fair::Config>,
+    pub health: health::Rules,
 }
 
 /// `models[]`

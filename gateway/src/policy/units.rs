@@ -20,6 +20,9 @@ pub const COUNT_HELP: &str =
 pub const TOKENS_HELP: &str =
     "write a whole number per s, min, h, day or month, such as `500k/min` or `50M/day`";
 
+/// What a percentage looks like.
+pub const PERCENT_HELP: &str = "write a whole number from 0 to 100 and `%`, such as `50%`";
+
 /// So many in every period.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
@@ -92,6 +95,12 @@ pub fn tokens(text: &str) -> Option<Tokens> {
         None => Span::Period(period(unit.trim())?),
     };
     Some(Tokens { count: NonZeroU64::new(large(number.trim())?)?, per })
+}
+
+/// A percentage: `0%` to `100%`.
+pub fn percent(text: &str) -> Option<u8> {
+    let number = digits(text.strip_suffix('%')?.trim_end())?;
+    u8::try_from(number).ok().filter(|percent| *percent <= 100)
 }
 
 /// `day` or `month`.

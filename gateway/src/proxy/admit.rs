@@ -35,8 +35,11 @@ pub async fn admit(exchange: &mut Exchange, head: &Parts, body: Incoming) -> Res
     check_head(route, head)?;
     let claim = identify(exchange, route, head)?;
     match &claim {
-        Some(Claim::Proven(caller)) => exchange.caller = Some(*caller),
-        Some(Claim::Token(token)) => exchange.caller = Some(token::holder(exchange, token).await?),
+        Some(Claim::Proven(caller)) => exchange.called_by(*caller),
+        Some(Claim::Token(token)) => {
+            let caller = token::holder(exchange, token).await?;
+            exchange.called_by(caller);
+        }
         Some(Claim::Signed(_)) | None => {}
     }
     body::check_declared(&body, exchange.body_max(route))?;
@@ -137,7 +140,7 @@ fn check_read(exchange: &Exchange, cap: u64) -> Result<(), Reject> {
 fn verify(exchange: &mut Exchange, signed: Signed, body: &[u8]) -> Result<auth::Verified, Reject> {
     let digest = signed.digest().of(body);
     let verified = signed.verify(&digest, Now::read())?;
-    exchange.caller = Some(verified.caller);
+    exchange.called_by(verified.caller);
     Ok(verified)
 }
 

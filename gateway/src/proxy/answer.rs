@@ -18,6 +18,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Tells a caller that somebody else has answered than was asked.
+const X_GATEWAY_FALLBACK: HeaderName = HeaderName::from_static("x-gateway-fallback");
 
 /// The body of every answer. Holds the exchange, which ends with it.
 ///
@@ -47,6 +49,9 @@ impl Answer {
         let Received { mut response, call } = received;
         let headers = response.headers_mut();
         headers.insert(X_REQUEST_ID, exchange.id.to_header());
+        if let Some(fallback) = exchange.fallback() {
+            headers.insert(X_GATEWAY_FALLBACK, fallback.told.clone());
+        }
         // Worked out only where the route says so (`rate_headers`).
         if let Some(permit) = &exchange.permit {
             rate::admitted(permit.standings(), headers);
@@ -191,6 +196,7 @@ impl Answering {
             };
             match frame.map(|frame| frame.map(Frame::into_data)) {
                 Some(Ok(Ok(chunk))) => {
+                    self.exchange.first_token();
                     self.meter(chunk);
                     self.end_if_over(); // once it has been read: its end settles what it cost
                 }

@@ -2,12 +2,19 @@
 
 use super::body::{Stop, Upload};
 use super::deadline::Waiting;
+use super::dress::dress;
 use super::finish::Exchange;
+use super::forward::Received;
+use super::retry::{Late, Outgoing, Tries};
+use super::seal::Seal;
 use crate::observe::metrics::UpstreamError;
 use crate::policy::Route;
 use crate::reject::Reject;
-use crate::upstream::{self, Backend, Call, Link, http1};
-use http::{HeaderMap, Response};
+use crate::upstream::retry::Reason;
+use crate::upstream::{self, Backend, Call, Link, Pool, http1};
+use http::request::Parts;
+use http::{HeaderMap, Response, header};
+use std::sync::Arc;
 
 /// Why there is no answer.
 pub enum Failure {
@@ -17,54 +24,141 @@ pub enum Failure {
     Http(http1::Error),
     /// Something took too long.
     Late(Waiting),
+    /// The answer did not begin in time, and this one is asked in its place.
+    Slow(Arc<Backend>),
+    /// The request's body was bad.
+    Stopped(Stop),
+}
+
+impl Failure {
+    /// Why somebody else may be asked; `None`: nobody else would do better.
+    pub fn reason(&self) -> Option<Reason> {
+        match self {
+            Failure::Connect(_) => Some(Reason::Connect),
+            Failure::Http(http1::Error::Upload(_)) => None,
+            Failure::Http(_) => Some(Reason::Reset),
+            Failure::Late(_) | Failure::Slow(_) | Failure::Stopped(_) => None,
+        }
+    }
+}
+
+/// Sends the request to `backend` and waits for the head of its answer.
+///
+/// # Errors
+/// [`Failure`]
+pub async fn attempt(
+    exchange: &mut Exchange,
+    route: &Route,
+    tries: &mut Tries<'_>,
+    backend: &Backend,
+    head: &mut Parts,
+    body: &mut Outgoing,
+) -> Result<Received, Failure> {
+    tries.wait_all(exchange);
+    let (link, warm) = connect(exchange, tries, backend).await?;
+    if !matches!(body, Outgoing::Passing(..)) {
+        tries.wait_one(exchange);
+    }
+    let seal = Seal::of(route, tries.pool(), body);
+    let upload = body.upload(exchange, route, tries.is_last());
+    let mut call = dress(exchange, route, backend, &seal, head, link, upload);
+    let mut headers = HeaderMap::new();
+    if tries.is_last() {
+        // The answer's headers go into the map that the request's have left: its table is warm and large enough.
+        std::mem::swap(&mut headers, &mut head.headers);
+        headers.clear();
+    }
+    if let Some(usage) = &mut exchange.usage {
+        usage.sent();
+    }
+    let answer = send(exchange, tries, backend, &mut call, headers, warm).await;
+    exchange.bytes_in = call.upload().bytes;
+    match (answer, call.upload().stopped) {
+        (Ok(response), _) => Ok(Received { response, call }),
+        // A body that was stopped is an upstream failure to the HTTP client.
+        (Err(_), Some(stop)) => Err(Failure::Stopped(stop)),
+        (Err(failure), None) => Err(failure),
+    }
 }
 
 /// The warmest connection, or a new one; and whether it has served before.
-pub async fn connect(exchange: &Exchange, route: &Route, backend: &Backend) -> Result<(Link, bool), Failure> {
-    let worker = &exchange.connection.worker;
+async fn connect(
+    exchange: &Exchange,
+    tries: &mut Tries<'_>,
+    backend: &Backend,
+) -> Result<(Link, bool), Failure> {
+    let (worker, pool) = (&exchange.connection.worker, tries.pool());
     if let Some(link) = worker.idle.take(backend.id, worker.deadlines.now_ms()) {
         return Ok((link, true));
     }
-    route.pool.connects.increment(1);
-    let dialled = exchange.deadline.bound(upstream::dial(backend, route.pool.connect_timeout)).await;
-    Ok((dialled.map_err(Failure::Late)?.map_err(Failure::Connect)?, false))
+    pool.connects.increment(1);
+    let dialled = in_time(exchange, tries, upstream::dial(backend, pool.connect_timeout)).await?;
+    Ok((dialled.map_err(Failure::Connect)?, false))
 }
 
 /// Waits for the answer's head. A request of which a dying connection took nothing goes on another; one that may have
-/// been read is never sent twice.
-pub async fn send(
+/// been read is not sent twice here.
+async fn send(
     exchange: &Exchange,
-    route: &Route,
+    tries: &mut Tries<'_>,
     backend: &Backend,
     call: &mut Call<Upload>,
     mut headers: HeaderMap,
     mut warm: bool,
 ) -> Result<Response<()>, Failure> {
     loop {
-        match exchange.deadline.bound(call.answer(headers)).await.map_err(Failure::Late)? {
-            Ok(response) => return Ok(response),
+        match in_time(exchange, tries, call.answer(headers)).await? {
+            Ok(response) => {
+                // Servers of models send the head of a stream at once, and its first token when they have it.
+                if tries.hastens() && is_stream(&response) {
+                    in_time(exchange, tries, call.begun()).await?.map_err(Failure::Http)?;
+                }
+                return Ok(response);
+            }
             Err((http1::Error::Untouched(_), emptied)) if warm => headers = emptied,
             Err((error, _)) => return Err(Failure::Http(error)),
         }
         let link;
-        (link, warm) = connect(exchange, route, backend).await?;
+        (link, warm) = connect(exchange, tries, backend).await?;
         call.move_to(link);
     }
 }
 
-/// Whose fault was it? A body that was stopped is an upstream failure to the HTTP client.
-pub fn explain(route: &Route, exchange: &Exchange, failure: Failure, stopped: Option<Stop>) -> Reject {
-    match stopped {
-        Some(Stop::TooLarge) => {
+fn is_stream(response: &Response<()>) -> bool {
+    let kind = response.headers().get(header::CONTENT_TYPE).map(|kind| kind.as_bytes());
+    kind.and_then(|kind| kind.get(..17)).is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/event-stream"))
+}
+
+/// Runs `work` until it is done, or takes so long that somebody else is asked in its place, or too long for that.
+async fn in_time<T>(
+    exchange: &Exchange,
+    tries: &mut Tries<'_>,
+    work: impl Future<Output = T>,
+) -> Result<T, Failure> {
+    let mut work = std::pin::pin!(work);
+    loop {
+        match exchange.deadline.bound(work.as_mut()).await {
+            Ok(done) => return Ok(done),
+            Err(Waiting::FirstByte) => match tries.late(exchange) {
+                Some(Late::ForOne(next)) => return Err(Failure::Slow(next)),
+                Some(Late::ForAll) => return Err(Failure::Late(Waiting::FirstByte)),
+                None => {}
+            },
+            Err(waiting) => return Err(Failure::Late(waiting)),
+        }
+    }
+}
+
+/// Whose fault was it, and what is the caller told?
+pub fn explain(route: &Route, pool: &Pool, exchange: &Exchange, failure: Failure) -> Reject {
+    let (kind, reject) = match failure {
+        Failure::Stopped(Stop::TooLarge) => {
             return Reject::BodyTooLarge { cap: exchange.body_max(route) };
         }
-        Some(Stop::Broken) => return Reject::BodyBroken,
-        None => {}
-    }
-    let (kind, reject) = match failure {
+        Failure::Stopped(Stop::Broken) | Failure::Http(http1::Error::Upload(_)) => return Reject::BodyBroken,
         Failure::Connect(error) => (error.kind(), Reject::Unreachable { detail: error.to_string() }),
-        Failure::Http(http1::Error::Upload(_)) => return Reject::BodyBroken,
         Failure::Http(error) => (UpstreamError::Reset, Reject::UpstreamReset { detail: error.to_string() }),
+        Failure::Slow(_) => (UpstreamError::Timeout, Reject::FirstByteLate),
         Failure::Late(waiting) => {
             let reject = Reject::late(waiting);
             if !reject.blames_upstream() {
@@ -74,5 +168,8 @@ pub fn explain(route: &Route, exchange: &Exchange, failure: Failure, stopped: Op
         }
     };
     route.metrics.upstream_failed(kind);
+    if let Some(backend) = &exchange.backend {
+        pool.failed(backend, kind, exchange.connection.worker.deadlines.now_ms());
+    }
     reject
 }

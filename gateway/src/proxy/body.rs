@@ -72,6 +72,13 @@ pub struct Held {
     room: Room,
 }
 
+impl Held {
+    /// The same bytes once more; their room is taken once.
+    pub fn again(&self) -> Held {
+        Held { bytes: self.bytes.clone(), room: Room { taken: 0, shared: self.room.shared.clone() } }
+    }
+}
+
 struct Room {
     taken: u64,
     shared: Arc<super::worker::Shared>,
@@ -134,21 +141,21 @@ pub enum Stop {
 }
 
 impl Upload {
+    /// No body.
+    pub fn nothing() -> Upload {
+        Upload { source: Source::Nothing, bytes: 0, complete: true, stopped: None }
+    }
+
     /// Lets `body` pass, up to `cap` bytes; afterwards the wait for the answer begins.
     pub fn passing(exchange: &Exchange, body: Incoming, cap: u64, first_byte: Duration) -> Upload {
-        if body.is_end_stream() {
-            exchange.deadline.wait_for(Waiting::FirstByte, first_byte);
-            return Upload { source: Source::Nothing, bytes: 0, complete: true, stopped: None };
-        }
         let mut pace = Pace::new(&exchange.connection.worker.shared.settings.timeouts);
         pace.wait(&exchange.deadline);
         let passing = Passing { body, pace, cap, deadline: exchange.deadline.clone(), first_byte };
         Upload { source: Source::Passing(passing), bytes: 0, complete: false, stopped: None }
     }
 
-    /// A body that is all there.
-    pub fn held(exchange: &Exchange, held: Held, first_byte: Duration) -> Upload {
-        exchange.deadline.wait_for(Waiting::FirstByte, first_byte);
+    /// A body that is all there. Whoever sends it waits for the answer.
+    pub fn held(held: Held) -> Upload {
         let bytes = held.bytes.len() as u64;
         let source = if bytes == 0 { Source::Nothing } else { Source::Held(held) };
         Upload { source, bytes, complete: true, stopped: None }

@@ -195,6 +195,13 @@ impl Deadline {
         self.entry.expired.set(None);
     }
 
+    /// Whatever took too long may begin anew; not the whole exchange.
+    pub fn forgive(&self) {
+        if self.entry.expired.get() != Some(Waiting::Total) {
+            self.entry.expired.set(None);
+        }
+    }
+
     /// Everything ends `at_most` so long from now.
     pub fn end_in(&self, at_most: Duration) {
         self.entry.end_ms.set(self.all.due(at_most));
@@ -260,6 +267,22 @@ mod tests {
         all.tick(2_000);
         one.wait_for(Waiting::Idle, Duration::from_secs(60));
         all.tick(2_100);
+        assert_eq!(one.expired(), Some(Waiting::Total));
+    }
+
+    #[test]
+    fn what_took_too_long_may_begin_anew_but_the_end_is_the_end() {
+        let (all, one) = deadlines();
+        one.end_in(Duration::from_secs(1));
+        one.wait_for(Waiting::FirstByte, Duration::from_millis(100));
+        all.tick(1_200);
+        assert_eq!(one.expired(), Some(Waiting::FirstByte));
+        one.forgive();
+        one.wait_for(Waiting::FirstByte, Duration::from_secs(60));
+        all.tick(1_300);
+        assert_eq!(one.expired(), None);
+        all.tick(2_100);
+        one.forgive();
         assert_eq!(one.expired(), Some(Waiting::Total));
     }
 

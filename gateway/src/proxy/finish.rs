@@ -11,7 +11,8 @@ use crate::ids::{CallerId, RequestId, RouteId};
 use crate::limit::Permit;
 use crate::observe::line::Line;
 use crate::observe::metrics::RouteMetrics;
-use crate::policy::{Caller, Route};
+use crate::observe::tenants::{Activity, Ended};
+use crate::policy::{Caller, Fallback, Route};
 use crate::reject::Reject;
 use crate::upstream::Backend;
 use crate::usage::Tokens;
@@ -48,7 +49,9 @@ pub struct Exchange {
     /// Once found.
     pub route: Option<RouteId>,
     /// Once authenticated.
-    pub caller: Option<CallerId>,
+    caller: Option<CallerId>,
+    /// Where its tenant's requests on this route are counted.
+    activity: Option<Arc<Activity>>,
     /// Once admitted; its slots are given back with it.
     pub permit: Option<Permit>,
     /// Once admitted on a route to a model: what it costs.
@@ -57,8 +60,12 @@ pub struct Exchange {
     pub pass: Option<Pass>,
     /// How long it waited for that place, if it did.
     pub queued_us: Option<u64>,
-    /// Once picked.
+    /// Once picked; of several that were asked the last.
     pub backend: Option<Arc<Backend>>,
+    /// How often somebody was asked.
+    pub attempts: u32,
+    /// The last of them was the route's fallback.
+    pub fell_back: bool,
     /// Body bytes read.
     pub bytes_in: u64,
     /// Body bytes written.
@@ -70,6 +77,7 @@ pub struct Exchange {
     outcome: &'static str,
     detail: Option<Cow<'static, str>>,
     first_byte_us: Option<u64>,
+    first_token_us: Option<u64>,
     /// What it cost, once that is settled.
     cost: Option<Told>,
 }
@@ -88,11 +96,14 @@ impl Exchange {
             address: address::of_caller(connection, request.headers()),
             route: None,
             caller: None,
+            activity: None,
             permit: None,
             usage: None,
             pass: None,
             queued_us: None,
             backend: None,
+            attempts: 0,
+            fell_back: false,
             bytes_in: 0,
             bytes_out: 0,
             method: request.method().clone(),
@@ -101,6 +112,7 @@ impl Exchange {
             outcome: "cancelled",
             detail: None,
             first_byte_us: None,
+            first_token_us: None,
             cost: None,
             connection: connection.clone(),
         }
@@ -119,9 +131,25 @@ impl Exchange {
         self.route.map(|id| &**self.policy.route(id))
     }
 
+    /// The caller is known: what its tenant does on this route is counted.
+    pub fn called_by(&mut self, id: CallerId) {
+        self.caller = Some(id);
+        let (route, caller) = (self.route(), self.caller());
+        let activity = route.zip(caller).map(|(route, caller)| route.tenants.of(&caller.tenant_name));
+        if let Some(activity) = &activity {
+            activity.began();
+        }
+        self.activity = activity;
+    }
+
     /// Its caller, once authenticated.
     pub fn caller(&self) -> Option<&Caller> {
         self.caller.map(|id| &**self.policy.caller(id))
+    }
+
+    /// The route's fallback, if that was asked.
+    pub fn fallback(&self) -> Option<&Fallback> {
+        self.route().filter(|_| self.fell_back)?.retry.as_ref()?.fallback.as_ref()
     }
 
     /// How large its body may be on `route`, as far as the caller is known.
@@ -151,6 +179,13 @@ impl Exchange {
         self.status = status.as_u16();
         self.first_byte_us = Some(wait_us);
         self.metrics().first_byte(wait_us);
+    }
+
+    /// A part of a metered answer's body has come.
+    pub fn first_token(&mut self) {
+        if self.first_token_us.is_none() {
+            self.first_token_us = Some(clock::mono_us().saturating_sub(self.began.mono_us));
+        }
     }
 
     /// Begins to meter an answer. Returns whether its length may change on the way.
@@ -241,6 +276,16 @@ impl Exchange {
         if self.route.is_some() {
             metrics.in_flight.decrement(1.0);
         }
+        if let Some(activity) = &self.activity {
+            let ended = Ended {
+                status: self.status,
+                failed: self.status >= 500 || self.outcome == "cut",
+                duration_us,
+                first_token_us: self.first_token_us,
+                tokens: self.cost.map(|cost| cost.tokens).unwrap_or_default(),
+            };
+            activity.ended(ended, (self.began.mono_us + duration_us) / 1_000_000);
+        }
     }
 
     fn log(&self, duration_us: u64) {
@@ -265,6 +310,8 @@ impl Exchange {
             queued_us: self.queued_us,
             first_byte_us: self.first_byte_us,
             backend: self.backend.as_ref().map(|backend| &*backend.address),
+            attempts: Some(self.attempts).filter(|attempts| *attempts > 1),
+            fallback: self.fallback().map(|fallback| &*fallback.name),
             model: self.usage.as_ref().map(|usage| usage.model()),
             tokens: self.cost.map(|cost| cost.tokens),
             policy: self.policy.version,

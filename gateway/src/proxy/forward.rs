@@ -1,15 +1,17 @@
-//! To the upstream: whose turn it is, which backend, and its answer.
+//! To the upstream: whose turn it is, who is asked, who is asked next, and the answer.
 
 use super::admit::Admitted;
-use super::attempt::{Failure, connect, explain, send};
+use super::attempt::{Failure, attempt, explain};
 use super::body::Upload;
-use super::dress::dress;
 use super::finish::Exchange;
-use super::queue::wait_for_turn;
-use super::seal::seal;
-use crate::policy::Route;
+use super::metered::rename;
+use super::queue::{take_turn, wait_for_turn};
+use super::retry::{Outgoing, Tries, hold};
+use super::seal::hold_to_hash;
+use crate::policy::{Fallback, Route};
 use crate::reject::Reject;
-use crate::upstream::{Backend, Call, Pick};
+use crate::upstream::Call;
+use crate::upstream::retry::Reason;
 use http::Response;
 use http::request::Parts;
 use std::sync::Arc;
@@ -22,10 +24,12 @@ pub struct Received {
     pub call: Call<Upload>,
 }
 
-/// Sends an admitted request upstream and waits for the head of its answer.
+/// Sends an admitted request upstream and waits for the head of its answer; where the route says so, further backends
+/// are asked if one does not answer.
 ///
 /// # Errors
-/// No backend, no connection, no answer, none in time; or the request's body turned out to be bad.
+/// No backend, no connection, no answer, none in time; or the request's body turned out to be bad. After several
+/// attempts what came of the last one.
 pub async fn forward(
     exchange: &mut Exchange,
     mut head: Parts,
@@ -33,39 +37,96 @@ pub async fn forward(
 ) -> Result<Received, Reject> {
     let policy = exchange.policy.clone();
     let route = policy.route(exchange.route.expect("admit found a route"));
-    let (admitted, seal) = seal(exchange, route, admitted).await?;
-    let admitted = wait_for_turn(exchange, route, admitted).await?;
-    if let Some(token) = seal.credential.missing() {
-        return Err(Reject::NoToken { token });
+    let admitted = hold(exchange, route, &head, admitted).await?;
+    let admitted = hold_to_hash(exchange, route, admitted).await?;
+    let mut body = Outgoing::from(wait_for_turn(exchange, route, admitted).await?);
+    let mut tries = Tries::new(exchange, route, &head, &body);
+    let mut backend = tries.first(exchange).ok_or_else(|| nobody(route))?;
+    loop {
+        if let Some(fallback) = tries.fallback().filter(|_| !exchange.fell_back) {
+            fall_back(exchange, route, fallback, &mut body).await?;
+        }
+        exchange.attempts += 1;
+        exchange.backend = Some(backend.clone());
+        let pool = tries.pool();
+        let next = match attempt(exchange, route, &mut tries, &backend, &mut head, &mut body).await {
+            Ok(received) => {
+                let now_ms = exchange.connection.worker.deadlines.now_ms();
+                pool.answered(&backend, received.response.status().as_u16(), now_ms);
+                let reason = Reason::of(received.response.status());
+                let next = reason.and_then(|reason| tries.next(exchange, reason));
+                if next.is_none() {
+                    tries.over(reason.is_none());
+                    exchange.answered(received.response.status(), received.response.headers());
+                    return Ok(received);
+                }
+                received.discard(exchange);
+                next
+            }
+            Err(failure) => {
+                let next = match &failure {
+                    Failure::Slow(next) => Some(next.clone()),
+                    failure => tries.failed(exchange, failure.reason()),
+                };
+                let reject = explain(route, pool, exchange, failure);
+                if next.is_none() {
+                    tries.over(false);
+                    unless_reached(exchange, &tries);
+                    return Err(reject);
+                }
+                next
+            }
+        };
+        unless_reached(exchange, &tries);
+        backend = next.expect("without a next one this is over");
     }
-    let backend = &pick(exchange, route)?;
-    exchange.backend = Some(backend.clone());
-
-    let first_byte = route.timeouts.first_byte;
-    let upload = match admitted {
-        Admitted::Held(held) => Upload::held(exchange, held, first_byte),
-        Admitted::Passing(body, cap) => Upload::passing(exchange, body, cap, first_byte),
-    };
-    let (link, warm) =
-        connect(exchange, route, backend).await.map_err(|failure| explain(route, exchange, failure, None))?;
-    let mut call = dress(exchange, route, backend, &seal, &head, link, upload);
-    // The answer's headers go into the map that the request's have left: its table is warm and large enough.
-    head.headers.clear();
-    if let Some(usage) = &mut exchange.usage {
-        usage.sent();
-    }
-    let answer = send(exchange, route, backend, &mut call, head.headers, warm).await;
-    exchange.bytes_in = call.upload().bytes;
-    if let (Err(Failure::Connect(_)), Some(usage)) = (&answer, &mut exchange.usage) {
-        usage.not_sent(); // the warm connection had taken nothing of it, and there was no other
-    }
-    let response = answer.map_err(|failure| explain(route, exchange, failure, call.upload().stopped))?;
-    exchange.answered(response.status(), response.headers());
-    Ok(Received { response, call })
 }
 
-fn pick(exchange: &Exchange, route: &Route) -> Result<Arc<Backend>, Reject> {
-    let worker = &exchange.connection.worker;
-    let ask = Pick { turn: worker.turn(), now_ms: worker.deadlines.now_ms(), tried: &[] };
-    route.pool.pick(&ask).ok_or(Reject::NoBackend)
+/// Why no backend can be asked.
+fn nobody(route: &Route) -> Reject {
+    let missing = route.credential(&route.pool).missing();
+    missing.map_or(Reject::NoBackend, |token| Reject::NoToken { token })
+}
+
+/// What nobody has worked on costs nothing.
+fn unless_reached(exchange: &mut Exchange, tries: &Tries<'_>) {
+    if let (false, Some(usage)) = (tries.reached(), &mut exchange.usage) {
+        usage.not_sent();
+    }
+}
+
+/// From here on the fallback is asked: the body names its model, and what the answer costs is that one's price. A pool
+/// with a queue is asked for a place; the one in the first pool is given back.
+async fn fall_back(
+    exchange: &mut Exchange,
+    route: &Route,
+    fallback: &Fallback,
+    body: &mut Outgoing,
+) -> Result<(), Reject> {
+    exchange.fell_back = true;
+    if let (Some((name, model)), Outgoing::Held(held)) = (&fallback.model, &mut *body) {
+        rename(route.api, held, name);
+        if let (Some(usage), Some(permit)) = (&mut exchange.usage, &mut exchange.permit) {
+            usage.falls_back_to(model);
+            permit.reprice(model.price);
+        }
+    }
+    if Arc::ptr_eq(&fallback.pool, &route.pool) {
+        return Ok(());
+    }
+    exchange.pass = None;
+    match &fallback.queue {
+        Some(queue) => take_turn(exchange, queue, body.bytes()).await,
+        None => Ok(()),
+    }
+}
+
+impl Received {
+    /// Lets go of an answer in whose place somebody else is asked. Its connection serves on if all of it has come.
+    fn discard(self, exchange: &Exchange) {
+        if let (Some(link), Some(backend)) = (self.call.discard(), &exchange.backend) {
+            let worker = &exchange.connection.worker;
+            worker.idle.put(backend.id, link, worker.deadlines.now_ms());
+        }
+    }
 }

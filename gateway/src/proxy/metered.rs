@@ -112,7 +112,7 @@ impl Ask {
         let spare = permit.spare_completion().filter(|_| self.ceilings.clamp_to_budget);
         let spare = spare.map(|spare| (spare / u64::from(self.choices.max(1))).max(1));
         let max_tokens = [self.ceilings.completion_tokens, spare].into_iter().flatten().min();
-        held.bytes = usage::edit(&held.bytes, asked, Changes { include_usage, max_tokens });
+        held.bytes = usage::edit(&held.bytes, asked, Changes { include_usage, max_tokens, model: None });
         self.strip_usage = include_usage;
     }
 
@@ -124,6 +124,14 @@ impl Ask {
     /// Charged where the upstream was asked, but told nothing.
     pub fn least(&self) -> Tokens {
         Tokens { prompt: self.prompt, completion: 0 }
+    }
+}
+
+/// The body for another model, all else as it was. What is no JSON names no model.
+pub fn rename(of: Api, held: &mut Held, model: &str) {
+    // Read again: this happens when an upstream has failed, and what was read before may have been edited since.
+    if let Ok(asked) = Asked::read(api(of), &held.bytes) {
+        held.bytes = usage::edit(&held.bytes, &asked, Changes { model: Some(model), ..Changes::default() });
     }
 }
 

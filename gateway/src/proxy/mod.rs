@@ -2,7 +2,7 @@
 //!
 //! [`serve`] is called by the HTTP server for each request and always gives an answer. What it asks, in
 //! order, stands in [`admit`]; where the request goes in [`forward`], what it carries in [`dress`], how one
-//! backend takes it in [`attempt`]; how the answer comes back in [`answer`]; what is left behind, whatever
+//! backend takes it in [`attempt`], who is asked next in [`retry`]; how the answer comes back in [`answer`]; what is left behind, whatever
 //! happened, in [`finish`].
 //!
 //! *Costs.* One snapshot, one reading of the clocks (two where a body has to be verified first), one decision
@@ -21,6 +21,7 @@ mod attempt;
 mod dress;
 mod forward;
 mod headers;
+mod retry;
 mod seal;
 
 mod answer;

@@ -29,6 +29,15 @@ pub async fn wait_for_turn(
 ) -> Result<Admitted, Reject> {
     let Some(queue) = &route.queue else { return Ok(admitted) };
     let (admitted, body_bytes) = take_in(exchange, admitted).await?;
+    take_turn(exchange, queue, body_bytes).await?;
+    Ok(admitted)
+}
+
+/// Waits until a pool has room for a request whose body is all there.
+///
+/// # Errors
+/// As [`wait_for_turn`].
+pub async fn take_turn(exchange: &mut Exchange, queue: &Queue, body_bytes: u64) -> Result<(), Reject> {
     let ask = ask(exchange, queue, body_bytes);
     let now_us = clock::mono_us();
     let pass = match queue.gate.enter(&ask, now_us) {
@@ -43,7 +52,7 @@ pub async fn wait_for_turn(
         }
     };
     exchange.pass = Some(pass);
-    Ok(admitted)
+    Ok(())
 }
 
 /// Reads the body, unless that has been done or there is none; how long it is.

@@ -6,12 +6,13 @@
 use super::admit::Admitted;
 use super::body::read_whole;
 use super::finish::Exchange;
+use super::retry::Outgoing;
 use crate::policy::Route;
 use crate::reject::Reject;
-use crate::upstream::{Credential, SignedBody};
+use crate::upstream::{Credential, Pool, SignedBody};
 use http_body::Body;
 
-/// Who the gateway is to a backend, and what it says of one request's body.
+/// Who the gateway is to the backends of a pool, and what it says of one request's body.
 pub struct Seal<'a> {
     /// Who it is.
     pub credential: &'a Credential,
@@ -19,27 +20,39 @@ pub struct Seal<'a> {
     pub body: SignedBody,
 }
 
-/// Prepares a request for a pool's credential; an attempt costs no further hashing of the body.
+impl<'a> Seal<'a> {
+    /// For an attempt at a backend of `pool`. Hashes the body if the credential wants that: anew for each attempt, since
+    /// a fallback may be sent another.
+    pub fn of(route: &'a Route, pool: &'a Pool, body: &Outgoing) -> Seal<'a> {
+        let credential = route.credential(pool);
+        let body = match body {
+            Outgoing::Nothing => SignedBody::Empty,
+            Outgoing::Held(held) if credential.hashes_body() => SignedBody::of(&held.bytes),
+            Outgoing::Held(_) | Outgoing::Passing(..) => SignedBody::Unsigned,
+        };
+        Seal { credential, body }
+    }
+}
+
+/// Reads the body whole if any pool that may be asked wants a signature over it.
 ///
 /// # Errors
-/// Whatever is wrong with a body that has to be read for it.
-pub async fn seal<'a>(
+/// Whatever is wrong with the body.
+pub async fn hold_to_hash(
     exchange: &mut Exchange,
-    route: &'a Route,
+    route: &Route,
     admitted: Admitted,
-) -> Result<(Admitted, Seal<'a>), Reject> {
-    let credential = route.credential(&route.pool);
-    let admitted = match admitted {
-        Admitted::Passing(body, cap) if credential.hashes_body() && !body.is_end_stream() => {
-            Admitted::Held(read_whole(exchange, body, cap).await?)
+) -> Result<Admitted, Reject> {
+    match admitted {
+        Admitted::Passing(body, cap) if wants_hash(route) && !body.is_end_stream() => {
+            read_whole(exchange, body, cap).await.map(Admitted::Held)
         }
-        admitted => admitted,
-    };
-    let body = match &admitted {
-        Admitted::Held(held) if credential.hashes_body() => SignedBody::of(&held.bytes),
-        Admitted::Held(held) if held.bytes.is_empty() => SignedBody::Empty,
-        Admitted::Passing(body, _) if body.is_end_stream() => SignedBody::Empty,
-        Admitted::Held(_) | Admitted::Passing(..) => SignedBody::Unsigned,
-    };
-    Ok((admitted, Seal { credential, body }))
+        admitted => Ok(admitted),
+    }
+}
+
+fn wants_hash(route: &Route) -> bool {
+    let fallback = route.retry.as_deref().and_then(|retry| retry.fallback.as_ref());
+    let fallback = fallback.map(|fallback| route.credential(&fallback.pool));
+    route.credential(&route.pool).hashes_body() || fallback.is_some_and(Credential::hashes_body)
 }

@@ -7,11 +7,12 @@ use super::metered::Ask;
 use crate::clock::Now;
 use crate::fair::Pass;
 use crate::limit::Permit;
-use crate::policy::Metering;
+use crate::policy::{Metering, Model};
 use crate::usage::{Framing, Holding, Passed, Reader, Seen, Text, Tokens};
 use bytes::Bytes;
 use http::StatusCode;
 use http::header::{self, HeaderMap};
+use std::sync::Arc;
 
 /// Tokens after which what has passed is charged, where no limit cuts.
 const CHARGE_TOKENS: u64 = 64;
@@ -29,6 +30,8 @@ pub struct Usage {
     pieces: <Passed as IntoIterator>::IntoIter,
     /// And after that.
     end: Bytes,
+    /// Another model answers than was admitted: what was learned of that one stays as it is.
+    substituted: bool,
 }
 
 #[expect(
@@ -60,7 +63,13 @@ impl Usage {
     /// A meter for an admitted request.
     pub fn of(ask: Ask) -> Usage {
         let (pieces, end) = (Passed::default().into_iter(), Bytes::new());
-        Usage { ask, state: State::Unsent, charged: 0, charged_ms: 0, pieces, end }
+        Usage { ask, state: State::Unsent, charged: 0, charged_ms: 0, pieces, end, substituted: false }
+    }
+
+    /// Another model is asked in place of the first.
+    pub fn falls_back_to(&mut self, model: &Arc<Model>) {
+        self.ask.model = Arc::clone(model);
+        self.substituted = true;
     }
 
     /// The request goes to an upstream: from here on it costs something.
@@ -160,7 +169,7 @@ impl Usage {
             let Ask { text, messages, .. } = self.ask;
             self.ask.model.limits.teach(|estimator| estimator.learn(text, messages, told.tokens.prompt));
         }
-        if whole && told.tokens.completion > 0 {
+        if whole && told.tokens.completion > 0 && !self.substituted {
             permit.learn(told.tokens.completion / u64::from(self.ask.choices.max(1)));
         }
         told

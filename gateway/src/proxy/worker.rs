@@ -173,6 +173,8 @@ impl Connection {
             queued_us: None,
             first_byte_us: None,
             backend: None,
+            attempts: None,
+            fallback: None,
             model: None,
             tokens: None,
             policy: worker.policy().version,

@@ -2,7 +2,7 @@
 //!
 //! N workers, each a thread with its own runtime, its own accept queue on every listener (SO_REUSEPORT)
 //! and its own upstream connections, so that a request never meets a lock or another thread. One further
-//! thread, the caller of [`run`], has a runtime for what is not a request: reloads, admin, signals.
+//! thread, the caller of [`run`], has a runtime for what is not a request: reloads, admin, signals, probes.
 //!
 //! *Start.* Everything that can be wrong is found before the first worker starts: policy, certificates,
 //! addresses. *End.* The first SIGTERM or SIGINT closes the listeners and lets open requests finish, at
@@ -11,6 +11,7 @@
 mod connection;
 pub mod framing;
 mod listener;
+mod prober;
 mod saver;
 mod tls;
 mod worker;
@@ -104,6 +105,7 @@ pub fn run(settings: Settings, addresses: Option<&Path>) -> Result<ExitCode, Sta
         tokio::spawn(admin::serve(admin_socket, page)?);
         tokio::spawn(sweep(shared.clone()));
         tokio::spawn(ask_iam(shared.clone()));
+        tokio::spawn(prober::keep(shared.policy.clone()));
         announce(&listeners, admin_address, &shared, addresses)?;
         Ok(until_ended(&stage, log.as_ref(), workers).await)
     });

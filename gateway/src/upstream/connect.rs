@@ -18,6 +18,9 @@ pub enum ConnectError {
     /// Name look-up or TCP.
     #[error("connect: {0}")]
     Tcp(io::Error),
+    /// This machine has no port or file descriptor left: no fault of the backend.
+    #[error("connect: this machine can open no more connections: {0}")]
+    Local(io::Error),
     /// Handshake, or a certificate that is not to be trusted.
     #[error("tls: {0}")]
     Tls(io::Error),
@@ -31,6 +34,7 @@ impl ConnectError {
     pub fn kind(&self) -> UpstreamError {
         match self {
             ConnectError::Tls(_) => UpstreamError::Tls,
+            ConnectError::Local(_) => UpstreamError::Local,
             ConnectError::Tcp(_) | ConnectError::Slow(_) => UpstreamError::Connect,
         }
     }
@@ -45,8 +49,7 @@ pub async fn dial(backend: &Backend, within: Duration) -> Result<Link, ConnectEr
 }
 
 async fn open(backend: &Backend) -> Result<Link, ConnectError> {
-    let tcp =
-        TcpStream::connect((&*backend.spec.host, backend.spec.port)).await.map_err(ConnectError::Tcp)?;
+    let tcp = TcpStream::connect((&*backend.spec.host, backend.spec.port)).await.map_err(no_tcp)?;
     tcp.set_nodelay(true).map_err(ConnectError::Tcp)?;
     match &backend.tls {
         None => Ok(tcp.into()),
@@ -56,6 +59,14 @@ async fn open(backend: &Backend) -> Result<Link, ConnectError> {
             Ok(stream.into())
         }
     }
+}
+
+fn no_tcp(error: io::Error) -> ConnectError {
+    const ENFILE: i32 = 23; // no kind of `io::ErrorKind` stands for these two
+    const EMFILE: i32 = 24;
+    let local = matches!(error.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::OutOfMemory)
+        || matches!(error.raw_os_error(), Some(ENFILE | EMFILE));
+    if local { ConnectError::Local(error) } else { ConnectError::Tcp(error) }
 }
 
 /// Whose certificates a backend may show.

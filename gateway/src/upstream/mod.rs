@@ -3,16 +3,24 @@
 //! Asked by [`proxy::forward`](crate::proxy) once the request is admitted. A [`Backend`] is shared by
 //! all snapshots that name it, so that a reload keeps its connections; [`connect`] opens new ones, [`http1`]
 //! speaks on them and [`idle`] keeps them, one set per worker, so that nothing on the walk takes a lock.
+//! [`health`] knows which backends are to be had, from what [`probe`] finds and from how requests go; [`watch`] is
+//! what a pool makes of that.
+//!
+//! When a request may go to a second one says [`retry`], how often [`budget`].
 //!
 //! *Not here.* Which headers go upstream and what a failure means for the caller (`proxy`, `reject`).
 
+pub mod budget;
 mod client;
 mod connect;
 mod credential;
-mod health;
+pub mod health;
 pub mod http1;
 mod idle;
+mod probe;
+pub mod retry;
 mod select;
+mod watch;
 
 pub use client::ClientIdentity;
 pub use connect::{ConnectError, Trust, dial};
@@ -20,7 +28,9 @@ pub use credential::{AkSk, Credential, Outgoing, SignedBody};
 pub use health::Health;
 pub use http1::{Call, Link};
 pub use idle::Idle;
+pub use probe::{Failure as ProbeFailure, probe};
 pub use select::{Pick, Pool, PoolSpec};
+pub use watch::{BackendState, Mode, PoolState};
 
 use http::{HeaderValue, uri::Authority};
 use parking_lot::Mutex;

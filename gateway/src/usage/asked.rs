@@ -38,6 +38,8 @@ pub(super) struct Places {
     /// A key that an edit may concern has a value of another kind than expected.
     pub odd: bool,
     pub stream_options: Option<Options>,
+    /// The value of `model`.
+    pub model: Option<Range<usize>>,
     /// By what [`Field::limit_keys`] says; a value of `null` is no number.
     pub max_tokens: [Option<(Range<usize>, Option<u64>)>; 4],
 }

@@ -6,7 +6,9 @@ use std::ops::Range;
 
 /// What should be different in the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Changes {
+pub struct Changes<'a> {
+    /// Another model; where the body names none it is added.
+    pub model: Option<&'a str>,
     /// Ask for usage at the end of a stream: `"stream_options":{"include_usage":true}`. For streams only; upstreams
     /// refuse it elsewhere.
     pub include_usage: bool,
@@ -18,7 +20,7 @@ pub struct Changes {
 /// The body with these changes; the very same bytes if it is so already. `asked` must have been read from `body`;
 /// with another body nothing is changed, nor where an
 /// [unknown](super::Api::Unknown) API gives these keys another meaning.
-pub fn edit(body: &Bytes, asked: &Asked, changes: Changes) -> Bytes {
+pub fn edit(body: &Bytes, asked: &Asked, changes: Changes<'_>) -> Bytes {
     let places = &asked.places;
     debug_assert_eq!(places.len, body.len(), "read from another body");
     if places.odd {
@@ -28,6 +30,9 @@ pub fn edit(body: &Bytes, asked: &Asked, changes: Changes) -> Bytes {
     let mut members = Vec::new();
     if changes.include_usage && !asked.include_usage {
         include_usage(places, &mut splices, &mut members);
+    }
+    if let Some(model) = changes.model {
+        name(places, model, &mut splices, &mut members);
     }
     if let Some(most) = changes.max_tokens {
         bound(places, most, &mut splices, &mut members);
@@ -57,6 +62,14 @@ fn include_usage(places: &Places, splices: &mut Vec<Splice>, members: &mut Vec<S
         Some(Options::Object { inside, include_usage: None }) => {
             splices.push(insert(*inside, r#""include_usage":true"#));
         }
+    }
+}
+
+fn name(places: &Places, model: &str, splices: &mut Vec<Splice>, members: &mut Vec<String>) {
+    let quoted = serde_json::Value::from(model).to_string();
+    match &places.model {
+        Some(at) => splices.push(Splice { at: at.clone(), new: quoted }),
+        None => members.push(format!(r#""model":{quoted}"#)),
     }
 }
 

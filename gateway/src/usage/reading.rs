@@ -128,8 +128,9 @@ impl<'a> Reading<'a> {
                 self.asked.prompt.add(Text::json(definitions));
             }
             (Field::StreamOptions, _) => self.stream_options(value, at),
+            (Field::Model, Value::Text | Value::Null) => self.asked.places.model = Some(at),
             (_, Value::Null) if field.limit_key().is_none() => {}
-            (Field::Model, Value::Text) | (Field::Stream, Value::Bool(false)) => {}
+            (Field::Stream, Value::Bool(false)) => {}
             (Field::Stream, Value::Bool(true)) => self.asked.stream = true,
             (Field::N, Value::Number(Some(n))) => self.n = n,
             (Field::BestOf, Value::Number(Some(n))) => self.best_of = n,

@@ -137,3 +137,31 @@ fn a_second_gateway_lets_the_first_one_in() {
         }
     }
 }
+
+#[test]
+fn every_attempt_is_signed_anew_and_a_fallback_is_shown_its_own() {
+    let backend = "{url: \"http://127.0.0.1:9100/v1/infers\"}";
+    let text = policy(SDK)
+        .replace(backend, &format!("{backend}, {}", backend.replace("infers", "infers/second")))
+        .replace(
+            "plans:",
+            "  - {name: other, backends: [{url: \"http://127.0.0.1:9100/v1/infers/third\"}], \
+             credential: {api_key: {env: UP_KEY}}}\nplans:",
+        )
+        .replace("auth: none,", "auth: none, retry: {on: [503], attempts: 2, fallback: {pool: other}},");
+    let mock = Mock::start();
+    let gateway = set_up(Setup::new(&mock)).policy(&text).start();
+    let request = Request::post("/open/x?b=1&a=2", "{}").header("x-mock-fault", "status:503");
+    assert_eq!(request.send(gateway.http).status, 503);
+    let records = mock.records(3);
+    for record in &records[..2] {
+        let again = signed_again(record, b"{}", Scheme::Sdk);
+        assert_eq!(record.header("authorization"), Some(again.as_str()), "{}", record.target);
+    }
+    assert_ne!(records[0].target, records[1].target);
+    assert_ne!(records[0].header("x-nonce"), records[1].header("x-nonce"));
+    let third = &records[2];
+    assert_eq!(third.target, "/v1/infers/third/open/x?b=1&a=2");
+    assert_eq!(third.header("authorization"), Some("Bearer canary-upstream-api-key"));
+    assert_eq!((third.header("x-nonce"), third.header("x-sdk-date")), (None, None));
+}

@@ -14,12 +14,16 @@ mod refusal;
 mod reload;
 mod save;
 mod spending;
+pub(super) mod stand_ins;
 mod threads;
 mod walk;
 mod window;
 
 use super::*;
 use crate::clock::Now;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);

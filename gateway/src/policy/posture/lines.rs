@@ -4,7 +4,7 @@ use crate::fair::Config;
 use crate::limit::money::Money;
 use crate::limit::price::Price;
 use crate::limit::{Algorithm, Amount, Per};
-use crate::policy::check::{Limit, Plan};
+use crate::policy::check::{Fallback, Limit, Plan, Pool, Retry};
 use crate::policy::snapshot::Ceilings;
 use humantime::format_duration;
 
@@ -102,6 +102,21 @@ pub fn share_line(plan: &Plan, queue: &Config) -> String {
     let known = queue.classes.iter().find(|class| plan.class.as_deref() == Some(&*class.name));
     let class = known.or(queue.classes.last()).map_or("standard", |class| &*class.name);
     format!("weight {}, class {class}", plan.weight)
+}
+
+/// `2 attempts after connect, 503, paid by 20 % of the requests; then pool maas with model pangu-small`
+pub fn retry_line(Retry { rule, fallback }: &Retry, pools: &[Pool]) -> String {
+    let on: Vec<&str> = rule.on.iter().map(|reason| reason.name()).collect();
+    let percent = rule.budget_percent;
+    let mut line =
+        format!("{} attempts after {}, paid by {percent} % of the requests", rule.attempts, on.join(", "));
+    if let Some(Fallback { pool, model }) = fallback {
+        line += &format!("; then pool {}", pools[*pool].name);
+        if let Some((model, _)) = model {
+            line += &format!(" with model {model}");
+        }
+    }
+    line
 }
 
 /// `512 KiB`

@@ -9,10 +9,13 @@ use http_body::{Body, Frame, SizeHint};
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 /// Interim answers (1xx) before the real one.
 const INTERIM_MAX: u32 = 16;
+
+/// More of an unwanted answer is not read: a new connection costs less.
+const DISCARDED_MAX: usize = 64 << 10;
 
 /// A request that goes to a backend with body `B`, and the answer that comes back.
 pub struct Call<B> {
@@ -247,6 +250,37 @@ where
                 coding.close()?;
             }
         }
+    }
+
+    /// Waits until the answer's body has begun, or has ended without a byte. Takes nothing of it.
+    ///
+    /// # Errors
+    /// [`Error`]
+    pub async fn begun(&mut self) -> Result<(), Error> {
+        poll_fn(|cx| {
+            if self.sending != Sending::Done || self.link.has_output() {
+                let _ = self.poll_send(cx)?;
+            }
+            while self.link.input().is_empty() && !self.has_ended() {
+                if ready!(self.link.poll_fill(cx))? == 0 {
+                    let Some(coding) = &mut self.coding else { break };
+                    coding.close()?;
+                }
+            }
+            Poll::Ready(Ok(()))
+        })
+        .await
+    }
+
+    /// The connection of an answer that nobody wants, if what has come of it is all of it: nothing is waited for.
+    pub fn discard(mut self) -> Option<Link> {
+        let mut nobody = Context::from_waker(Waker::noop());
+        let mut taken = 0;
+        while taken <= DISCARDED_MAX && !self.has_ended() {
+            let Poll::Ready(Some(Ok(frame))) = self.poll_body(&mut nobody) else { break };
+            taken += frame.data_ref().map_or(0, Bytes::len);
+        }
+        self.into_link()
     }
 
     /// Whether all of the answer has come.

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-const USAGE: Changes = Changes { include_usage: true, max_tokens: None };
+const USAGE: Changes = Changes { include_usage: true, max_tokens: None, model: None };
 
 fn edited(body: &str, changes: Changes) -> String {
     let body = Bytes::copy_from_slice(body.as_bytes());
@@ -13,8 +13,8 @@ fn edited(body: &str, changes: Changes) -> String {
     String::from_utf8(edit(&body, &asked, changes).to_vec()).unwrap()
 }
 
-fn at_most(max_tokens: u64) -> Changes {
-    Changes { include_usage: false, max_tokens: Some(max_tokens) }
+fn at_most(max_tokens: u64) -> Changes<'static> {
+    Changes { max_tokens: Some(max_tokens), ..Changes::default() }
 }
 
 #[test]
@@ -33,6 +33,19 @@ fn usage_is_asked_for_and_all_else_stays_as_it_was() {
         (r#"{"stream_options":{"include_usage":true}}"#, r#"{"stream_options":{"include_usage":true}}"#),
     ] {
         assert_eq!(edited(body, USAGE), expected);
+    }
+}
+
+#[test]
+fn another_model_takes_the_place_of_the_one_that_was_named() {
+    for (body, expected) in [
+        (r#"{"model":"pangu-large","n":1}"#, r#"{"model":"pangu-small","n":1}"#),
+        (r#"{ "model" : "a\"b" }"#, r#"{ "model" : "pangu-small" }"#),
+        (r#"{"model":null}"#, r#"{"model":"pangu-small"}"#),
+        (r#"{"n":1}"#, r#"{"model":"pangu-small","n":1}"#),
+        (r#"{"x":{"model":"other"}}"#, r#"{"model":"pangu-small","x":{"model":"other"}}"#),
+    ] {
+        assert_eq!(edited(body, Changes { model: Some("pangu-small"), ..Changes::default() }), expected);
     }
 }
 
@@ -62,7 +75,8 @@ fn a_bound_is_lowered_or_added_but_never_raised() {
 fn an_unchanged_body_is_the_very_same_bytes() {
     let body = Bytes::from_static(br#"{"stream_options":{"include_usage":true},"max_tokens":5}"#);
     let asked = Asked::read(Api::OpenAi, &body).unwrap();
-    let same = edit(&body, &asked, Changes { include_usage: true, max_tokens: Some(5) });
+    let same =
+        edit(&body, &asked, Changes { include_usage: true, max_tokens: Some(5), ..Changes::default() });
     assert_eq!((same.as_ptr(), same.len()), (body.as_ptr(), body.len()));
 }
 
@@ -75,7 +89,10 @@ fn what_an_unknown_api_means_otherwise_is_not_edited() {
     ] {
         let body = Bytes::from_static(body.as_bytes());
         let asked = Asked::read(Api::Unknown, &body).unwrap();
-        assert_eq!(edit(&body, &asked, Changes { include_usage: true, max_tokens: Some(5) }), body);
+        assert_eq!(
+            edit(&body, &asked, Changes { include_usage: true, max_tokens: Some(5), ..Changes::default() }),
+            body
+        );
     }
 }
 
@@ -142,7 +159,7 @@ proptest! {
     fn an_edit_is_exactly_the_changes_and_a_second_one_changes_nothing(
         body in body(), include_usage in any::<bool>(), max_tokens in prop::option::of(0_u64..100),
     ) {
-        let changes = Changes { include_usage, max_tokens };
+        let changes = Changes { include_usage, max_tokens, model: None };
         let once = edited(&body, changes);
         let parsed: Value = serde_json::from_str(&once).unwrap();
         prop_assert_eq!(&parsed, &changed(serde_json::from_str(&body).unwrap(), changes), "{} -> {}", body, once);

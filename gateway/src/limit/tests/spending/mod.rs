@@ -7,6 +7,7 @@ mod gate;
 mod ledger;
 mod properties;
 mod save;
+mod schedules;
 mod shadow;
 mod threads;
 mod walk;

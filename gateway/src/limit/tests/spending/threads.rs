@@ -1,8 +1,6 @@
 //! Many threads at once: no deadlock, no charge lost, nothing held in the end, and the bound in between.
 //!
-//! A model checker (loom, shuttle) would have to replace `parking_lot` and `arc-swap` in every module here; what it
-//! could find is little: every level lies under one of two locks, always taken tenant before route before model, and
-//! no decision reads a level outside of them. So threads race for real, and the sums are checked.
+//! Threads race for real here, and for long; [`schedules`](super::schedules) tries the orders that they seldom take.
 
 use super::*;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -4,130 +4,23 @@
 //! spent nowhere; what passes is charged as it passes, out of the hold; and the end charges the truth and lets go of
 //! what is left of the hold. What cost more than was held is a debt: the next request waits until it is paid.
 
-use super::calendar::{Calendar, CalendarMeter, Period};
-use super::measure::{Cost, Measure};
+mod dated;
+mod rule;
+mod step;
+
+#[cfg(test)]
+mod tests;
+
+pub(super) use rule::{Bound, SpendRule};
+pub(super) use step::Step;
+
+use super::Rate;
+use super::calendar::Period;
 use super::meter::Meter;
-use super::quota::Quota;
-use super::recent::Recent;
-use super::tally::Tally;
-use super::{Amount, Limit, Rate};
 use crate::clock::Now;
+use dated::Dated;
 use std::cmp::Ordering;
-use std::sync::Arc;
-use std::time::Duration;
-
-/// A limit on tokens or money.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct SpendRule {
-    pub(super) name: Arc<str>,
-    pub(super) measure: Measure,
-    pub(super) bound: Bound,
-    pub(super) shadow: bool,
-    /// A stream ends in its middle once this is spent.
-    pub(super) cut: bool,
-    pub(super) tally: Arc<Tally>,
-}
-
-/// How much may be spent, and when it comes back.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Bound {
-    /// Bit by bit.
-    Bucket(Quota),
-    /// All at once, with the next day or month.
-    Calendar { most: u64, calendar: Arc<Calendar> },
-}
-
-impl SpendRule {
-    /// The rule of a limit on spending; None if `limit` counts requests.
-    pub(super) fn of(limit: &Limit, tally: &Arc<Tally>) -> Option<SpendRule> {
-        let (bound, measure) = match &limit.amount {
-            Amount::Tokens { tokens, period, burst, measure } => {
-                let quota = Quota::new(*tokens, *period, *burst, super::Algorithm::TokenBucket);
-                (Bound::Bucket(quota), *measure)
-            }
-            Amount::Budget { most, measure, calendar } => {
-                (Bound::Calendar { most: *most, calendar: Arc::clone(calendar) }, *measure)
-            }
-            Amount::Requests { .. } | Amount::Concurrent(_) => return None,
-        };
-        let (name, tally) = (Arc::clone(&limit.name), Arc::clone(tally));
-        Some(SpendRule { name, measure, bound, shadow: limit.shadow, cut: limit.cut, tally })
-    }
-
-    /// Most at once.
-    pub(super) fn most(&self) -> u64 {
-        match &self.bound {
-            Bound::Bucket(quota) => quota.most,
-            Bound::Calendar { most, .. } => *most,
-        }
-    }
-
-    /// Most per [`window`](SpendRule::window).
-    pub(super) fn quota(&self) -> u64 {
-        match &self.bound {
-            Bound::Bucket(quota) => quota.requests,
-            Bound::Calendar { most, .. } => *most,
-        }
-    }
-
-    /// Does it end streams in their middle once it is spent?
-    #[inline]
-    pub(super) fn cuts(&self) -> bool {
-        self.cut && !self.shadow
-    }
-
-    /// Does it outlive the program?
-    #[inline]
-    pub(super) fn is_budget(&self) -> bool {
-        matches!(self.bound, Bound::Calendar { .. })
-    }
-
-    /// How often the quota comes back; a month counts as 30 days.
-    pub(super) fn window(&self) -> Duration {
-        match &self.bound {
-            Bound::Bucket(quota) => quota.window(),
-            Bound::Calendar { calendar, .. } => calendar.nominal(),
-        }
-    }
-}
-
-/// The step of one request's cost from what was charged so far to what is known now.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Step {
-    /// What admission held.
-    pub(super) hold: Cost,
-    /// Charged so far.
-    pub(super) from: Cost,
-    /// To be charged from now on.
-    pub(super) to: Cost,
-    /// The request has ended: nothing stays held.
-    pub(super) last: bool,
-    /// The date of its admission.
-    pub(super) began_ms: u64,
-}
-
-impl Step {
-    /// What the step does, by this measure. What is charged comes out of the hold, and goes back into it where less is
-    /// known to have been spent than was thought: so what a request holds is always told by what it was charged.
-    #[inline]
-    fn amounts(&self, measure: Measure) -> Amounts {
-        let (hold, from, to) = (self.hold.by(measure), self.from.by(measure), self.to.by(measure));
-        let left = |charged: u64| hold.saturating_sub(charged);
-        Amounts { release: left(from), hold: if self.last { 0 } else { left(to) }, from, to }
-    }
-}
-
-/// A [`Step`] by one measure.
-struct Amounts {
-    /// Held before it.
-    release: u64,
-    /// Held after it.
-    hold: u64,
-    /// Charged before it.
-    from: u64,
-    /// Charged after it.
-    to: u64,
-}
+use step::Amounts;
 
 /// What one subject has spent of one [`SpendRule`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -144,56 +37,6 @@ enum Vessel {
     Bucket(Meter),
     /// Boxed: it is twice the size, and there are fewer.
     Calendar(Box<Dated>),
-}
-
-/// A calendar's meter, and its period: dates are reckoned once per period.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Dated {
-    meter: CalendarMeter,
-    /// Empty: none has begun yet.
-    period: Period,
-    recent: Recent,
-}
-
-impl Dated {
-    fn with_used(calendar: &Calendar, used: u64, wall_ms: u64) -> Dated {
-        let period = calendar.period(wall_ms, &mut Period::default());
-        let meter = CalendarMeter::with_used(period.serial, used);
-        Dated { meter, period, recent: Recent::default() }
-    }
-
-    /// Begins the period of `wall_ms`, unless a later one has begun before.
-    fn roll(&mut self, calendar: &Calendar, wall_ms: u64) {
-        if wall_ms >= self.period.ends_ms {
-            self.period = calendar.period(wall_ms, &mut Period::default());
-            self.meter.roll(&self.period);
-        }
-    }
-
-    fn charge(&mut self, amount: u64, now_us: u64) {
-        self.meter.charge(amount);
-        self.recent.add(amount, now_us);
-    }
-
-    /// The meter as it is at `wall_ms`, were it rolled.
-    #[inline]
-    fn at(&self, wall_ms: u64) -> CalendarMeter {
-        if wall_ms >= self.period.ends_ms { self.meter.emptied() } else { self.meter }
-    }
-
-    /// Gives back what a request that began at `began_ms` was charged too much; what it was charged in an earlier
-    /// period is no credit in this one.
-    fn refund(&mut self, cost: u64, began_ms: u64, now_us: u64) {
-        self.recent.take_back(cost, now_us); // lately knows no periods
-        if began_ms >= self.period.begins_ms {
-            self.meter.refund(cost);
-        }
-    }
-
-    fn ends_in_us(&self, calendar: &Calendar, wall_ms: u64) -> u64 {
-        let period = calendar.period(wall_ms, &mut Period::default());
-        self.period.ends_ms.max(period.ends_ms).saturating_sub(wall_ms).saturating_mul(1000)
-    }
 }
 
 impl Spend {
@@ -303,6 +146,11 @@ impl Spend {
             Vessel::Bucket(meter) => meter.held(),
             Vessel::Calendar(dated) => dated.meter.held(),
         }
+    }
+
+    /// What is neither spent nor held.
+    pub(super) fn remaining(&self, rule: &SpendRule, now: Now) -> u64 {
+        rule.most().saturating_sub(self.spent(rule, now).saturating_add(self.held()))
     }
 
     /// Microseconds until nothing is spent, holds aside.
@@ -416,53 +264,4 @@ pub(super) fn carried(
 /// Are all of them idle?
 pub(super) fn idle(rules: &[SpendRule], spends: &[Spend], now: Now) -> bool {
     rules.iter().zip(spends).all(|(rule, spend)| spend.idle(rule, now))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::Per;
-    use super::super::price::Price;
-    use super::*;
-    use crate::usage::Tokens;
-    use std::num::NonZeroU32;
-
-    /// A stream's tokens are counted here as they pass; the upstream tells at its end that they were fewer.
-    #[test]
-    fn a_count_that_is_put_right_takes_nothing_of_what_others_hold() {
-        let many = NonZeroU32::new(1000).expect("not zero");
-        let amounts = [
-            Amount::Tokens {
-                tokens: many,
-                period: Duration::from_secs(1),
-                burst: many,
-                measure: Measure::Total,
-            },
-            Amount::Budget {
-                most: 1000,
-                measure: Measure::Total,
-                calendar: Arc::new(
-                    Calendar::new(super::super::calendar::Unit::Month, "UTC").expect("a zone"),
-                ),
-            },
-        ];
-        for amount in amounts {
-            let rule =
-                SpendRule::of(&Limit::new("tpm", Per::Tenant, amount), &Arc::default()).expect("tokens");
-            let now = Now { mono_us: 0, wall_ms: 0 };
-            let mut spend = Spend::new(&rule, 0, 0);
-            let cost =
-                |completion| Cost { tokens: Tokens { prompt: 0, completion }, price: Price::default() };
-            spend.hold(&rule, 100, now); // another's
-            spend.hold(&rule, 100, now);
-            let charged = [0, 70, 40, 55, 130, 30, 30];
-            for (i, pair) in charged.windows(2).enumerate() {
-                let last = i + 2 == charged.len();
-                let step =
-                    Step { hold: cost(100), from: cost(pair[0]), to: cost(pair[1]), last, began_ms: 0 };
-                spend.step(&rule, &step, now);
-                let own = if last { 0 } else { 100_u64.saturating_sub(pair[1]) };
-                assert_eq!((spend.spent(&rule, now), spend.held()), (pair[1], 100 + own), "{pair:?}");
-            }
-        }
-    }
 }

@@ -1,0 +1,84 @@
+//! A limit on tokens or money as admission reads it: its numbers, worked out.
+
+use crate::limit::calendar::Calendar;
+use crate::limit::measure::Measure;
+use crate::limit::quota::Quota;
+use crate::limit::tally::Tally;
+use crate::limit::{Algorithm, Amount, Limit};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A limit on tokens or money.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::limit) struct SpendRule {
+    pub(in crate::limit) name: Arc<str>,
+    pub(in crate::limit) measure: Measure,
+    pub(in crate::limit) bound: Bound,
+    pub(in crate::limit) shadow: bool,
+    /// A stream ends in its middle once this is spent.
+    pub(in crate::limit) cut: bool,
+    pub(in crate::limit) tally: Arc<Tally>,
+}
+
+/// How much may be spent, and when it comes back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::limit) enum Bound {
+    /// Bit by bit.
+    Bucket(Quota),
+    /// All at once, with the next day or month.
+    Calendar { most: u64, calendar: Arc<Calendar> },
+}
+
+impl SpendRule {
+    /// The rule of a limit on spending; None if `limit` counts requests.
+    pub(in crate::limit) fn of(limit: &Limit, tally: &Arc<Tally>) -> Option<SpendRule> {
+        let (bound, measure) = match &limit.amount {
+            Amount::Tokens { tokens, period, burst, measure } => {
+                let quota = Quota::new(*tokens, *period, *burst, Algorithm::TokenBucket);
+                (Bound::Bucket(quota), *measure)
+            }
+            Amount::Budget { most, measure, calendar } => {
+                (Bound::Calendar { most: *most, calendar: Arc::clone(calendar) }, *measure)
+            }
+            Amount::Requests { .. } | Amount::Concurrent(_) => return None,
+        };
+        let (name, tally) = (Arc::clone(&limit.name), Arc::clone(tally));
+        Some(SpendRule { name, measure, bound, shadow: limit.shadow, cut: limit.cut, tally })
+    }
+
+    /// Most at once.
+    pub(in crate::limit) fn most(&self) -> u64 {
+        match &self.bound {
+            Bound::Bucket(quota) => quota.most,
+            Bound::Calendar { most, .. } => *most,
+        }
+    }
+
+    /// Most per [`window`](SpendRule::window).
+    pub(in crate::limit) fn quota(&self) -> u64 {
+        match &self.bound {
+            Bound::Bucket(quota) => quota.requests,
+            Bound::Calendar { most, .. } => *most,
+        }
+    }
+
+    /// Does it end streams in their middle once it is spent?
+    #[inline]
+    pub(in crate::limit) fn cuts(&self) -> bool {
+        self.cut && !self.shadow
+    }
+
+    /// Does it outlive the program?
+    #[inline]
+    pub(in crate::limit) fn is_budget(&self) -> bool {
+        matches!(self.bound, Bound::Calendar { .. })
+    }
+
+    /// How often the quota comes back; a month counts as 30 days.
+    pub(in crate::limit) fn window(&self) -> Duration {
+        match &self.bound {
+            Bound::Bucket(quota) => quota.window(),
+            Bound::Calendar { calendar, .. } => calendar.nominal(),
+        }
+    }
+}

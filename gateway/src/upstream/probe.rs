@@ -1,0 +1,93 @@
+//! One probe: is this backend ready? A GET on a connection of its own, so that whoever no longer takes connections fails.
+//!
+//! It goes the way that requests go: the same name look-up, TLS trust and HTTP/1.1. It carries no credential of anybody.
+
+use super::health::rules::Probe;
+use super::{Backend, Call, ConnectError, dial};
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, Method};
+use http_body_util::{BodyExt, Empty};
+use std::future::poll_fn;
+use std::io;
+
+/// What is looked at of a body.
+const BODY_MAX: usize = 64 << 10;
+
+/// Why a probe failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// No TCP connection.
+    #[error("no connection")]
+    Connect,
+    /// No TLS session, or a certificate that is not to be trusted.
+    #[error("no TLS session, or a certificate that is not trusted")]
+    Tls,
+    /// Not all of it in time.
+    #[error("no answer in time")]
+    Timeout,
+    /// Broke off, or is no HTTP.
+    #[error("the connection broke, or the answer is no HTTP")]
+    Broken,
+    /// Another status than expected.
+    #[error("not an expected status")]
+    Status,
+    /// The body does not contain what it should.
+    #[error("the body does not contain what is expected")]
+    Body,
+}
+
+impl Failure {
+    /// All of them.
+    pub const ALL: [Failure; 6] =
+        [Self::Connect, Self::Tls, Self::Timeout, Self::Broken, Self::Status, Self::Body];
+
+    /// The label's value.
+    pub fn name(self) -> &'static str {
+        match self {
+            Failure::Connect => "connect",
+            Failure::Tls => "tls",
+            Failure::Timeout => "timeout",
+            Failure::Broken => "broken",
+            Failure::Status => "status",
+            Failure::Body => "body",
+        }
+    }
+}
+
+/// Asks a backend once.
+///
+/// # Errors
+/// [`Failure`], after [`Probe::timeout`] at the latest.
+pub async fn probe(backend: &Backend, probe: &Probe) -> Result<(), Failure> {
+    tokio::time::timeout(probe.timeout, ask(backend, probe)).await.map_err(|_| Failure::Timeout)?
+}
+
+async fn ask(backend: &Backend, probe: &Probe) -> Result<(), Failure> {
+    let link = dial(backend, probe.timeout).await.map_err(|error| match error {
+        ConnectError::Tls(_) => Failure::Tls,
+        ConnectError::Slow(_) => Failure::Timeout,
+        ConnectError::Tcp(_) | ConnectError::Local(_) => Failure::Connect,
+    })?;
+    let nothing = Empty::<Bytes>::new().map_err(|never| -> io::Error { match never {} });
+    let mut call = Call::begin(link, &Method::GET, &backend.spec.base_path, &probe.path, nothing);
+    call.header("host", backend.host_header.as_bytes());
+    call.header("user-agent", b"pangu-gateway-probe");
+    call.header("accept", b"*/*");
+    call.header("connection", b"close");
+    call.end_of_head();
+    let answer = call.answer(HeaderMap::new()).await.map_err(|_| Failure::Broken)?;
+    let status = answer.status().as_u16();
+    if !probe.expect.iter().any(|expected| expected.contains(&status)) {
+        return Err(Failure::Status);
+    }
+    let Some(wanted) = &probe.body else { return Ok(()) };
+    let mut body = BytesMut::new();
+    while body.len() < BODY_MAX {
+        let Some(frame) = poll_fn(|cx| call.poll_body(cx)).await else { break };
+        if let Ok(data) = frame.map_err(|_| Failure::Broken)?.into_data() {
+            body.extend_from_slice(&data[..data.len().min(BODY_MAX - body.len())]);
+        }
+    }
+    let found = memchr::memmem::find(&body, wanted.as_bytes()).is_some();
+    found.then_some(()).ok_or(Failure::Body)
+}

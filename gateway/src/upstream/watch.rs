@@ -1,0 +1,192 @@
+//! What a pool makes of its backends' health: who is ejected, how many may be, and when there are too few.
+//!
+//! *Floor.* An ejection that would leave less than `keep` of the weight does not happen: requests that fail are better
+//! than none that can be sent. *Panic.* When less than `panic` of it is open, the probes are likelier wrong than all
+//! those backends: all are used again, except those that were never ready.
+//!
+//! Both look at all backends, and are worked out when something has changed and ten times a second ([`Watch::review`]),
+//! never by a pick: that reads one more byte, which is the same for all.
+
+use super::Backend;
+use super::health::rules::{Eject, Rules};
+use super::health::{Reason, State, WHOLE};
+use crate::observe::metrics::UpstreamError;
+use parking_lot::Mutex;
+use serde::Serialize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+
+/// Backends with their weights.
+pub type Weighed<'a> = &'a [(Arc<Backend>, u32)];
+
+/// How one pool watches its backends.
+pub struct Watch {
+    pool: Arc<str>,
+    rules: Rules,
+    mode: AtomicU8,
+    /// Held while an ejection is weighed: two at once could go below the floor.
+    ejecting: Mutex<()>,
+}
+
+/// Which backends are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[repr(u8)]
+pub enum Mode {
+    /// Those that are open.
+    Calm,
+    /// All that were ever ready.
+    Panic,
+    /// All: none was ever ready.
+    Anyone,
+}
+
+impl Watch {
+    /// Nothing is known of any backend.
+    pub fn new(pool: Arc<str>, rules: Rules) -> Watch {
+        Watch { pool, rules, mode: AtomicU8::new(Mode::Calm as u8), ejecting: Mutex::new(()) }
+    }
+
+    /// How it judges.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// Hot path: the part of its weight that a backend gets from this pool now, in 256ths; 0: it gets nothing.
+    #[inline]
+    pub fn share(&self, backend: &Backend, now_ms: u64) -> u32 {
+        match self.mode() {
+            Mode::Calm => backend.health.share(now_ms),
+            Mode::Panic if !backend.health.is_proven() => 0,
+            Mode::Panic | Mode::Anyone => WHOLE,
+        }
+    }
+
+    /// Which backends are used now.
+    pub fn mode(&self) -> Mode {
+        match self.mode.load(Relaxed) {
+            0 => Mode::Calm,
+            1 => Mode::Panic,
+            _ => Mode::Anyone,
+        }
+    }
+
+    /// These are its backends from now on. `starting`: the program has just begun, and had none before.
+    pub fn take_on(&self, backends: Weighed<'_>, starting: bool, now_ms: u64) {
+        for (backend, _) in backends {
+            backend.health.join(self.rules.probe.as_ref(), starting);
+        }
+        self.review(backends, now_ms);
+    }
+
+    /// Hot path: an attempt at a backend has ended with an answer. Some: it has to be [ejected](Self::eject).
+    pub fn answered(&self, backend: &Backend, status: u16, now_ms: u64) -> Option<Reason> {
+        let eject = self.rules.eject.as_ref()?;
+        backend.health.saw(eject.on.have_status(status), eject, now_ms)
+    }
+
+    /// An attempt at a backend has ended without an answer. Some: it has to be [ejected](Self::eject).
+    pub fn failed(&self, backend: &Backend, error: UpstreamError, now_ms: u64) -> Option<Reason> {
+        let eject = self.rules.eject.as_ref()?;
+        backend.health.saw(eject.on.have(error)?, eject, now_ms)
+    }
+
+    /// Takes a backend out, if enough of the others are open.
+    pub fn eject(&self, backends: Weighed<'_>, backend: &Backend, reason: Reason, now_ms: u64) {
+        let Some(rules) = &self.rules.eject else { return };
+        let one_at_a_time = self.ejecting.lock();
+        if !may_go(backends, backend, rules, now_ms) {
+            backend.health.keep();
+            return;
+        }
+        let length = backend.health.eject(rules, self.rules.slow_start(), reason, now_ms);
+        drop(one_at_a_time);
+        let Some(length) = length else { return };
+        tracing::warn!(
+            pool = %self.pool,
+            backend = %backend.address,
+            reason = reason.name(),
+            "backend ejected for {}",
+            humantime::format_duration(length)
+        );
+        self.review(backends, now_ms);
+    }
+
+    /// Looks whether enough of the weight is open, and tells what has changed.
+    pub fn review(&self, backends: Weighed<'_>, now_ms: u64) {
+        let (proven, open) = weigh(backends, now_ms);
+        let panic = u64::from(self.rules.panic_percent);
+        let mode = match () {
+            () if panic == 0 || backends.is_empty() => Mode::Calm,
+            () if proven == 0 => Mode::Anyone,
+            () if open * 100 < panic * proven => Mode::Panic,
+            () => Mode::Calm,
+        };
+        let before = self.mode.swap(mode as u8, Relaxed);
+        if before == mode as u8 {
+            return;
+        }
+        match mode {
+            Mode::Calm => tracing::info!(pool = %self.pool, "enough backends are well: only those are used"),
+            Mode::Panic => tracing::warn!(
+                pool = %self.pool,
+                "hardly any backend is well: all are used; look at `/backends` on the admin listener"
+            ),
+            Mode::Anyone => tracing::warn!(pool = %self.pool, "no backend has been ready yet: all are used"),
+        }
+    }
+
+    /// What operators see.
+    pub fn state(&self, backends: Weighed<'_>, now_ms: u64) -> PoolState {
+        let shown = |(backend, weight): &(Arc<Backend>, u32)| BackendState {
+            backend: format!("{}{}", backend.address, backend.spec.base_path),
+            weight: *weight,
+            health: backend.health.state(now_ms),
+        };
+        PoolState {
+            pool: self.pool.clone(),
+            mode: self.mode(),
+            backends: backends.iter().map(shown).collect(),
+        }
+    }
+}
+
+/// The weight of all that were ever ready, and of those that are open.
+fn weigh(backends: Weighed<'_>, now_ms: u64) -> (u64, u64) {
+    let proven = backends.iter().filter(|(backend, _)| backend.health.is_proven());
+    proven.fold((0, 0), |(proven, open), (backend, weight)| {
+        let weight = u64::from(*weight);
+        (proven + weight, open + if backend.health.share(now_ms) > 0 { weight } else { 0 })
+    })
+}
+
+/// Is enough left without it?
+fn may_go(backends: Weighed<'_>, backend: &Backend, rules: &Eject, now_ms: u64) -> bool {
+    let (proven, open) = weigh(backends, now_ms);
+    let own: u64 =
+        backends.iter().filter(|(other, _)| other.id == backend.id).map(|(_, w)| u64::from(*w)).sum();
+    open.saturating_sub(own) * 100 >= u64::from(rules.keep_percent) * proven
+}
+
+/// What operators see of a pool.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PoolState {
+    /// Its name.
+    pub pool: Arc<str>,
+    /// Which backends are used.
+    pub mode: Mode,
+    /// All of them.
+    pub backends: Vec<BackendState>,
+}
+
+/// What operators see of a backend.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BackendState {
+    /// Address and base path.
+    pub backend: String,
+    /// As in policy.
+    pub weight: u32,
+    /// How it is.
+    #[serde(flatten)]
+    pub health: State,
+}
