@@ -18,6 +18,8 @@ mod tokens;
 
 mod queue;
 
+mod pools;
+
 mod headers;
 mod retry;
 mod stream;

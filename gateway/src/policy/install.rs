@@ -10,7 +10,7 @@ use crate::ids::CallerId;
 use crate::limit::{self, CommonPlan, Plan, TenantSpec};
 use crate::observe::metrics::{RouteMetrics, queue_wait};
 use crate::observe::retries::{RetryMetrics, budget_exhausted};
-use crate::upstream::{BackendSpec, Pool, PoolSpec};
+use crate::upstream::{Backend, BackendSpec, Pool, PoolSpec, VersionSpec};
 use http::HeaderValue;
 use std::sync::Arc;
 
@@ -197,9 +197,18 @@ fn pool(spec: &check::Pool, live: &Live, starting: bool, now: Now) -> Arc<Pool> 
     let backend = |spec: &BackendSpec| {
         live.backends.backend(spec.clone()).expect("`check` has built a backend of the same spec")
     };
+    let backends: Vec<(Arc<Backend>, u32)> =
+        spec.backends.iter().map(|(spec, weight)| (backend(spec), *weight)).collect();
+    let version = |version: &check::Version| VersionSpec {
+        name: version.name.clone(),
+        weight: version.weight,
+        backends: backends[version.backends.clone()].to_vec(),
+    };
     Arc::new(Pool::new(PoolSpec {
         name: spec.name.clone(),
-        backends: spec.backends.iter().map(|(spec, weight)| (backend(spec), *weight)).collect(),
+        versions: spec.versions.iter().map(version).collect(),
+        split: spec.split.clone(),
+        balance: spec.balance.clone(),
         connect_timeout: spec.connect_timeout,
         health: spec.health.clone(),
         starting,

@@ -35,6 +35,7 @@ mod store;
 mod tenants;
 mod units;
 mod url;
+mod versions;
 pub mod watch;
 mod yaml;
 

@@ -11,8 +11,8 @@ use super::retry::retry;
 use super::snapshot::{Api, Caps, Timeouts};
 use super::spec::{Policy, Pool, Route, Rules};
 use super::tenants::tenant;
-use super::url;
 use super::yaml::{Node, Value};
+use super::{url, versions};
 use crate::auth::Kind;
 use http::{HeaderName, Method};
 use std::path::Path;
@@ -284,7 +284,7 @@ fn tenant_header(entry: &Entry<'_>) -> Option<HeaderName> {
 fn pool(entry: &Entry<'_>, dir: &Path) -> Option<Pool> {
     let name = entry.name("name");
     let connect_timeout = entry.duration("connect_timeout", DAY);
-    entry.word("balance", keys::BALANCE_LATER);
+    let balance = versions::balance(entry);
     let tls = entry.object("tls", &keys::TLS)?;
     let ca_file = tls.text("ca").map(|ca| Located { value: dir.join(ca.value), place: ca.place });
     let tls_name = tls.text("name").filter(|name| {
@@ -298,27 +298,13 @@ fn pool(entry: &Entry<'_>, dir: &Path) -> Option<Pool> {
         }
         good
     });
-    let at = entry.at.key("backends");
-    let mut backends = Vec::new();
-    for (i, node) in entry.items("backends").iter().enumerate() {
-        let Some(backend) = Entry::open(node, &keys::BACKEND, at.item(i, node), entry.problems) else {
-            continue;
-        };
-        let weight = backend.count("weight", 1..=1_000);
-        let Some(text) = backend.text("url") else { continue };
-        match url::backend(text.value) {
-            Ok(mut spec) => {
-                if let (Some(tls), Some(name)) = (&mut spec.tls, &tls_name) {
-                    tls.name = name.value.into();
-                }
-                backends.push((Located { value: spec, place: text.place }, weight.unwrap_or(1)));
-            }
-            Err(wrong) => backend.wrong("url", wrong.what, wrong.help),
+    let (mut backends, versions) = versions::backends(entry);
+    for tls in backends.iter_mut().filter_map(|(spec, _)| spec.value.tls.as_mut()) {
+        if let Some(name) = &tls_name {
+            tls.name = name.value.into();
         }
     }
-    if entry.get("backends").is_some_and(|node| matches!(&node.value, Value::List(l) if l.is_empty())) {
-        entry.wrong("backends", "a pool needs a backend", "add `- url: https://...`");
-    }
+    let split = versions::split(entry);
     if entry.has("tls") && !backends.is_empty() && backends.iter().all(|(spec, _)| spec.value.tls.is_none()) {
         entry.wrong(
             "tls",
@@ -328,7 +314,17 @@ fn pool(entry: &Entry<'_>, dir: &Path) -> Option<Pool> {
     }
     let queue = queue(entry);
     let health = health(entry);
-    Some(Pool { name: name?, backends, ca_file, connect_timeout: connect_timeout?, queue, health: health? })
+    Some(Pool {
+        name: name?,
+        backends,
+        versions,
+        split: split?,
+        balance: balance?,
+        ca_file,
+        connect_timeout: connect_timeout?,
+        queue,
+        health: health?,
+    })
 }
 
 fn guard(top: &Entry<'_>, policy: &mut Policy) {

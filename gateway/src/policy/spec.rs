@@ -10,12 +10,13 @@ use crate::limit::measure::Measure;
 use crate::limit::money::Currency;
 use crate::limit::price::Price;
 use crate::limit::{Algorithm, Per};
-use crate::upstream::BackendSpec;
 use crate::upstream::health::rules as health;
-use crate::upstream::retry::Rule;
+use crate::upstream::retry;
+use crate::upstream::{BackendSpec, Balance, Subject, When};
 use crate::usage::Shape;
 use http::{HeaderName, Method};
 use std::num::NonZeroU32;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,7 +57,7 @@ pub struct Route {
 
 /// `routes[].retry`
 pub struct Retry {
-    pub rule: Rule,
+    pub rule: retry::Rule,
     pub fallback: Option<Fallback>,
 }
 
@@ -91,12 +92,39 @@ pub struct Rules {
 /// `pools[]`
 pub struct Pool {
     pub name: Located<Arc<str>>,
+    /// Of all versions.
     pub backends: Vec<(Located<BackendSpec>, u32)>,
+    /// Empty: the pool has none.
+    pub versions: Vec<Version>,
+    pub split: Split,
+    pub balance: Balance,
     /// PEM file of the only authorities to trust.
     pub ca_file: Option<Located<PathBuf>>,
     pub connect_timeout: Duration,
     pub queue: Option<fair::Config>,
     pub health: health::Rules,
+}
+
+/// `pools[].versions[]`
+pub struct Version {
+    pub name: Located<Arc<str>>,
+    pub weight: u32,
+    /// Which of the pool's.
+    pub backends: Range<usize>,
+}
+
+/// `pools[].split`
+#[derive(Default)]
+pub struct Split {
+    /// None: every request anew.
+    pub by: Option<Subject>,
+    pub rules: Vec<Rule>,
+}
+
+/// `pools[].split.when[]`
+pub struct Rule {
+    pub when: Located<When>,
+    pub version: Located<Arc<str>>,
 }
 
 /// `models[]`

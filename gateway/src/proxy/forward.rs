@@ -3,6 +3,7 @@
 use super::admit::Admitted;
 use super::attempt::{Failure, attempt, explain};
 use super::body::Upload;
+use super::choose;
 use super::finish::Exchange;
 use super::metered::rename;
 use super::queue::{take_turn, wait_for_turn};
@@ -39,18 +40,20 @@ pub async fn forward(
     let admitted = hold(exchange, route, &head, admitted).await?;
     let mut body = Outgoing::from(wait_for_turn(exchange, route, admitted).await?);
     let mut tries = Tries::new(exchange, route, &head, &body);
-    let mut backend = tries.first(exchange).ok_or(Reject::NoBackend)?;
+    let mut picked = tries.first(exchange).ok_or(Reject::NoBackend)?;
     loop {
         if let Some(fallback) = tries.fallback().filter(|_| !exchange.fell_back) {
             fall_back(exchange, route, fallback, &mut body).await?;
         }
         exchange.attempts += 1;
-        exchange.backend = Some(backend.clone());
+        choose::go_to(exchange, &picked);
+        let backend = picked.backend;
         let pool = tries.pool();
         let next = match attempt(exchange, route, &mut tries, &backend, &mut head, &mut body).await {
             Ok(received) => {
                 let now_ms = exchange.connection.worker.deadlines.now_ms();
                 pool.answered(&backend, received.response.status().as_u16(), now_ms);
+                choose::answered(exchange, received.response.status(), received.call.upload().whole_us);
                 let reason = Reason::of(received.response.status());
                 let next = reason.and_then(|reason| tries.next(exchange, reason));
                 if next.is_none() {
@@ -76,7 +79,7 @@ pub async fn forward(
             }
         };
         unless_reached(exchange, &tries);
-        backend = next.expect("without a next one this is over");
+        picked = next.expect("without a next one this is over");
     }
 }
 

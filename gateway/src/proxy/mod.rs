@@ -16,6 +16,7 @@ mod metered;
 mod queue;
 
 mod attempt;
+mod choose;
 mod dress;
 mod forward;
 mod retry;

@@ -6,18 +6,18 @@
 
 use super::admit::Admitted;
 use super::body::{Held, Upload, read_whole};
+use super::choose;
 use super::deadline::Waiting;
 use super::finish::Exchange;
 use crate::observe::retries::{Outcome, Way};
 use crate::policy::{Fallback, Retry, Route};
 use crate::reject::Reject;
 use crate::upstream::retry::{Reason, Replay};
-use crate::upstream::{Backend, Pick, Pool};
+use crate::upstream::{Keys, Pick, Picked, Pool};
 use http::header::HeaderName;
 use http::request::Parts;
 use http_body::Body;
 use hyper::body::Incoming;
-use std::sync::Arc;
 use std::time::Duration;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -41,6 +41,9 @@ pub struct Tries<'a> {
     tried: Vec<u64>,
     left: u32,
     fallback: Option<&'a Fallback>,
+    /// What its pool chooses by, and that of the fallback.
+    keys: Keys,
+    fallback_keys: Keys,
     /// What the running attempt was made for, unless it is the first.
     running: Option<(Way, Reason)>,
     /// When the time for the beginning of an answer is over, for all attempts together.
@@ -121,7 +124,11 @@ impl<'a> Tries<'a> {
         if let Some(Retry { rule, budget, .. }) = retry {
             budget.earn(rule.budget_percent, now_ms);
         }
+        let keys = |pool: &Pool| choose::keys(exchange, route.api, pool, &head.headers, body);
+        let fallback = retry.and_then(|retry| retry.fallback.as_ref());
         Tries {
+            keys: keys(&route.pool),
+            fallback_keys: fallback.map_or_else(Keys::default, |fallback| keys(&fallback.pool)),
             route,
             retry,
             request: Replay {
@@ -154,13 +161,13 @@ impl<'a> Tries<'a> {
     }
 
     /// The backend of the first attempt.
-    pub fn first(&mut self, exchange: &Exchange) -> Option<Arc<Backend>> {
+    pub fn first(&mut self, exchange: &Exchange) -> Option<Picked> {
         self.pick(exchange).or_else(|| self.fall_back(exchange, Reason::NoBackend))
     }
 
     /// The backend of the next attempt, after one that was in vain; `None`: there is none, and what came of the last one
     /// is what the caller gets.
-    pub fn next(&mut self, exchange: &Exchange, reason: Reason) -> Option<Arc<Backend>> {
+    pub fn next(&mut self, exchange: &Exchange, reason: Reason) -> Option<Picked> {
         self.reached |= reason.may_have_been_processed();
         if !self.retry?.rule.allows(reason, self.request) {
             return None;
@@ -169,12 +176,12 @@ impl<'a> Tries<'a> {
     }
 
     /// The same after an attempt that gave no answer; without a reason nobody else would do better.
-    pub fn failed(&mut self, exchange: &Exchange, reason: Option<Reason>) -> Option<Arc<Backend>> {
+    pub fn failed(&mut self, exchange: &Exchange, reason: Option<Reason>) -> Option<Picked> {
         self.reached |= reason.is_none();
         self.next(exchange, reason?)
     }
 
-    fn again(&mut self, exchange: &Exchange, reason: Reason) -> Option<Arc<Backend>> {
+    fn again(&mut self, exchange: &Exchange, reason: Reason) -> Option<Picked> {
         let retry = self.retry.filter(|_| self.left > 0)?;
         self.tried.extend(exchange.backend.as_ref().map(|backend| backend.id));
         let Some(backend) = self.pick(exchange) else {
@@ -192,7 +199,7 @@ impl<'a> Tries<'a> {
     }
 
     /// Asked once. It costs no budget: its pool has not been asked for this request yet.
-    fn fall_back(&mut self, exchange: &Exchange, reason: Reason) -> Option<Arc<Backend>> {
+    fn fall_back(&mut self, exchange: &Exchange, reason: Reason) -> Option<Picked> {
         let retry = self.retry.filter(|_| self.fallback.is_none())?;
         let fallback = retry.fallback.as_ref()?;
         let before = std::mem::take(&mut self.tried);
@@ -208,10 +215,11 @@ impl<'a> Tries<'a> {
         Some(backend)
     }
 
-    fn pick(&self, exchange: &Exchange) -> Option<Arc<Backend>> {
+    fn pick(&self, exchange: &Exchange) -> Option<Picked> {
         let worker = &exchange.connection.worker;
-        let ask = Pick { turn: worker.turn(), now_ms: worker.deadlines.now_ms(), tried: &self.tried };
-        self.pool().pick(&ask)
+        let keys = if self.fallback.is_some() { self.fallback_keys } else { self.keys };
+        let (turn, now_ms) = (worker.turn(), worker.deadlines.now_ms());
+        self.pool().pick(&Pick { turn, now_ms, tried: &self.tried, keys })
     }
 
     fn begin(&mut self, way: Way, reason: Reason) {
@@ -278,7 +286,7 @@ impl<'a> Tries<'a> {
 /// An answer did not begin in time.
 pub enum Late {
     /// Another backend is asked.
-    ForOne(Arc<Backend>),
+    ForOne(Picked),
     /// The time of all attempts is over.
     ForAll,
 }

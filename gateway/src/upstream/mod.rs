@@ -10,22 +10,32 @@
 //!
 //! *Not here.* Which headers go upstream and what a failure means for the caller (`proxy`, `reject`).
 
+mod balance;
 pub mod budget;
 mod connect;
 pub mod health;
 pub mod http1;
 mod idle;
+mod load;
+mod members;
 mod probe;
 pub mod retry;
+mod ring;
 mod select;
+mod split;
+mod subject;
 mod watch;
 
+pub use balance::Balance;
 pub use connect::{ConnectError, Trust, dial};
 pub use health::Health;
 pub use http1::{Call, Link};
 pub use idle::Idle;
+pub use load::{Flight, Load};
 pub use probe::{Failure as ProbeFailure, probe};
-pub use select::{Pick, Pool, PoolSpec};
+pub use select::{Keys, Pick, Picked, Pool, PoolSpec, VersionSpec};
+pub use split::{Rule, Split, When};
+pub use subject::{Asker, Digest, Subject};
 pub use watch::{BackendState, Mode, PoolState};
 
 use http::{HeaderValue, uri::Authority};
@@ -70,6 +80,8 @@ pub struct Backend {
     pub address: Arc<str>,
     /// Whether it is to be had, shared by all pools and snapshots that name it.
     pub health: Health,
+    /// What it has to do, and how soon it answers.
+    pub load: Load,
     tls: Option<(Trust, ServerName<'static>)>,
 }
 
@@ -97,6 +109,7 @@ impl Backend {
             host_header: HeaderValue::from_str(host.as_str()).expect("an authority is a header value"),
             address: address.into(),
             health: Health::default(),
+            load: Load::default(),
             spec,
             tls,
         })
