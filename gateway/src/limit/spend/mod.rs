@@ -101,7 +101,7 @@ impl Spend {
     /// Takes a step of a request's cost.
     #[inline]
     pub(super) fn step(&mut self, rule: &SpendRule, step: &Step, now: Now) {
-        let Amounts { release, hold, from, to } = step.amounts(rule.measure);
+        let Amounts { release, hold, from, to, beyond } = step.amounts(rule.measure);
         match (&mut self.vessel, &rule.bound) {
             (Vessel::Bucket(meter), Bound::Bucket(quota)) => {
                 meter.release(release);
@@ -125,8 +125,8 @@ impl Spend {
             }
             _ => unreachable!("a level is made for its rule"),
         }
-        if step.last && to > step.hold.by(rule.measure) {
-            rule.tally.overshot(to - step.hold.by(rule.measure));
+        if beyond > 0 {
+            rule.tally.overshot(beyond);
         }
     }
 
