@@ -22,7 +22,7 @@ mod watch;
 
 pub use connect::{ConnectError, Trust, dial};
 pub use health::Health;
-pub use http1::{Call, Link};
+pub use http1::{Call, Link, Socket};
 pub use idle::Idle;
 pub use probe::{Failure as ProbeFailure, probe};
 pub use select::{Pick, Pool, PoolSpec};
