@@ -26,6 +26,7 @@ mod stream;
 mod upstream;
 mod upstream_http1;
 mod upstream_tls;
+mod websocket;
 
 mod budgets;
 mod reload;

@@ -30,7 +30,7 @@ pub struct Line<'a> {
     pub user: Option<&'a str>,
     /// Status the caller got; 499 if the caller left before there was one.
     pub status: u16,
-    /// `ok`, `cancelled`, `cut` (upstream broke off), or the refusal's code.
+    /// `ok`, `cancelled`, `cut` (upstream broke off), the refusal's code, or how a WebSocket came to its end.
     pub outcome: &'static str,
     /// What the log may know and the caller may not: why a credential was refused, which error an upstream gave.
     #[cfg_attr(test, serde(skip_serializing_if = "Option::is_none"))]

@@ -13,7 +13,7 @@ mod versions;
 use self::retries::RequestNames;
 use super::problem::{Located, Place, Problems, nearest};
 use super::secret::{Missing, Secret, Secrets};
-use super::snapshot::{Api, Caps, Ceilings, Timeouts};
+use super::snapshot::{Api, Caps, Ceilings, Timeouts, WebSocket};
 use super::spec::{self, Amount, Budget, Rules};
 use crate::auth::Kind;
 use crate::fair;
@@ -74,6 +74,7 @@ pub struct Route {
     pub timeouts: Timeouts,
     pub limits: Vec<Limit>,
     pub unlimited: Option<String>,
+    pub websocket: Option<WebSocket>,
     pub rate_headers: bool,
     pub tenant_header: Option<HeaderName>,
     /// Index into `models`.
@@ -353,6 +354,7 @@ impl Check<'_> {
             caps: route.caps,
             timeouts: route.timeouts,
             unlimited: route.unlimited.map(|reason| reason.value),
+            websocket: route.websocket,
             rate_headers: route.rate_headers,
             tenant_header: route.tenant_header,
             model: match model {

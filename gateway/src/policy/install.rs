@@ -88,6 +88,7 @@ pub fn install(checked: Checked, live: &Live, version: u64, digest: Arc<str>, no
                     shape,
                 }),
                 ceilings: spec.ceilings,
+                websocket: spec.websocket,
                 rate_headers: spec.rate_headers,
                 tenant_header: spec.tenant_header,
                 retry,

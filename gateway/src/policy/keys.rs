@@ -121,6 +121,7 @@ pub static ROUTE: Object = Object {
         key("timeouts", Kind::Object(&TIMEOUTS), Optional, "{first_byte: 20s}", "How long the gateway waits."),
         key("limits", List(&Kind::Object(&ROUTE_LIMIT)), Optional, "[{name: route-rps, per: route, requests: 500/s}]", "Limits of this route, besides those of the caller's plan."),
         key("unlimited", Text, Optional, "\"capped by the pool's own quota\"", "Why a model endpoint may go without a limit. Without it, such a route does not compile."),
+        key("websocket", Either(&Bool, &Kind::Object(&WEBSOCKET)), Default("false"), "{message_max: 64KiB}", "Callers may open WebSockets, over HTTP/1.1 and with `api: plain`. One is a request until it is closed: a `concurrent` limit counts it, `timeouts.idle` bounds the silence of both ends, `timeouts.total` its life."),
         key("rate_headers", Bool, Default("false"), "true", "`x-ratelimit-*` and `RateLimit` on every answer, not only on refusals."),
         key("tenant_header", Text, Optional, "x-tenant", "Header that tells the upstream the tenant's name; begins with `x-`."),
         key("signing", Kind::Object(&SIGNING), Optional, "{skew: 5m}", "What a signature may look like. Only with `auth: [ak_sk]`."),
@@ -197,6 +198,14 @@ pub static FALLBACK: Object = Object {
     keys: &[
         key("pool", Name, Optional, "maas", "Default: the route's own pool, for another model."),
         key("model", Text, Optional, "pangu-small", "Model that the body then names, as the upstream knows it; one of `models`, and charged at its price. Only with `api: openai`."),
+    ],
+};
+
+/// `routes[].websocket`
+pub static WEBSOCKET: Object = Object {
+    doc: "What a WebSocket may be used for.",
+    keys: &[
+        key("message_max", Size, Default("1MiB"), "64KiB", "Longest message of the caller, all its frames together, as they are sent (so perhaps compressed)."),
     ],
 };
 

@@ -24,6 +24,7 @@ mod limits;
 mod models;
 mod posture;
 mod problem;
+mod protocol;
 mod queue;
 mod retry;
 mod schema;
@@ -44,7 +45,7 @@ pub use problem::Problem;
 pub use schema::{reference, schema};
 pub use snapshot::{
     Api, Caller, Caps, Ceilings, Fallback, Metering, Model, Models, Queue, QueueClass, Retry, Route,
-    Snapshot, Timeouts,
+    Snapshot, Timeouts, WebSocket,
 };
 pub use store::{Status, Store};
 pub use url::refused as refused_address;

@@ -6,6 +6,7 @@ use super::keys;
 use super::limits::{limits, plans};
 use super::models::{ceilings, metering, model};
 use super::problem::{Located, Problems, quoted};
+use super::protocol::websocket;
 use super::queue::queue;
 use super::retry::retry;
 use super::snapshot::{Api, Caps, Timeouts};
@@ -136,6 +137,7 @@ fn route(entry: &Entry<'_>) -> Option<Route> {
     let retry = retry(entry, timeouts);
     let limits = limits(entry, "limits", &keys::ROUTE_LIMIT);
     let unlimited = unlimited(entry);
+    let websocket = websocket(entry, api, &methods);
     let rate_headers = entry.flag("rate_headers");
     let tenant_header = tenant_header(entry);
     let metering = metering(entry, api);
@@ -153,6 +155,7 @@ fn route(entry: &Entry<'_>) -> Option<Route> {
         timeouts: timeouts?,
         limits,
         unlimited,
+        websocket,
         rate_headers,
         tenant_header,
         metering: metering?,

@@ -1,7 +1,7 @@
 //! The policy as written: typed, every value with its place, not yet asked whether it makes sense.
 
 use super::problem::{Located, Place};
-use super::snapshot::{Api, Caps, Ceilings, Timeouts};
+use super::snapshot::{Api, Caps, Ceilings, Timeouts, WebSocket};
 use super::units::Rate;
 use crate::auth::Kind;
 use crate::fair;
@@ -48,6 +48,7 @@ pub struct Route {
     pub timeouts: Timeouts,
     pub limits: Limits,
     pub unlimited: Option<Located<String>>,
+    pub websocket: Option<WebSocket>,
     pub rate_headers: bool,
     pub tenant_header: Option<HeaderName>,
     pub metering: Metering,

@@ -2,6 +2,7 @@
 
 use super::body::Upload;
 use super::finish::Exchange;
+use super::upgrade::{self, WEBSOCKET};
 use crate::policy::Route;
 use crate::upstream::{Backend, Call, Link};
 use http::HeaderMap;
@@ -35,6 +36,9 @@ pub fn dress(
     call.header(X_REQUEST_ID.as_str(), exchange.id.as_str().as_bytes());
     if let (Some(name), Some(caller)) = (&route.tenant_header, exchange.caller()) {
         call.header(name.as_str(), caller.tenant_value.as_bytes());
+    }
+    if upgrade::is_asked(route, head) {
+        call.offer(WEBSOCKET);
     }
     call.end_of_head();
     call

@@ -257,6 +257,12 @@ impl Exchange {
         }
     }
 
+    /// It was ended before its end, and not by the upstream.
+    pub fn ended(&mut self, outcome: &'static str, detail: impl Into<Cow<'static, str>>) {
+        self.outcome = outcome;
+        self.detail = Some(detail.into());
+    }
+
     /// The handles that count this exchange.
     pub fn metrics(&self) -> &RouteMetrics {
         match self.route() {

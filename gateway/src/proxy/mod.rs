@@ -12,6 +12,7 @@
 mod admit;
 mod body;
 mod metered;
+mod upgrade;
 
 mod queue;
 
@@ -22,6 +23,7 @@ mod forward;
 mod retry;
 
 mod answer;
+mod tunnel;
 mod usage;
 
 mod finish;
@@ -33,6 +35,8 @@ mod worker;
 pub use answer::Answer;
 pub use body::Upload;
 pub use queue::ANYBODY;
+pub use tunnel::{Close, Tunnel};
+pub use upgrade::WEBSOCKET_VERSION;
 pub use worker::{Budget, Connection, Listener, Shared, Worker};
 
 use finish::Exchange;

@@ -29,7 +29,7 @@ mod watch;
 pub use balance::Balance;
 pub use connect::{ConnectError, Trust, dial};
 pub use health::Health;
-pub use http1::{Call, Link};
+pub use http1::{Call, Link, Socket};
 pub use idle::Idle;
 pub use load::{Flight, Load};
 pub use probe::{Failure as ProbeFailure, probe};
