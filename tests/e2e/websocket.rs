@@ -52,10 +52,10 @@ fn messages_pass_both_ways_and_are_counted() {
     socket.echo(TEXT, "你好".as_bytes());
     socket.echo(BINARY, &vec![7; 60_000]);
     assert!(socket.send(PING, b"still there?"));
-    assert_eq!(socket.next(), Some((PONG, b"still there?".to_vec())));
+    assert_eq!(socket.frame(), Some((PONG, b"still there?".to_vec())));
     assert!(socket.conn.send(frame(false, TEXT, b"in two ")) && socket.conn.send(frame(true, 0, b"frames")));
-    assert_eq!(socket.next(), Some((TEXT, b"in two ".to_vec())));
-    assert_eq!(socket.next(), Some((0, b"frames".to_vec())));
+    assert_eq!(socket.frame(), Some((TEXT, b"in two ".to_vec())));
+    assert_eq!(socket.frame(), Some((0, b"frames".to_vec())));
     socket.close();
 
     let line = line(&gateway);
@@ -189,7 +189,7 @@ fn a_message_that_is_too_long_ends_it_with_a_reason() {
     let mut socket = open(&gateway);
     socket.echo(BINARY, b"short");
     socket.conn.send(&frame(true, BINARY, &vec![0; (64 << 10) + 1])[..100]);
-    assert_eq!(socket.next(), Some((CLOSE, 1009_u16.to_be_bytes().to_vec())));
+    assert_eq!(socket.frame(), Some((CLOSE, 1009_u16.to_be_bytes().to_vec())));
     assert_eq!(socket.conn.exactly(1), None);
     assert_eq!(line(&gateway)["outcome"], "message_too_long");
 }
@@ -202,7 +202,7 @@ fn silence_ends_it() {
         std::thread::sleep(ms(800));
         socket.echo(TEXT, b"x");
     }
-    assert_eq!(socket.next(), Some((CLOSE, 1001_u16.to_be_bytes().to_vec())), "after 2 s of silence");
+    assert_eq!(socket.frame(), Some((CLOSE, 1001_u16.to_be_bytes().to_vec())), "after 2 s of silence");
     assert_eq!(line(&gateway)["outcome"], "idle");
 }
 
@@ -232,7 +232,7 @@ fn one_end_may_finish_before_the_other() {
     let mut socket = WebSocket::open(Conn::over(tcp), &handshake(ECHO)).expect("an open WebSocket");
     assert!(socket.send(TEXT, b"bye"));
     half.shutdown(Shutdown::Write).unwrap();
-    assert_eq!(socket.next(), Some((BINARY, b"late".to_vec())));
+    assert_eq!(socket.frame(), Some((BINARY, b"late".to_vec())));
     assert_eq!(socket.conn.exactly(1), None);
     assert_eq!(backend.join().unwrap(), frame(true, TEXT, b"bye"));
     assert_eq!(line(&gateway)["outcome"], "ok");
@@ -246,7 +246,7 @@ fn a_stop_waits_for_it_and_then_cuts_it() {
     gateway.process.signal("TERM");
     std::thread::sleep(ms(300));
     socket.echo(TEXT, b"while it drains");
-    assert_eq!(socket.next(), None, "the drain is over");
+    assert_eq!(socket.frame(), None, "the drain is over");
     assert!(gateway.process.wait(secs(5)).is_some());
 }
 

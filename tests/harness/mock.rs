@@ -109,12 +109,6 @@ impl Mock {
         assert!(answer.status < 300, "reset: {}", answer.text());
     }
 
-    /// Sets knobs of its behaviour, such as `{"latency_ms": 50}`.
-    pub fn behave(&self, knobs: &str) {
-        let answer = Request::post("/mock/behaviour", knobs).send(self.control);
-        assert!(answer.status < 300, "{knobs}: {}", answer.text());
-    }
-
     /// Sends a signal by name.
     pub fn signal(&self, name: &str) {
         self.process.signal(name);

@@ -48,7 +48,7 @@ impl WebSocket {
     }
 
     /// The opcode and payload of the next frame; None: there is none.
-    pub fn next(&mut self) -> Option<(u8, Vec<u8>)> {
+    pub fn frame(&mut self) -> Option<(u8, Vec<u8>)> {
         let head = self.conn.exactly(2)?;
         let len = match head[1] {
             126 => self.conn.exactly(2)?.iter().fold(0, |sum, b| (sum << 8) | usize::from(*b)),
@@ -61,14 +61,14 @@ impl WebSocket {
     /// The same message back.
     pub fn echo(&mut self, opcode: u8, payload: &[u8]) {
         assert!(self.send(opcode, payload));
-        let (got, back) = self.next().expect("an echo");
+        let (got, back) = self.frame().expect("an echo");
         assert!((got, &back[..]) == (opcode, payload), "opcode {got}, {} bytes", back.len());
     }
 
     /// Says goodbye and hears it; then the connection ends.
     pub fn close(mut self) {
         assert!(self.send(CLOSE, &1000_u16.to_be_bytes()));
-        assert_eq!(self.next(), Some((CLOSE, vec![0x03, 0xe8])));
+        assert_eq!(self.frame(), Some((CLOSE, vec![0x03, 0xe8])));
         assert_eq!(self.conn.exactly(1), None, "nothing follows a close");
     }
 }

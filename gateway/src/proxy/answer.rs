@@ -107,7 +107,6 @@ impl Answer {
     }
 }
 
-#[expect(clippy::large_enum_variant, reason = "it lives in the box of its answer, and refusals are rare")]
 enum Source {
     Refusal(Option<Bytes>),
     Upstream(Upstream),
