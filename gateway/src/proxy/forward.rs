@@ -43,7 +43,9 @@ pub async fn forward(
     let mut picked = tries.first(exchange).ok_or(Reject::NoBackend)?;
     loop {
         if let Some(fallback) = tries.fallback().filter(|_| !exchange.fell_back) {
+            let since_ms = exchange.deadline.now_ms();
             fall_back(exchange, route, fallback, &mut body).await?;
+            tries.waited(exchange.deadline.now_ms().saturating_sub(since_ms));
         }
         exchange.attempts += 1;
         choose::go_to(exchange, &picked);
@@ -67,6 +69,8 @@ pub async fn forward(
             Err(failure) => {
                 let next = match &failure {
                     Failure::Slow(next) => Some(next.clone()),
+                    // What passed to an attempt cannot be had again, also if that has come to nothing.
+                    _ if matches!(body, Outgoing::Gone) => tries.failed(exchange, None),
                     failure => tries.failed(exchange, failure.reason()),
                 };
                 let reject = explain(route, pool, exchange, failure);

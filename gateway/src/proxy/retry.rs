@@ -30,6 +30,8 @@ pub enum Outgoing {
     Held(Held),
     /// Still with the caller: for one attempt.
     Passing(Incoming, u64),
+    /// An attempt has it.
+    Gone,
 }
 
 /// The attempts of one request.
@@ -37,6 +39,8 @@ pub struct Tries<'a> {
     route: &'a Route,
     retry: Option<&'a Retry>,
     request: Replay,
+    /// Only its caller's key makes it repeatable, and that says nothing to the upstreams of another pool.
+    keyed: bool,
     /// At the pool that is asked now.
     tried: Vec<u64>,
     left: u32,
@@ -97,16 +101,17 @@ impl Outgoing {
     pub fn bytes(&self) -> u64 {
         match self {
             Outgoing::Held(held) => held.bytes.len() as u64,
-            Outgoing::Nothing | Outgoing::Passing(..) => 0,
+            Outgoing::Nothing | Outgoing::Passing(..) | Outgoing::Gone => 0,
         }
     }
 
     /// For the next attempt. `last`: there will be no other.
     pub fn upload(&mut self, exchange: &Exchange, route: &Route, last: bool) -> Upload {
         match self {
+            Outgoing::Nothing => Upload::nothing(),
             Outgoing::Held(held) if !last => Upload::held(held.again()),
-            _ => match std::mem::replace(self, Outgoing::Nothing) {
-                Outgoing::Nothing => Upload::nothing(),
+            _ => match std::mem::replace(self, Outgoing::Gone) {
+                Outgoing::Nothing | Outgoing::Gone => Upload::nothing(),
                 Outgoing::Held(held) => Upload::held(held),
                 Outgoing::Passing(body, cap) => {
                     Upload::passing(exchange, body, cap, route.timeouts.first_byte)
@@ -126,15 +131,14 @@ impl<'a> Tries<'a> {
         }
         let keys = |pool: &Pool| choose::keys(exchange, route.api, pool, &head.headers, body);
         let fallback = retry.and_then(|retry| retry.fallback.as_ref());
+        let repeatable = retry.is_some() && is_repeatable(head);
         Tries {
             keys: keys(&route.pool),
             fallback_keys: fallback.map_or_else(Keys::default, |fallback| keys(&fallback.pool)),
             route,
             retry,
-            request: Replay {
-                repeatable: retry.is_some() && is_repeatable(head),
-                held: !matches!(body, Outgoing::Passing(..)),
-            },
+            request: Replay { repeatable, held: !matches!(body, Outgoing::Passing(..)) },
+            keyed: repeatable && !head.method.is_idempotent(),
             tried: Vec::new(),
             left: retry.map_or(0, |retry| retry.rule.attempts.saturating_sub(1)),
             fallback: None,
@@ -202,6 +206,9 @@ impl<'a> Tries<'a> {
     fn fall_back(&mut self, exchange: &Exchange, reason: Reason) -> Option<Picked> {
         let retry = self.retry.filter(|_| self.fallback.is_none())?;
         let fallback = retry.fallback.as_ref()?;
+        if self.reached && self.keyed && !retry.rule.repeat_post {
+            return None;
+        }
         let before = std::mem::take(&mut self.tried);
         self.fallback = Some(fallback);
         let Some(backend) = self.pick(exchange) else {
@@ -241,6 +248,11 @@ impl<'a> Tries<'a> {
     /// May the upstream have worked on an attempt that failed?
     pub fn reached(&self) -> bool {
         self.reached
+    }
+
+    /// The request has waited `waited_ms` for its turn: not for an answer.
+    pub fn waited(&mut self, waited_ms: u64) {
+        self.until_ms = self.until_ms.saturating_add(waited_ms);
     }
 
     /// May somebody else be asked if this attempt does not begin to answer in time?
