@@ -19,6 +19,7 @@ mod tokens;
 mod queue;
 
 mod headers;
+mod health;
 mod retry;
 mod stream;
 mod upstream;

@@ -26,7 +26,7 @@ pub use http1::{Call, Link};
 pub use idle::Idle;
 pub use probe::{Failure as ProbeFailure, probe};
 pub use select::{Pick, Pool, PoolSpec};
-pub use watch::{BackendState, Mode, PoolState};
+pub use watch::{BackendState, Mode, PoolState, seen_by_workers};
 
 use http::{HeaderValue, uri::Authority};
 use parking_lot::Mutex;
