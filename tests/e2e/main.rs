@@ -21,6 +21,7 @@ mod queue;
 mod pools;
 
 mod headers;
+mod health;
 mod retry;
 mod stream;
 mod upstream;

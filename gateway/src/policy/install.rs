@@ -10,7 +10,7 @@ use crate::ids::CallerId;
 use crate::limit::{self, CommonPlan, Plan, TenantSpec};
 use crate::observe::metrics::{RouteMetrics, queue_wait};
 use crate::observe::retries::{RetryMetrics, budget_exhausted};
-use crate::upstream::{Backend, BackendSpec, Pool, PoolSpec, VersionSpec};
+use crate::upstream::{Backend, BackendSpec, Pool, PoolSpec, VersionSpec, seen_by_workers};
 use http::HeaderValue;
 use std::sync::Arc;
 
@@ -213,7 +213,7 @@ fn pool(spec: &check::Pool, live: &Live, starting: bool, now: Now) -> Arc<Pool> 
         connect_timeout: spec.connect_timeout,
         health: spec.health.clone(),
         starting,
-        now_ms: now.mono_us / 1_000,
+        now_ms: seen_by_workers(now.mono_us / 1_000),
     }))
 }
 

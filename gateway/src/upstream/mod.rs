@@ -36,7 +36,7 @@ pub use probe::{Failure as ProbeFailure, probe};
 pub use select::{Keys, Pick, Picked, Pool, PoolSpec, VersionSpec};
 pub use split::{Rule, Split, When};
 pub use subject::{Asker, Digest, Subject};
-pub use watch::{BackendState, Mode, PoolState};
+pub use watch::{BackendState, Mode, PoolState, seen_by_workers};
 
 use http::{HeaderValue, uri::Authority};
 use parking_lot::Mutex;
