@@ -46,3 +46,9 @@ fn a_count_that_is_put_right_takes_nothing_of_what_others_hold() {
         }
     }
 }
+
+/// Users are many.
+#[test]
+fn a_level_on_spending_takes_32_bytes_and_one_on_requests_24() {
+    assert_eq!((size_of::<Spend>(), size_of::<crate::limit::level::Level>()), (32, 24));
+}
