@@ -4,6 +4,7 @@
 use super::body::{self, Held};
 use super::finish::Exchange;
 use super::metered::Ask;
+use super::upgrade;
 use super::usage::Usage;
 use crate::auth::{self, Claim, Digest, Signed};
 use crate::clock::Now;
@@ -32,6 +33,7 @@ pub async fn admit(exchange: &mut Exchange, head: &Parts, body: Incoming) -> Res
     let route = policy.route(find(exchange, head)?);
     check_flood(exchange)?;
     check_head(route, head)?;
+    upgrade::check(route, head, &body)?;
     let claim = identify(exchange, route, head)?;
     if let Some(Claim::Proven(caller)) = &claim {
         exchange.called_by(*caller);

@@ -12,10 +12,12 @@
 mod admit;
 mod body;
 mod metered;
+mod upgrade;
 
 mod queue;
 
 mod attempt;
+mod choose;
 mod dress;
 mod forward;
 mod headers;
@@ -23,6 +25,7 @@ mod retry;
 mod seal;
 
 mod answer;
+mod tunnel;
 mod usage;
 
 mod finish;
@@ -34,6 +37,8 @@ mod worker;
 pub use answer::Answer;
 pub use body::Upload;
 pub use queue::ANYBODY;
+pub use tunnel::{Close, Tunnel};
+pub use upgrade::WEBSOCKET_VERSION;
 pub use worker::{Budget, Connection, Listener, Shared, Worker};
 
 use finish::Exchange;

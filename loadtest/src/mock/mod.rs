@@ -41,6 +41,7 @@ pub mod count;
 pub mod heads;
 pub mod journal;
 pub mod record;
+pub mod websocket;
 pub mod wire;
 
 pub mod control;
