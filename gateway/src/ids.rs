@@ -39,7 +39,7 @@ impl RequestId {
 }
 
 /// A bijection on 64 bits (the finalizer of SplitMix64, Steele et al. 2014): distinct counts stay distinct.
-fn mix(x: u64) -> u64 {
+pub fn mix(x: u64) -> u64 {
     let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     x ^ (x >> 31)

@@ -10,6 +10,7 @@ use crate::ids::RequestId;
 use crate::limit::Limited;
 use crate::limit::headers::{self as rate, RetryAfter};
 use crate::policy::Api;
+use crate::proxy::WEBSOCKET_VERSION;
 use crate::proxy::deadline::Waiting;
 use crate::route::Miss;
 use bytes::Bytes;
@@ -58,6 +59,15 @@ pub enum Reject {
     /// An `Expect` other than `100-continue`.
     #[error("only `Expect: 100-continue` is understood")]
     Expectation,
+    /// A switch of protocols that is none of WebSocket's, or a broken one.
+    #[error("{what}")]
+    Handshake {
+        /// What to mend.
+        what: &'static str,
+    },
+    /// A WebSocket version that nobody speaks.
+    #[error("only version {WEBSOCKET_VERSION} of WebSocket is spoken here")]
+    WebSocketVersion,
     /// More requests from one address than the guard lets through.
     #[error("too many requests from this address; slow down")]
     Flood {
@@ -170,8 +180,10 @@ impl Reject {
             Reject::Ambiguous { .. }
             | Reject::BodyBroken
             | Reject::BodyUnclear { .. }
+            | Reject::Handshake { .. }
             | Reject::PromptTooLong { .. }
             | Reject::AnswerTooLong { .. } => StatusCode::BAD_REQUEST,
+            Reject::WebSocketVersion => StatusCode::UPGRADE_REQUIRED,
             Reject::NoRoute => StatusCode::NOT_FOUND,
             Reject::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Reject::TargetTooLong { .. } => StatusCode::URI_TOO_LONG,
@@ -209,6 +221,8 @@ impl Reject {
             | Reject::BodyTooSlow
             | Reject::BodyBroken
             | Reject::BodyUnclear { .. }
+            | Reject::Handshake { .. }
+            | Reject::WebSocketVersion
             | Reject::PromptTooLong { .. }
             | Reject::AnswerTooLong { .. } => "APIG.0201",
             Reject::Denied(Denied::Token(TokenDenied::Stranger)) => "APIG.0302",
@@ -240,6 +254,8 @@ impl Reject {
             Reject::TooManyHeaders { .. } => "too_many_headers",
             Reject::HeadTooLarge { .. } => "head_too_large",
             Reject::Expectation => "expectation",
+            Reject::Handshake { .. } => "handshake",
+            Reject::WebSocketVersion => "websocket_version",
             Reject::Flood { .. } => "flood",
             Reject::Denied(denied) => denied.reason(),
             Reject::BodyTooLarge { .. } => "body_too_large",
@@ -316,6 +332,12 @@ impl Reject {
             }
             Reject::Method { allow } => {
                 headers.insert(header::ALLOW, allow.clone());
+            }
+            Reject::WebSocketVersion => {
+                // RFC 9110 section 15.5.22 asks for the first two, RFC 6455 section 4.4 for the third.
+                headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+                headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+                headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static(WEBSOCKET_VERSION));
             }
             _ => {}
         }

@@ -139,6 +139,7 @@ def policy(mock: str) -> dict:
             route("openai-capped", f"/capped/{chat}", "openai", keyed, ceilings={"completion_tokens": 64}),
             route("openai-embeddings", "/v1/embeddings", "openai", keyed),
             route("openai-models", "/v1/models", "openai", keyed, ["GET"]),
+            route("websocket", "/mock/websocket", "plain", keyed, ["GET"], websocket={"message_max": "64KiB"}),
         ],
     }
 

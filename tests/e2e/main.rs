@@ -20,12 +20,16 @@ mod tokens;
 mod queue;
 
 mod credentials;
+mod pools;
+
 mod headers;
+mod health;
 mod retry;
 mod stream;
 mod upstream;
 mod upstream_http1;
 mod upstream_tls;
+mod websocket;
 
 mod budgets;
 mod reload;

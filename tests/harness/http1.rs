@@ -235,7 +235,8 @@ impl Conn {
         Some(chunk)
     }
 
-    fn exactly(&mut self, length: usize) -> Option<Vec<u8>> {
+    /// Reads so many bytes; None: cut off.
+    pub fn exactly(&mut self, length: usize) -> Option<Vec<u8>> {
         while self.buffer.len() < length {
             self.read_more()?;
         }

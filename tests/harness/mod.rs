@@ -16,6 +16,7 @@ pub mod process;
 pub mod script;
 pub mod sign;
 pub mod tls_backend;
+pub mod websocket;
 
 pub use clock::{eventually, now};
 pub use gateway::{Gateway, Setup};
@@ -23,3 +24,4 @@ pub use http1::{Conn, Request, Response};
 pub use mock::Mock;
 pub use script::{Reply, Script};
 pub use tls_backend::TlsBackend;
+pub use websocket::WebSocket;

@@ -60,6 +60,11 @@ pub struct Script {
 impl Script {
     /// Asks `reply` what to do with each request, by its number, counted from 0 over all connections.
     pub fn start(reply: impl Fn(usize) -> Reply + Send + Sync + 'static) -> Script {
+        Script::asking(move |number, _| reply(number))
+    }
+
+    /// The same, told also the head of the request.
+    pub fn asking(reply: impl Fn(usize, &str) -> Reply + Send + Sync + 'static) -> Script {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("bound");
         let script =
@@ -98,18 +103,19 @@ impl Drop for Script {
     }
 }
 
-fn serve(mut stream: TcpStream, seen: &Mutex<Vec<String>>, reply: &dyn Fn(usize) -> Reply) {
+fn serve(mut stream: TcpStream, seen: &Mutex<Vec<String>>, reply: &dyn Fn(usize, &str) -> Reply) {
     let _ = stream.set_nodelay(true);
     let _ = stream.set_read_timeout(Some(Duration::from_secs(20)));
     let mut buffer = Vec::new();
     loop {
         let Some(head) = until(&mut stream, &mut buffer, b"\r\n\r\n") else { return };
+        let text = String::from_utf8_lossy(&head).into_owned();
         let number = {
             let mut seen = seen.lock().expect("no test panics holding it");
-            seen.push(String::from_utf8_lossy(&head).into_owned());
+            seen.push(text.clone());
             seen.len() - 1
         };
-        let reply = reply(number);
+        let reply = reply(number, &text);
         if !reply.early {
             let Some(body) = body(&mut stream, &mut buffer, &head) else { return };
             seen.lock().expect("no test panics holding it")[number].push_str(&String::from_utf8_lossy(&body));

@@ -24,7 +24,7 @@ use crate::clock::Now;
 use crate::observe::{self, limits, metrics};
 use crate::policy::Store;
 use crate::server::{Certificates, Saves, Stage};
-use crate::upstream::PoolState;
+use crate::upstream::{PoolState, seen_by_workers};
 use bytes::Bytes;
 use explain::No;
 use http::{Method, Request, Response, StatusCode, header};
@@ -200,7 +200,7 @@ impl Page {
     }
 
     fn backends(&self) -> Vec<PoolState> {
-        let now_ms = Now::read().mono_us / 1_000;
+        let now_ms = seen_by_workers(Now::read().mono_us / 1_000);
         self.policy.current().pools.iter().map(|pool| pool.state(now_ms)).collect()
     }
 }

@@ -1,7 +1,7 @@
 //! Admission: who is asked, and in which order the locks are taken.
 
 use super::common::{Common, Locked};
-use super::constrained::{Standings, most_constrained};
+use super::constrained::most_constrained;
 use super::decide::{Refusal, SUBJECTS, Skipped, Subject, decide, foresee};
 use super::denial::{Place, Worth};
 use super::measure::Cost;
@@ -81,13 +81,13 @@ pub fn check(asking: &Asking<'_>, now: Now) -> Result<(), Limited> {
     let mut on_route = asking.route.lock_if_limited();
     let Books { plan, levels, open, users, .. } = &mut *books;
     let subjects = [
-        Some(levels.subject(Per::Tenant, &plan.tenant, *open)),
+        levels.subject(Per::Tenant, &plan.tenant, *open),
         users.subject(user, &plan.user),
         None,
         None,
         None,
         None,
-        on_route.as_mut().map(|on_route| on_route.subject()),
+        on_route.as_mut().and_then(|on_route| on_route.subject()),
         None,
     ];
     foresee(&subjects, Some(least), now).map_err(|refusal| {
@@ -119,22 +119,21 @@ fn admit_caller(
     });
     let mut shared = Shared::lock(asking); // after the tenant's, always
 
-    let (by_plan, by_route) = on_route.map(|pair| pair.subjects(&plan.tenant_route)).unzip();
-    let (by_model_plan, by_model) = for_model.map(|pair| pair.subjects(&plan.tenant_model)).unzip();
+    let [by_plan, by_route] = on_route.map_or([None, None], |pair| pair.subjects(&plan.tenant_route));
+    let [by_model_plan, by_model] = for_model.map_or([None, None], |pair| pair.subjects(&plan.tenant_model));
     let mut subjects = [
-        Some(levels.subject(Per::Tenant, &plan.tenant, *open)),
+        levels.subject(Per::Tenant, &plan.tenant, *open),
         users.subject(user, &plan.user),
         by_plan,
         by_route,
         by_model_plan,
         by_model,
-        shared.route.as_mut().map(|route| route.subject()),
-        shared.model.as_mut().map(|model| model.subject()),
+        shared.route.as_mut().and_then(|route| route.subject()),
+        shared.model.as_mut().and_then(|model| model.subject()),
     ];
     match decide(&mut subjects, cost, now) {
         Ok(skipped) => {
-            let standings =
-                if asking.report { most_constrained(&subjects, cost, now) } else { Standings::default() };
+            let standings = asking.report.then(|| Box::new(most_constrained(&subjects, cost, now)));
             let cuts = cost.is_some() && cuts(&subjects);
             let (route, model, [of_route, of_model]) = shared.open(asking);
             let counted = books.begin(user, asking);
@@ -159,7 +158,7 @@ fn admit_anybody(asking: &Asking<'_>, now: Now) -> Result<Permit, Limited> {
         asking.metered.map(|metered| metered.cost(Quantile::default().reserve(metered.completion_max)));
     let mut shared = Shared::lock(asking);
     if shared.route.is_none() && shared.model.is_none() {
-        let standings = Standings::default();
+        let standings = None;
         return Ok(Permit {
             tenant: None,
             route: None,
@@ -171,12 +170,11 @@ fn admit_anybody(asking: &Asking<'_>, now: Now) -> Result<Permit, Limited> {
         });
     }
     let mut subjects = [const { None }; SUBJECTS];
-    subjects[SUBJECTS - 2] = shared.route.as_mut().map(|route| route.subject());
-    subjects[SUBJECTS - 1] = shared.model.as_mut().map(|model| model.subject());
+    subjects[SUBJECTS - 2] = shared.route.as_mut().and_then(|route| route.subject());
+    subjects[SUBJECTS - 1] = shared.model.as_mut().and_then(|model| model.subject());
     match decide(&mut subjects, cost, now) {
         Ok(skipped) => {
-            let standings =
-                if asking.report { most_constrained(&subjects, cost, now) } else { Standings::default() };
+            let standings = asking.report.then(|| Box::new(most_constrained(&subjects, cost, now)));
             let cuts = cost.is_some() && cuts(&subjects);
             let (route, model, [of_route, of_model]) = shared.open(asking);
             let ledger = cost.map(|hold| ledger(hold, skipped, [0, of_route, of_model], cuts, now));

@@ -10,6 +10,8 @@ use super::save::{Saving, Unsaved};
 use super::spend::Step;
 use super::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard};
 use crate::clock::Now;
+use std::num::NonZeroUsize;
+use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -48,7 +50,7 @@ pub(super) type Locked<'a> = MutexGuard<'a, CommonBooks>;
 
 /// Which route or model; stable while anything holds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct CommonKey(usize);
+pub(super) struct CommonKey(NonZeroUsize);
 
 impl Common {
     /// One without limits.
@@ -93,7 +95,7 @@ impl Common {
 
     /// Its address: a `Common` lives in an `Arc` and never moves.
     pub(super) fn key(self: &Arc<Common>) -> CommonKey {
-        CommonKey(Arc::as_ptr(self).addr())
+        CommonKey(NonNull::from(&**self).addr())
     }
 
     /// Puts rules in force.
@@ -158,7 +160,8 @@ impl Common {
         now: Now,
     ) -> bool {
         let mut books = self.books.lock();
-        let stepped = ledger.step(step, at, born, &mut books.subject(), now);
+        let CommonBooks { rules, levels, .. } = &mut *books;
+        let stepped = ledger.step(step, at, born, (&rules.all.spends, &mut levels.spends), now);
         self.moved();
         drop(books);
         if stepped.dated && self.saving.begin() {
@@ -179,9 +182,9 @@ impl Common {
 }
 
 impl CommonBooks {
-    /// As a subject of a decision.
+    /// As a subject of a decision; None if it has no say.
     #[inline]
-    pub(super) fn subject(&mut self) -> Subject<'_> {
+    pub(super) fn subject(&mut self) -> Option<Subject<'_>> {
         let CommonBooks { rules, levels, open, per, .. } = self;
         levels.subject(per.unwrap_or(Per::Route), &rules.all, *open)
     }

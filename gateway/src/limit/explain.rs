@@ -52,7 +52,7 @@ pub fn explain(question: &Question<'_>, now: Now) -> Answer {
     let mut unused = Levels::fresh(&plan.user, born);
     let of_user = match question.user {
         Some(user) => users.subject(user, &plan.user),
-        None => Some(unused.subject(Per::User, &plan.user, Open::default())),
+        None => unused.subject(Per::User, &plan.user, Open::default()),
     };
     // What the tenant has not used yet is made up, and forgotten: before the locks of route and model are taken.
     let (mut new_route, mut new_model);
@@ -75,18 +75,18 @@ pub fn explain(question: &Question<'_>, now: Now) -> Answer {
     };
     let completion = for_model.as_ref().map(|pair| pair.completion(None));
     let mut shared = question.lock();
-    let (by_plan, by_route) = on_route.subjects(&plan.tenant_route);
-    let (by_model_plan, by_model) = for_model.map(|pair| pair.subjects(&plan.tenant_model)).unzip();
+    let [by_plan, by_route] = on_route.subjects(&plan.tenant_route);
+    let [by_model_plan, by_model] = for_model.map_or([None, None], |pair| pair.subjects(&plan.tenant_model));
     let [route, model] = &mut shared;
     let subjects = [
-        Some(levels.subject(Per::Tenant, &plan.tenant, *open)),
+        levels.subject(Per::Tenant, &plan.tenant, *open),
         of_user,
-        Some(by_plan),
-        Some(by_route),
+        by_plan,
+        by_route,
         by_model_plan,
         by_model,
-        route.as_mut().map(|route| route.subject()),
-        model.as_mut().map(|model| model.subject()),
+        route.as_mut().and_then(|route| route.subject()),
+        model.as_mut().and_then(|model| model.subject()),
     ];
     question.answer(&subjects, Some((tenant, name.as_ref())), completion, now)
 }
@@ -94,8 +94,10 @@ pub fn explain(question: &Question<'_>, now: Now) -> Answer {
 impl<'a> Question<'a> {
     fn of_anybody(&self, now: Now) -> Answer {
         let [mut route, mut model] = self.lock();
-        let subjects =
-            [route.as_mut().map(|route| route.subject()), model.as_mut().map(|model| model.subject())];
+        let subjects = [
+            route.as_mut().and_then(|route| route.subject()),
+            model.as_mut().and_then(|model| model.subject()),
+        ];
         self.answer(&subjects, None, None, now)
     }
 

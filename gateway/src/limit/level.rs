@@ -1,7 +1,7 @@
 //! A level: how much of one request limit one subject (a tenant, a user, a route) has used.
 
 use super::Algorithm;
-use super::meter::Meter;
+use super::meter::{Flow, Meter};
 use super::quota::Quota;
 use super::rules::Rate;
 use super::window::{Fixed, Sliding};
@@ -9,7 +9,7 @@ use super::window::{Fixed, Sliding};
 /// The count behind one request limit; what its quota's algorithm makes of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Level {
-    Bucket(Meter),
+    Bucket(Flow),
     Fixed(Fixed),
     /// Boxed: it is three times the others' size, and rarer.
     Sliding(Box<Sliding>),
@@ -22,7 +22,7 @@ impl Level {
 
     fn with_used(quota: &Quota, used: u64, now_us: u64) -> Level {
         match quota.algorithm {
-            Algorithm::TokenBucket => Level::Bucket(Meter::with_used(quota, used, now_us)),
+            Algorithm::TokenBucket => Level::Bucket(Flow::of(Meter::with_used(quota, used, now_us))),
             Algorithm::FixedWindow => Level::Fixed(Fixed::with_used(used, now_us)),
             Algorithm::SlidingWindow => Level::Sliding(Box::new(Sliding::with_used(used, now_us))),
         }
@@ -32,7 +32,7 @@ impl Level {
     #[inline]
     pub(super) fn has_room(&self, quota: &Quota, now_us: u64) -> bool {
         match self {
-            Level::Bucket(meter) => meter.fits(quota, 1, now_us),
+            Level::Bucket(flow) => flow.meter().fits(quota, 1, now_us),
             Level::Fixed(window) => window.used(quota, now_us) < quota.most,
             Level::Sliding(window) => window.used(quota, now_us) < quota.most,
         }
@@ -41,7 +41,7 @@ impl Level {
     /// Microseconds until one more request fits, if no other comes; 0: now. Exact.
     pub(super) fn wait_us(&self, quota: &Quota, now_us: u64) -> u64 {
         match self {
-            Level::Bucket(meter) => meter.wait_us(quota, 1, now_us),
+            Level::Bucket(flow) => flow.meter().wait_us(quota, 1, now_us),
             Level::Fixed(window) => window.wait_us(quota, now_us),
             Level::Sliding(window) => window.wait_us(quota, now_us),
         }
@@ -51,7 +51,11 @@ impl Level {
     #[inline]
     pub(super) fn take(&mut self, quota: &Quota, now_us: u64) {
         match self {
-            Level::Bucket(meter) => meter.charge(quota, 1, now_us),
+            Level::Bucket(flow) => {
+                let mut meter = flow.meter();
+                meter.charge(quota, 1, now_us);
+                *flow = Flow::of(meter);
+            }
             Level::Fixed(window) => window.take(quota, now_us),
             Level::Sliding(window) => window.take(quota, now_us),
         }
@@ -60,7 +64,7 @@ impl Level {
     /// Requests that count against the limit now.
     pub(super) fn used(&self, quota: &Quota, now_us: u64) -> u64 {
         match self {
-            Level::Bucket(meter) => meter.used(quota, now_us),
+            Level::Bucket(flow) => flow.meter().used(quota, now_us),
             Level::Fixed(window) => window.used(quota, now_us),
             Level::Sliding(window) => window.used(quota, now_us),
         }
@@ -74,7 +78,7 @@ impl Level {
     /// Microseconds until nothing counts any more.
     pub(super) fn reset_us(&self, quota: &Quota, now_us: u64) -> u64 {
         match self {
-            Level::Bucket(meter) => meter.reset_us(quota, now_us),
+            Level::Bucket(flow) => flow.meter().reset_us(quota, now_us),
             Level::Fixed(window) => window.reset_us(quota, now_us),
             Level::Sliding(window) => window.reset_us(quota, now_us),
         }
@@ -83,7 +87,7 @@ impl Level {
     /// Forgetting it would change no decision.
     pub(super) fn idle(&self, quota: &Quota, now_us: u64) -> bool {
         match self {
-            Level::Bucket(meter) => meter.idle(quota, now_us),
+            Level::Bucket(flow) => flow.meter().idle(quota, now_us),
             Level::Fixed(_) | Level::Sliding(_) => self.used(quota, now_us) == 0,
         }
     }
@@ -95,8 +99,8 @@ impl Level {
     fn carried(&self, from: &Quota, to: &Quota, now_us: u64) -> Level {
         let same_window = from.algorithm == to.algorithm && from.period_us == to.period_us;
         match self {
-            Level::Bucket(meter) if to.algorithm == Algorithm::TokenBucket => {
-                Level::Bucket(meter.carried(from, to, now_us))
+            Level::Bucket(flow) if to.algorithm == Algorithm::TokenBucket => {
+                Level::Bucket(Flow::of(flow.meter().carried(from, to, now_us)))
             }
             Level::Fixed(_) | Level::Sliding(_) if same_window => self.clone(),
             _ => Level::with_used(to, self.used(from, now_us), now_us),

@@ -39,10 +39,11 @@ impl Levels {
         level::idle(&rules.rates, &self.rates, now.mono_us) && spend::idle(&rules.spends, &self.spends, now)
     }
 
-    /// As a subject of a decision.
+    /// As a subject of a decision; None if it has no say.
     #[inline]
-    pub(super) fn subject<'a>(&'a mut self, per: Per, rules: &'a Rules, open: Open) -> Subject<'a> {
-        Subject { per, rules, rates: &mut self.rates, spends: &mut self.spends, open }
+    pub(super) fn subject<'a>(&'a mut self, per: Per, rules: &'a Rules, open: Open) -> Option<Subject<'a>> {
+        let levels = Subject { per, rules, rates: &mut self.rates, spends: &mut self.spends, open };
+        (!rules.is_empty()).then_some(levels)
     }
 }
 

@@ -153,10 +153,10 @@ impl Pair {
 
     /// The pair as subjects of a decision: by the plan's limits, and by the route's or model's.
     #[inline]
-    pub(super) fn subjects<'a>(&'a mut self, plan: &'a Rules) -> (Subject<'a>, Subject<'a>) {
+    pub(super) fn subjects<'a>(&'a mut self, plan: &'a Rules) -> [Option<Subject<'a>>; 2] {
         let Pair { common, common_rules, by_plan, by_common, open, .. } = self;
         let per = common.per_tenant();
-        (by_plan.subject(per, plan, *open), by_common.subject(per, &common_rules.tenant, *open))
+        [by_plan.subject(per, plan, *open), by_common.subject(per, &common_rules.tenant, *open)]
     }
 
     fn apply(&mut self, from: &Rules, to: &Rules, now: Now, born: u32) {

@@ -2,10 +2,10 @@
 
 use super::common::{Common, CommonKey};
 use super::constrained::Standings;
-use super::decide::{SUBJECTS, Skipped, Subject};
+use super::decide::{SUBJECTS, Skipped};
 use super::measure::Cost;
 use super::price::Price;
-use super::spend::Step;
+use super::spend::{Spend, SpendRule, Step};
 use super::tenant::Tenant;
 use super::users::UserIx;
 use crate::clock::Now;
@@ -22,7 +22,8 @@ pub struct Permit {
     pub(super) model: Option<Arc<Common>>,
     /// None: not metered.
     pub(super) ledger: Option<Ledger>,
-    pub(super) standings: Standings,
+    /// Boxed: most of a permit's size, and made only where headers are asked for.
+    pub(super) standings: Option<Box<Standings>>,
     pub(super) began_us: u64,
     /// The latest moment it has seen; what Drop takes for the end.
     pub(super) seen: Now,
@@ -78,7 +79,8 @@ impl BitOrAssign for Stepped {
 }
 
 impl Ledger {
-    /// Takes a step at one subject. `at` is its position, `born` the reload it was admitted under there.
+    /// Takes a step at one subject, which has spent `spends` of `rules`. `at` is its position, `born` the reload it was
+    /// admitted under there.
     ///
     /// Limits that a reload brought since were not asked and are not charged: what is under way is beyond them.
     #[inline]
@@ -87,13 +89,13 @@ impl Ledger {
         step: &Step,
         at: usize,
         born: u32,
-        subject: &mut Subject<'_>,
+        (rules, spends): (&[SpendRule], &mut [Spend]),
         now: Now,
     ) -> Stepped {
         let mut stepped = Stepped::default();
-        for (rule, spend) in subject.rules.spends.iter().zip(subject.spends.iter_mut()) {
+        for (rule, spend) in rules.iter().zip(spends) {
             // Born later, or wrapped around: either way not what it was admitted by.
-            let admitted = born.wrapping_sub(spend.born) < u32::MAX / 2;
+            let admitted = born.wrapping_sub(spend.born()) < u32::MAX / 2;
             if !admitted || self.skipped[at] & spend.mark() != 0 {
                 continue;
             }
@@ -109,13 +111,14 @@ impl Permit {
     /// Where the most constrained limits stood after the admission; empty if [`admit`](super::admit) was not asked to
     /// report.
     pub fn standings(&self) -> &Standings {
-        &self.standings
+        static EMPTY: Standings = Standings { requests: None, tokens: None, spare_completion: None };
+        self.standings.as_deref().unwrap_or(&EMPTY)
     }
 
     /// Completion tokens that the request may have before a limit on tokens or a budget is spent. None: no bound, or
     /// [`admit`](super::admit) was not asked to report.
     pub fn spare_completion(&self) -> Option<u64> {
-        self.standings.spare_completion
+        self.standings().spare_completion
     }
 
     /// What is held for it: an estimate. None: not metered.
@@ -170,9 +173,8 @@ impl Permit {
         if from == to && !last {
             return false;
         }
-        let Ledger { hold, began_ms, born, .. } = *ledger;
-        let cost = |tokens| Cost { tokens, price: ledger.price };
-        let step = Step { hold, from: cost(from), to: cost(to), last, began_ms };
+        let Ledger { hold, price, began_ms, born, .. } = *ledger;
+        let step = Step { hold, from, to, price, last, began_ms };
         let mut spent = false;
         if let Some((tenant, counted)) = &self.tenant {
             spent |= tenant.step(counted, ledger, &step, now);

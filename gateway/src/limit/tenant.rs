@@ -1,15 +1,14 @@
 //! A tenant: its own levels, those of its users, and those of its use of routes and models, under one lock.
 
-use super::Per;
 use super::admit::Asking;
 use super::common::CommonKey;
 use super::denial::Denial;
 use super::levels::{Levels, Open};
-use super::pairs::Pairs;
+use super::pairs::{Pair, Pairs};
 use super::permit::{Counted, Ledger, Stepped};
-use super::rules::PlanRules;
+use super::rules::{PlanRules, Rules};
 use super::save::{Saving, Unsaved};
-use super::spend::Step;
+use super::spend::{Spend, Step};
 use super::sync::Mutex;
 use super::users::{UserIx, Users};
 use crate::clock::Now;
@@ -104,23 +103,27 @@ impl Books {
     }
 
     fn step(&mut self, counted: &Counted, ledger: &Ledger, step: &Step, now: Now) -> Stepped {
-        let Books { plan, levels, open, users, on_routes, for_models, .. } = self;
-        let born = ledger.born[0];
+        let Books { plan, levels, users, on_routes, for_models, .. } = self;
         let mut all = Stepped::default();
+        let mut take = |at, rules: &Rules, spends: &mut [Spend]| {
+            if !spends.is_empty() {
+                all |= ledger.step(step, at, ledger.born[0], (&rules.spends, spends), now);
+            }
+        };
         if counted.tenant {
-            all |= ledger.step(step, 0, born, &mut levels.subject(Per::Tenant, &plan.tenant, *open), now);
+            take(0, &plan.tenant, &mut levels.spends);
         }
-        if let Some(mut user) = counted.user.and_then(|user| users.subject(user, &plan.user)) {
-            all |= ledger.step(step, 1, born, &mut user, now);
+        if let Some(spends) = counted.user.and_then(|user| users.spends(user, &plan.user)) {
+            take(1, &plan.user, spends);
         }
         let on_route =
             counted.on_route.and_then(|key| on_routes.get(key)).map(|pair| (2, pair, &plan.tenant_route));
         let for_model =
             counted.for_model.and_then(|key| for_models.get(key)).map(|pair| (4, pair, &plan.tenant_model));
         for (at, pair, rules) in on_route.into_iter().chain(for_model) {
-            let (mut by_plan, mut by_common) = pair.subjects(rules);
-            all |= ledger.step(step, at, born, &mut by_plan, now);
-            all |= ledger.step(step, at + 1, born, &mut by_common, now);
+            let Pair { common_rules, by_plan, by_common, .. } = pair;
+            take(at, rules, &mut by_plan.spends);
+            take(at + 1, &common_rules.tenant, &mut by_common.spends);
         }
         all
     }

@@ -48,6 +48,14 @@ impl Users {
         Some(Subject { per: Per::User, rules, rates, spends, open })
     }
 
+    /// What the user has spent; None if it is gone.
+    #[inline]
+    pub(super) fn spends(&mut self, user: UserIx, rules: &Rules) -> Option<&mut [Spend]> {
+        self.seat(user)?;
+        let width = rules.spends.len();
+        Some(&mut self.spends[user.at as usize * width..][..width])
+    }
+
     /// The user's name; None if it is gone.
     pub(super) fn name(&self, user: UserIx) -> Option<&Arc<str>> {
         self.seat(user)?.name.as_ref()

@@ -30,7 +30,7 @@ pub struct Line<'a> {
     pub user: Option<&'a str>,
     /// Status the caller got; 499 if the caller left before there was one.
     pub status: u16,
-    /// `ok`, `cancelled`, `cut` (upstream broke off), or the refusal's code.
+    /// `ok`, `cancelled`, `cut` (upstream broke off), the refusal's code, or how a WebSocket came to its end.
     pub outcome: &'static str,
     /// What the log may know and the caller may not: why a credential was refused, which error an upstream gave.
     #[cfg_attr(test, serde(skip_serializing_if = "Option::is_none"))]
@@ -56,6 +56,9 @@ pub struct Line<'a> {
     /// The model or pool of the fallback, if that was asked.
     #[cfg_attr(test, serde(skip_serializing_if = "Option::is_none"))]
     pub fallback: Option<&'a str>,
+    /// The version of the pool that it belongs to, if the pool has versions.
+    #[cfg_attr(test, serde(skip_serializing_if = "Option::is_none"))]
+    pub version: Option<&'a str>,
     /// The model's name in policy, on a route to a model.
     #[cfg_attr(test, serde(skip_serializing_if = "Option::is_none"))]
     pub model: Option<&'a str>,
@@ -106,6 +109,9 @@ impl Line<'_> {
         if let Some(fallback) = self.fallback {
             json.raw(br#","fallback":""#).text(fallback).raw(b"\"");
         }
+        if let Some(version) = self.version {
+            json.raw(br#","version":""#).plain(version).raw(b"\"");
+        }
         if let Some(model) = self.model {
             json.raw(br#","model":""#).plain(model).raw(b"\"");
         }
@@ -145,7 +151,7 @@ mod tests {
         fn a_line_is_what_serde_would_write(
             (request_id, method, listener, path) in ("[0-9a-f]{32}", "[A-Z!#$%&'*+.^_`|~-]{1,10}", text(), text()),
             (route, tenant, user) in (name(), name(), name()),
-            (detail, backend) in (optional(), optional()),
+            (detail, backend, version) in (optional(), optional(), name()),
             (peer, status, policy) in (any::<IpAddr>(), any::<u16>(), any::<u64>()),
             (bytes_in, bytes_out, duration_us) in (any::<u64>(), any::<u64>(), any::<u64>()),
             (queued_us, first_byte_us) in any::<(Option<u64>, Option<u64>)>(),
@@ -174,6 +180,7 @@ mod tests {
                 backend: backend.as_deref(),
                 attempts,
                 fallback: fallback.as_deref(),
+                version: version.as_deref(),
                 model: model.as_deref(),
                 tokens: tokens.map(|(prompt, completion)| Tokens { prompt, completion }),
                 policy,

@@ -52,6 +52,7 @@ const UPSTREAM_ERRORS: &str = "gateway_upstream_errors_total";
 pub(super) const RETRIES: &str = "gateway_retries_total";
 pub(super) const FALLBACKS: &str = "gateway_fallbacks_total";
 pub(super) const RETRY_BUDGET: &str = "gateway_retry_budget_exhausted_total";
+const VERSION_REQUESTS: &str = "gateway_version_requests_total";
 const UPSTREAM_CONNECTS: &str = "gateway_upstream_connects_total";
 pub(super) const BACKEND_UP: &str = "gateway_upstream_backend_up";
 pub(super) const EJECTIONS: &str = "gateway_upstream_ejections_total";
@@ -124,6 +125,7 @@ pub const METRICS: &[Metric] = &[
     counter  (EJECTIONS_KEPT,      &["pool", "backend"],       "Ejections that did not happen because of `keep`."),
     counter  (PROBE_FAILURES,      &["pool", "backend", "reason"], "Probes that failed: connect, tls, timeout, broken, status, body. Of all pools with this backend."),
     gauge    (PANIC,               &["pool"],                  "1: so few backends are well that all are used."),
+    counter  (VERSION_REQUESTS,    &["pool", "version", "status_class"], "Requests that went to a version of a pool, by the status their callers got."),
     gauge    (CONNECTIONS,         &["listener"],              "Open connections."),
     counter  (CONNECTIONS_TOTAL,   &["listener"],              "Connections accepted."),
     counter  (CONNECTIONS_REFUSED, &["reason"],                "Connections closed at accept: `max` or `per_address`."),
@@ -216,6 +218,13 @@ pub fn table() -> String {
     text
 }
 
+const STATUS_CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+
+/// Index of a status among them.
+fn class_of(status: u16) -> usize {
+    usize::from(status / 100).clamp(1, 5) - 1
+}
+
 /// The handles of one route, resolved when its policy is compiled.
 pub struct RouteMetrics {
     route: Arc<str>,
@@ -276,7 +285,7 @@ impl RouteMetrics {
         let labels = || vec![Label::new("route", route.to_string())];
         let class = |n: usize| {
             let mut labels = labels();
-            labels.push(Label::new("status_class", ["1xx", "2xx", "3xx", "4xx", "5xx"][n]));
+            labels.push(Label::new("status_class", STATUS_CLASSES[n]));
             metrics::histogram!(REQUEST_SECONDS, labels)
         };
         RouteMetrics {
@@ -295,8 +304,7 @@ impl RouteMetrics {
 
     /// Counts one finished request.
     pub fn finished(&self, status: u16, duration_us: u64) {
-        let class = usize::from(status / 100).clamp(1, 5) - 1;
-        self.seconds[class].record(duration_us as f64 / 1e6);
+        self.seconds[class_of(status)].record(duration_us as f64 / 1e6);
     }
 
     /// Counts what one request was charged. The series appear with their first count.
@@ -339,6 +347,31 @@ impl RouteMetrics {
         self.upstream_errors[error as usize]
             .get_or_init(|| metrics::counter!(UPSTREAM_ERRORS, &labels()))
             .increment(1);
+    }
+}
+
+/// The name and the handles of one version of a pool.
+pub struct VersionMetrics {
+    /// As in the files; unique in the pool.
+    pub name: Arc<str>,
+    /// By the first digit of the status, 1 to 5.
+    requests: [Counter; 5],
+}
+
+impl VersionMetrics {
+    /// Resolves the handles of a pool's version.
+    pub fn new(pool: &str, version: Arc<str>) -> VersionMetrics {
+        let requests = STATUS_CLASSES.map(|class| {
+            let labels =
+                [("pool", pool.to_owned()), ("version", version.to_string()), ("status_class", class.into())];
+            metrics::counter!(VERSION_REQUESTS, &labels)
+        });
+        VersionMetrics { name: version, requests }
+    }
+
+    /// Counts one finished request.
+    pub fn finished(&self, status: u16) {
+        self.requests[class_of(status)].increment(1);
     }
 }
 

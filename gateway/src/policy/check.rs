@@ -10,11 +10,12 @@ mod models;
 mod queues;
 mod retries;
 mod tenants;
+mod versions;
 
 use self::retries::RequestNames;
 use super::problem::{Located, Place, Problems, nearest};
 use super::secret::{Missing, Secret, Secrets};
-use super::snapshot::{Api, Caps, Ceilings, Timeouts};
+use super::snapshot::{Api, Caps, Ceilings, Timeouts, WebSocket};
 use super::spec::{self, Amount, Budget, Rules};
 use crate::auth::Kind;
 use crate::fair;
@@ -26,12 +27,13 @@ use crate::limit::{self, Per};
 use crate::route::{Conflict, Table, TableBuilder};
 use crate::upstream::health::rules as health;
 use crate::upstream::retry::Rule;
-use crate::upstream::{Backend, BackendSpec, ClientIdentity, Credential as Shown};
+use crate::upstream::{Backend, BackendSpec, Balance, ClientIdentity, Credential as Shown, Split};
 use crate::usage::Shape;
 use http::{HeaderName, Method};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::num::NonZeroU32;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -77,6 +79,7 @@ pub struct Route {
     pub timeouts: Timeouts,
     pub limits: Vec<Limit>,
     pub unlimited: Option<String>,
+    pub websocket: Option<WebSocket>,
     pub rate_headers: bool,
     pub tenant_header: Option<HeaderName>,
     /// Index into `models`.
@@ -106,12 +109,25 @@ pub struct Fallback {
 
 pub struct Pool {
     pub name: Arc<str>,
+    /// Of all versions.
     pub backends: Vec<(BackendSpec, u32)>,
+    /// At least one.
+    pub versions: Vec<Version>,
+    pub split: Split,
+    pub balance: Balance,
     pub connect_timeout: Duration,
     pub queue: Option<fair::Config>,
     /// Who the gateway is to its backends.
     pub credential: Arc<Shown>,
     pub health: health::Rules,
+}
+
+pub struct Version {
+    /// None: all there is of a pool without versions.
+    pub name: Option<Arc<str>>,
+    pub weight: u32,
+    /// Which of the pool's.
+    pub backends: Range<usize>,
 }
 
 pub struct Model {
@@ -196,13 +212,14 @@ pub fn check(mut policy: spec::Policy, secrets: &Secrets<'_>, problems: &Problem
     let models = check.index("models", policy.models.iter().map(|model| &model.name));
     let plans = check.index("plans", policy.plans.iter().map(|plan| &plan.name));
     check.index("routes", policy.routes.iter().map(|route| &route.name));
-    check.index("tenants", policy.tenants.iter().map(|tenant| &tenant.name));
+    let tenant_names = check.index("tenants", policy.tenants.iter().map(|tenant| &tenant.name));
     check.credentials(&policy.tenants);
     check.tokens(&policy);
     check.coverage(&policy, &plans);
     check.request_names(&policy.models);
     check.money(&policy);
     check.classes(&policy);
+    check.subjects(&policy);
     if policy.routes.is_empty() && problems.count() == 0 {
         let help = "a policy needs at least one entry in `routes`";
         problems.add(spec::whole(0), "routes", "no file has a route", help);
@@ -219,7 +236,7 @@ pub fn check(mut policy: spec::Policy, secrets: &Secrets<'_>, problems: &Problem
     let tenants = policy.tenants.into_iter().map(|tenant| check.tenant(tenant, &plans)).collect::<Vec<_>>();
     let models = check.models(policy.models);
     let plans = policy.plans.into_iter().map(|plan| check.plan(plan)).collect();
-    let pools = policy.pools.into_iter().map(|pool| check.pool(pool)).collect::<Vec<_>>();
+    let pools = policy.pools.into_iter().map(|pool| check.pool(pool, &tenant_names)).collect::<Vec<_>>();
     check.one_meaning(&routes, &pools);
     Some(Checked {
         routes: routes.into_iter().map(|(route, _)| route).collect::<Option<_>>()?,
@@ -364,6 +381,7 @@ impl Check<'_> {
             caps: route.caps,
             timeouts: route.timeouts,
             unlimited: route.unlimited.map(|reason| reason.value),
+            websocket: route.websocket,
             rate_headers: route.rate_headers,
             tenant_header: route.tenant_header,
             model: match model {
@@ -402,8 +420,9 @@ impl Check<'_> {
         limits.list.into_iter().map(compiled).collect()
     }
 
-    fn pool(&self, pool: spec::Pool) -> Option<Pool> {
+    fn pool(&self, pool: spec::Pool, tenants: &Index) -> Option<Pool> {
         let name = pool.name.value;
+        let split = self.split(&name, &pool.versions, pool.split, tenants);
         let ca_pem: Option<Arc<[u8]>> = match &pool.ca_file {
             None => None,
             Some(file) => match self.secrets.certificates(&file.value, "authorities") {
@@ -435,8 +454,17 @@ impl Check<'_> {
             }
             backends.push((spec, weight));
         }
-        let (connect_timeout, queue, health) = (pool.connect_timeout, pool.queue, pool.health);
-        Some(Pool { name, backends, connect_timeout, queue, health, credential: credential? })
+        Some(Pool {
+            versions: versions::of(pool.versions, backends.len()),
+            split: split?,
+            balance: pool.balance,
+            name,
+            backends,
+            connect_timeout: pool.connect_timeout,
+            queue: pool.queue,
+            credential: credential?,
+            health: pool.health,
+        })
     }
 }
 

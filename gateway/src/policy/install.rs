@@ -11,7 +11,9 @@ use crate::ids::CallerId;
 use crate::limit::{self, CommonPlan, Plan, TenantSpec};
 use crate::observe::metrics::{RouteMetrics, queue_wait};
 use crate::observe::retries::{RetryMetrics, budget_exhausted};
-use crate::upstream::{BackendSpec, Credential as Shown, Pool, PoolSpec};
+use crate::upstream::{
+    Backend, BackendSpec, Credential as Shown, Pool, PoolSpec, VersionSpec, seen_by_workers,
+};
 use http::HeaderValue;
 use std::sync::Arc;
 
@@ -91,6 +93,7 @@ pub fn install(checked: Checked, live: &Live, version: u64, digest: Arc<str>, no
                     shape,
                 }),
                 ceilings: spec.ceilings,
+                websocket: spec.websocket,
                 rate_headers: spec.rate_headers,
                 tenant_header: spec.tenant_header,
                 credential: spec.credential,
@@ -240,14 +243,23 @@ fn pool(spec: &check::Pool, live: &Live, starting: bool, now: Now) -> Arc<Pool> 
     let backend = |spec: &BackendSpec| {
         live.backends.backend(spec.clone()).expect("`check` has built a backend of the same spec")
     };
+    let backends: Vec<(Arc<Backend>, u32)> =
+        spec.backends.iter().map(|(spec, weight)| (backend(spec), *weight)).collect();
+    let version = |version: &check::Version| VersionSpec {
+        name: version.name.clone(),
+        weight: version.weight,
+        backends: backends[version.backends.clone()].to_vec(),
+    };
     Arc::new(Pool::new(PoolSpec {
         name: spec.name.clone(),
-        backends: spec.backends.iter().map(|(spec, weight)| (backend(spec), *weight)).collect(),
+        versions: spec.versions.iter().map(version).collect(),
+        split: spec.split.clone(),
+        balance: spec.balance.clone(),
         connect_timeout: spec.connect_timeout,
         credential: spec.credential.clone(),
         health: spec.health.clone(),
         starting,
-        now_ms: now.mono_us / 1_000,
+        now_ms: seen_by_workers(now.mono_us / 1_000),
     }))
 }
 

@@ -122,6 +122,7 @@ pub static ROUTE: Object = Object {
         key("timeouts", Kind::Object(&TIMEOUTS), Optional, "{first_byte: 20s}", "How long the gateway waits."),
         key("limits", List(&Kind::Object(&ROUTE_LIMIT)), Optional, "[{name: route-rps, per: route, requests: 500/s}]", "Limits of this route, besides those of the caller's plan."),
         key("unlimited", Text, Optional, "\"capped by the pool's own quota\"", "Why a model endpoint may go without a limit. Without it, such a route does not compile."),
+        key("websocket", Either(&Bool, &Kind::Object(&WEBSOCKET)), Default("false"), "{message_max: 64KiB}", "Callers may open WebSockets, over HTTP/1.1 and with `api: plain`. One is a request until it is closed: a `concurrent` limit counts it, `timeouts.idle` bounds the silence of both ends, `timeouts.total` its life."),
         key("rate_headers", Bool, Default("false"), "true", "`x-ratelimit-*` and `RateLimit` on every answer, not only on refusals."),
         key("tenant_header", Text, Optional, "x-tenant", "Header that tells the upstream the tenant's name; begins with `x-`. Default: none; with `api: modelarts`, `X-ModelArts-User-ID`."),
         key("signing", Kind::Object(&SIGNING), Optional, "{skew: 5m}", "What a signature may look like. Only with `auth: [ak_sk]`."),
@@ -131,7 +132,6 @@ pub static ROUTE: Object = Object {
         key("usage", Kind::Object(&USAGE), Optional, "{prompt: usage.input, completion: usage.output}", "Where the answer says what it used. Only with `api: modelarts`."),
         key("credential", SHOWN_KIND, Optional, "{app_code: {env: CHAT_CODE}}", "Who the gateway is to the backends, instead of what its pool says; the keys are those of `pools[].credential`."),
         key("retry", Kind::Object(&RETRY), Optional, "{on: [connect, 503], attempts: 2}", "Who is asked after an attempt in vain. Without it nobody is."),
-        later("versions"),
         later("cors"),
     ],
 };
@@ -201,6 +201,14 @@ pub static FALLBACK: Object = Object {
     keys: &[
         key("pool", Name, Optional, "maas", "Default: the route's own pool, for another model."),
         key("model", Text, Optional, "pangu-small", "Model that the body then names, as the upstream knows it; one of `models`, and charged at its price. Only with `api: openai`."),
+    ],
+};
+
+/// `routes[].websocket`
+pub static WEBSOCKET: Object = Object {
+    doc: "What a WebSocket may be used for.",
+    keys: &[
+        key("message_max", Size, Default("1MiB"), "64KiB", "Longest message of the caller, all its frames together, as they are sent (so perhaps compressed)."),
     ],
 };
 
@@ -332,17 +340,19 @@ pub static POOL: Object = Object {
     doc: "A named set of backends.",
     keys: &[
         key("name", Name, Required, "pangu-nlp", "Unique; routes name it."),
-        key("backends", List(&Kind::Object(&BACKEND)), Required, "[{url: \"https://10.0.0.11:8443\"}]", "Upstream addresses."),
+        key("backends", List(&Kind::Object(&BACKEND)), Optional, "[{url: \"https://10.0.0.11:8443\"}]", "Upstream addresses. A pool has these or `versions`."),
+        key("versions", List(&Kind::Object(&VERSION)), Optional, "[{name: v1, weight: 90, backends: [...]}, {name: v2, weight: 10, backends: [...]}]", "Versions of what the pool serves, each with its part of the requests (grey release), or with callers of its own (A/B)."),
+        key("split", Kind::Object(&SPLIT), Optional, "{by: user}", "Who gets which of the `versions`."),
         key("connect_timeout", Duration, Default("3s"), "1s", "Longest time for a connection, with its TLS handshake."),
         key("tls", Kind::Object(&TLS), Optional, "{ca: ca.pem}", "Only with `https` backends."),
-        key("balance", Word(&["round_robin"]), Default("round_robin"), "round_robin", "Which backend is next."),
+        key("balance", Word(BALANCES), Default("round_robin"), "least_requests", "Which backend is next: `round_robin` in turn, by weight; `least_requests` of two by chance the one with fewer requests for its weight; `ewma` of two the one whose first bytes come sooner, by what they took lately and the requests it has; `hash` the same one for the same `hash.by`."),
+        key("hash", Kind::Object(&HASH), Optional, "{by: user}", "Only with `balance: hash`: what goes to the same backend."),
         key("queue", Kind::Object(&QUEUE), Optional, "{in_flight_max: 64}", "Whose turn it is while the pool has less room than callers want. Without it, nobody waits, and every request goes at once."),
         key("health", Kind::Object(&HEALTH), Optional, "{path: /health}", "What every backend is asked, again and again. Without it, none is."),
         key("eject", Either(&Bool, &Kind::Object(&EJECT)), Optional, "{consecutive: 5, error_rate: 50%}", "Takes a backend out for a while when requests to it fail. Without it, 5 failed connections in a row do; `false`: nothing does."),
         key("panic", Percent, Default("10%"), "50%", "With less of the weight well than this, all backends are used again, except those that were never ready; `0%`: never, and then callers get 503."),
         later("discover"),
         key("credential", SHOWN_KIND, Default("none"), "{api_key: {env: MAAS_KEY}}", "Who the gateway is to the backends; exactly one of its keys. `none`: nobody. Without `pass`, callers' own credentials end at the gateway on routes with `auth`, and everywhere if it shows one of its own."),
-        later("versions"),
     ],
 };
 
@@ -412,8 +422,55 @@ pub static QUEUE_ADAPT: Object = Object {
     ],
 };
 
-/// `balance` of a later version.
-pub static BALANCE_LATER: &[&str] = &["least_requests", "ewma", "hash"];
+/// `pools[].balance`
+pub static BALANCES: &[&str] = &["round_robin", "least_requests", "ewma", "hash"];
+
+/// `pools[].hash`
+pub static HASH: Object = Object {
+    doc: "What goes to the same backend, while that is to be had.",
+    keys: &[
+        key("by", Text, Required, "header x-session", "`user`, `tenant`, `header NAME`, or `prompt`: how its text begins, so that what a backend has cached of one prompt is of use to the next."),
+        key("prefix", Size, Default("256B"), "2KiB", "Only with `by: prompt`: how much of the text counts, 16 B to 64 KiB. Make it longer than what all prompts have in common, else one backend gets them all."),
+    ],
+};
+
+/// `pools[].versions[]`
+pub static VERSION: Object = Object {
+    doc: "One version of what a pool serves.",
+    keys: &[
+        key("name", Name, Required, "v2", "Unique in the pool; appears in logs and metrics. Who stays with a version is decided by it."),
+        key("weight", Count, Required, "10", "Its part of the requests, by the weights of the others; 0 to 1000. 0: only whom `when` gives it."),
+        key("backends", List(&Kind::Object(&BACKEND)), Required, "[{url: \"https://10.0.0.12:8443\"}]", "Upstream addresses of this version."),
+    ],
+};
+
+/// `pools[].split`
+pub static SPLIT: Object = Object {
+    doc: "Who gets which version. One that has no backend left leaves its requests to the others.",
+    keys: &[
+        key("by", Text, Default("request"), "user", "`request`: each by its turn. `user`, `tenant` or `header NAME`: whoever got a version keeps it; when weights change, no more callers move than have to."),
+        key("when", List(&Kind::Object(&WHEN)), Optional, "[{tenant: acme, version: v2}]", "Asked first, in this order."),
+    ],
+};
+
+/// `pools[].split.when[]`
+pub static WHEN: Object = Object {
+    doc: "Callers with a version of their own. Exactly one of `tenant` and `header`.",
+    keys: &[
+        key("tenant", Name, Optional, "acme", "All users of this tenant."),
+        key("header", Kind::Object(&HEADER_IS), Optional, "{name: x-preview, value: \"yes\"}", "Requests with this header."),
+        key("version", Name, Required, "v2", "Name of the version they get."),
+    ],
+};
+
+/// `pools[].split.when[].header`
+pub static HEADER_IS: Object = Object {
+    doc: "A header and its value.",
+    keys: &[
+        key("name", Text, Required, "x-preview", "Letters of either case."),
+        key("value", Text, Required, "\"yes\"", "The whole value, letter by letter."),
+    ],
+};
 
 /// `pools[].backends[]`
 pub static BACKEND: Object = Object {

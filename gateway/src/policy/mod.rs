@@ -26,6 +26,7 @@ mod limits;
 mod models;
 mod posture;
 mod problem;
+mod protocol;
 mod queue;
 mod retry;
 mod schema;
@@ -37,6 +38,7 @@ mod store;
 mod tenants;
 mod units;
 mod url;
+mod versions;
 pub mod watch;
 mod yaml;
 
@@ -45,7 +47,7 @@ pub use problem::Problem;
 pub use schema::{reference, schema};
 pub use snapshot::{
     Api, Caller, Caps, Ceilings, Fallback, Metering, Model, Models, Queue, QueueClass, Retry, Route,
-    Snapshot, Timeouts,
+    Snapshot, Timeouts, WebSocket,
 };
 pub use store::{Status, Store};
 pub use url::refused as refused_address;

@@ -93,6 +93,7 @@ fn fallback(retry: &Entry<'_>) -> Option<Fallback> {
     if pool.is_none() && model.is_none() {
         let help = "add `pool: NAME`, `model: NAME`, or both";
         retry.wrong("fallback", "neither another pool nor another model", help);
+        return None;
     }
     Some(Fallback { pool, model })
 }

@@ -8,13 +8,14 @@ use super::keys;
 use super::limits::{limits, plans};
 use super::models::{ceilings, metering, model};
 use super::problem::{Located, Problems, quoted};
+use super::protocol::websocket;
 use super::queue::queue;
 use super::retry::retry;
 use super::snapshot::{Api, Caps, Timeouts};
 use super::spec::{Policy, Pool, Route, Rules};
 use super::tenants::tenant;
-use super::url;
 use super::yaml::{Node, Value};
+use super::{url, versions};
 use crate::auth::Kind;
 use http::{HeaderName, Method};
 use std::path::Path;
@@ -139,6 +140,7 @@ fn route(entry: &Entry<'_>) -> Option<Route> {
     let retry = retry(entry, timeouts);
     let limits = limits(entry, "limits", &keys::ROUTE_LIMIT);
     let unlimited = unlimited(entry);
+    let websocket = websocket(entry, api, &methods);
     let rate_headers = entry.flag("rate_headers");
     let tenant_header = tenant_header(entry, api);
     let credential = credential(entry);
@@ -157,6 +159,7 @@ fn route(entry: &Entry<'_>) -> Option<Route> {
         timeouts: timeouts?,
         limits,
         unlimited,
+        websocket,
         rate_headers,
         tenant_header,
         metering: metering?,
@@ -293,7 +296,7 @@ fn tenant_header(entry: &Entry<'_>, api: Option<Api>) -> Option<HeaderName> {
 fn pool(entry: &Entry<'_>, dir: &Path) -> Option<Pool> {
     let name = entry.name("name");
     let connect_timeout = entry.duration("connect_timeout", DAY);
-    entry.word("balance", keys::BALANCE_LATER);
+    let balance = versions::balance(entry);
     let tls = entry.object("tls", &keys::TLS)?;
     let ca_file = tls.text("ca").map(|ca| Located { value: dir.join(ca.value), place: ca.place });
     let client = client(&tls, dir);
@@ -309,27 +312,13 @@ fn pool(entry: &Entry<'_>, dir: &Path) -> Option<Pool> {
         }
         good
     });
-    let at = entry.at.key("backends");
-    let mut backends = Vec::new();
-    for (i, node) in entry.items("backends").iter().enumerate() {
-        let Some(backend) = Entry::open(node, &keys::BACKEND, at.item(i, node), entry.problems) else {
-            continue;
-        };
-        let weight = backend.count("weight", 1..=1_000);
-        let Some(text) = backend.text("url") else { continue };
-        match url::backend(text.value) {
-            Ok(mut spec) => {
-                if let (Some(tls), Some(name)) = (&mut spec.tls, &tls_name) {
-                    tls.name = name.value.into();
-                }
-                backends.push((Located { value: spec, place: text.place }, weight.unwrap_or(1)));
-            }
-            Err(wrong) => backend.wrong("url", wrong.what, wrong.help),
+    let (mut backends, versions) = versions::backends(entry);
+    for tls in backends.iter_mut().filter_map(|(spec, _)| spec.value.tls.as_mut()) {
+        if let Some(name) = &tls_name {
+            tls.name = name.value.into();
         }
     }
-    if entry.get("backends").is_some_and(|node| matches!(&node.value, Value::List(l) if l.is_empty())) {
-        entry.wrong("backends", "a pool needs a backend", "add `- url: https://...`");
-    }
+    let split = versions::split(entry);
     if entry.has("tls") && !backends.is_empty() && backends.iter().all(|(spec, _)| spec.value.tls.is_none()) {
         entry.wrong(
             "tls",
@@ -339,8 +328,19 @@ fn pool(entry: &Entry<'_>, dir: &Path) -> Option<Pool> {
     }
     let queue = queue(entry);
     let health = health(entry);
-    let (name, connect_timeout, health) = (name?, connect_timeout?, health?);
-    Some(Pool { name, backends, ca_file, client, credential, connect_timeout, queue, health })
+    Some(Pool {
+        name: name?,
+        backends,
+        versions,
+        split: split?,
+        balance: balance?,
+        ca_file,
+        client,
+        credential,
+        connect_timeout: connect_timeout?,
+        queue,
+        health: health?,
+    })
 }
 
 fn guard(top: &Entry<'_>, policy: &mut Policy) {

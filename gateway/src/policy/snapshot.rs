@@ -82,6 +82,8 @@ pub struct Route {
     pub tenants: Arc<OnRoute>,
     /// Levels of the limits written at this route.
     pub limits: Arc<limit::Common>,
+    /// What WebSockets may be used for; None: they may not be opened.
+    pub websocket: Option<WebSocket>,
     /// `x-ratelimit-*` on every answer, not only on refusals.
     pub rate_headers: bool,
     /// Header that tells the upstream the tenant's name; None: not told.
@@ -184,6 +186,19 @@ pub struct Caps {
     pub headers_max: u16,
     /// Bytes of path and query.
     pub target_max: u32,
+}
+
+/// What a WebSocket may be used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WebSocket {
+    /// Bytes of one message of the caller.
+    pub message_max: u64,
+}
+
+impl Default for WebSocket {
+    fn default() -> WebSocket {
+        WebSocket { message_max: 1 << 20 }
+    }
 }
 
 /// How long a route waits.

@@ -1,7 +1,7 @@
 //! The policy as written: typed, every value with its place, not yet asked whether it makes sense.
 
 use super::problem::{Located, Place};
-use super::snapshot::{Api, Caps, Ceilings, Timeouts};
+use super::snapshot::{Api, Caps, Ceilings, Timeouts, WebSocket};
 use super::units::Rate;
 use crate::auth::Kind;
 use crate::fair;
@@ -11,12 +11,13 @@ use crate::limit::measure::Measure;
 use crate::limit::money::Currency;
 use crate::limit::price::Price;
 use crate::limit::{Algorithm, Per};
-use crate::upstream::BackendSpec;
 use crate::upstream::health::rules as health;
-use crate::upstream::retry::Rule;
+use crate::upstream::retry;
+use crate::upstream::{BackendSpec, Balance, Subject, When};
 use crate::usage::Shape;
 use http::{HeaderName, HeaderValue, Method};
 use std::num::NonZeroU32;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,6 +52,7 @@ pub struct Route {
     pub timeouts: Timeouts,
     pub limits: Limits,
     pub unlimited: Option<Located<String>>,
+    pub websocket: Option<WebSocket>,
     pub rate_headers: bool,
     pub tenant_header: Option<HeaderName>,
     pub metering: Metering,
@@ -61,7 +63,7 @@ pub struct Route {
 
 /// `routes[].retry`
 pub struct Retry {
-    pub rule: Rule,
+    pub rule: retry::Rule,
     pub fallback: Option<Fallback>,
 }
 
@@ -96,7 +98,12 @@ pub struct Rules {
 /// `pools[]`
 pub struct Pool {
     pub name: Located<Arc<str>>,
+    /// Of all versions.
     pub backends: Vec<(Located<BackendSpec>, u32)>,
+    /// Empty: the pool has none.
+    pub versions: Vec<Version>,
+    pub split: Split,
+    pub balance: Balance,
     /// PEM file of the only authorities to trust.
     pub ca_file: Option<Located<PathBuf>>,
     pub client: Option<ClientFiles>,
@@ -104,6 +111,28 @@ pub struct Pool {
     pub connect_timeout: Duration,
     pub queue: Option<fair::Config>,
     pub health: health::Rules,
+}
+
+/// `pools[].versions[]`
+pub struct Version {
+    pub name: Located<Arc<str>>,
+    pub weight: u32,
+    /// Which of the pool's.
+    pub backends: Range<usize>,
+}
+
+/// `pools[].split`
+#[derive(Default)]
+pub struct Split {
+    /// None: every request anew.
+    pub by: Option<Subject>,
+    pub rules: Vec<Rule>,
+}
+
+/// `pools[].split.when[]`
+pub struct Rule {
+    pub when: Located<When>,
+    pub version: Located<Arc<str>>,
 }
 
 /// `models[]`

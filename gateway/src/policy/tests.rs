@@ -3,6 +3,7 @@
 mod bad_input;
 mod golden;
 mod good;
+mod health;
 mod live;
 mod models;
 mod queue;

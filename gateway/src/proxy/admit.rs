@@ -5,6 +5,7 @@ use super::body::{self, Held};
 use super::finish::Exchange;
 use super::metered::Ask;
 use super::token;
+use super::upgrade;
 use super::usage::Usage;
 use crate::auth::{self, Claim, Digest, Signed};
 use crate::clock::Now;
@@ -33,6 +34,7 @@ pub async fn admit(exchange: &mut Exchange, head: &Parts, body: Incoming) -> Res
     let route = policy.route(find(exchange, head)?);
     check_flood(exchange)?;
     check_head(route, head)?;
+    upgrade::check(route, head, &body)?;
     let claim = identify(exchange, route, head)?;
     match &claim {
         Some(Claim::Proven(caller)) => exchange.called_by(*caller),

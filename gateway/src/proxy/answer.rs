@@ -4,14 +4,16 @@ use super::body::Upload;
 use super::deadline::{Deadline, Waiting};
 use super::finish::Exchange;
 use super::forward::Received;
+use super::tunnel::Tunnel;
+use super::upgrade::WEBSOCKET;
 use crate::clock::Now;
 use crate::limit::headers as rate;
 use crate::policy::Timeouts;
 use crate::reject::Reject;
 use crate::upstream::Call;
 use bytes::Bytes;
-use http::Response;
-use http::header::HeaderName;
+use http::header::{self, HeaderName};
+use http::{HeaderValue, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -24,7 +26,8 @@ const X_GATEWAY_FALLBACK: HeaderName = HeaderName::from_static("x-gateway-fallba
 /// The body of every answer. Holds the exchange, which ends with it.
 ///
 /// In one box from the beginning of the request, because an answer is moved a dozen times on its way through hyper.
-pub struct Answer(Box<Answering>);
+/// Empty once its exchange goes on in a [`Tunnel`].
+pub struct Answer(Option<Box<Answering>>);
 
 struct Answering {
     exchange: Exchange,
@@ -34,17 +37,21 @@ struct Answering {
 impl Answer {
     /// An answer of which nothing is known yet.
     pub fn to(exchange: Exchange) -> Answer {
-        Answer(Box::new(Answering { exchange, source: Source::Ended }))
+        Answer(Some(Box::new(Answering { exchange, source: Source::Ended })))
     }
 
     /// The exchange it belongs to.
     pub fn exchange(&mut self) -> &mut Exchange {
-        &mut self.0.exchange
+        &mut self.answering().exchange
+    }
+
+    fn answering(&mut self) -> &mut Answering {
+        self.0.as_mut().expect("only an answer that has been passed on is taken apart")
     }
 
     /// Makes it an upstream's.
     pub fn pass_on(mut self, received: Received) -> Response<Answer> {
-        let Answering { exchange, source } = &mut *self.0;
+        let Answering { exchange, source } = self.answering();
         let timeouts = exchange.route().expect("only a routed request is forwarded").timeouts;
         let Received { mut response, call } = received;
         let headers = response.headers_mut();
@@ -56,9 +63,17 @@ impl Answer {
         if let Some(permit) = &exchange.permit {
             rate::admitted(permit.standings(), headers);
         }
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            let headers = response.headers_mut();
+            headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+            headers.insert(header::UPGRADE, HeaderValue::from_static(WEBSOCKET));
+            exchange.deadline.rest();
+            *source = Source::Switched(call);
+            return response.map(|()| self);
+        }
         let exact = !exchange.metered_head(response.status(), response.headers());
         if !exact {
-            response.headers_mut().remove(http::header::CONTENT_LENGTH);
+            response.headers_mut().remove(header::CONTENT_LENGTH);
         }
         let upload = (!call.upload().complete).then(|| exchange.separate_deadline(timeouts.total));
         *source = Source::Upstream(Upstream { call, timeouts, upload, exact });
@@ -70,9 +85,20 @@ impl Answer {
         response.map(|()| self)
     }
 
+    /// What follows its head, if that switches protocols; the answer is then no more than the head.
+    pub fn take_tunnel(&mut self) -> Option<Box<Tunnel>> {
+        if !matches!(self.0.as_ref()?.source, Source::Switched(_)) {
+            return None;
+        }
+        let Answering { exchange, source: Source::Switched(call) } = *self.0.take()? else { return None };
+        let rules = exchange.route()?.websocket?;
+        let (socket, early) = call.into_switched();
+        Some(Box::new(Tunnel::new(exchange, rules, socket, &early)))
+    }
+
     /// Makes it one that says no.
     pub fn refuse(mut self, reject: &Reject) -> Response<Answer> {
-        let Answering { exchange, source } = &mut *self.0;
+        let Answering { exchange, source } = self.answering();
         exchange.refused(reject);
         let api = exchange.route().map(|route| route.api);
         let (head, body) = reject.render(api, exchange.id, exchange.began.mono_us as u16).into_parts();
@@ -81,10 +107,11 @@ impl Answer {
     }
 }
 
-#[expect(clippy::large_enum_variant, reason = "it lives in the box of its answer, and refusals are rare")]
 enum Source {
     Refusal(Option<Bytes>),
     Upstream(Upstream),
+    /// The upstream's connection speaks something else from here on.
+    Switched(Call<Upload>),
     Ended,
 }
 
@@ -102,7 +129,7 @@ impl Source {
         match self {
             Source::Refusal(body) => body.is_none(),
             Source::Upstream(upstream) => upstream.call.has_ended(),
-            Source::Ended => true,
+            Source::Switched(_) | Source::Ended => true,
         }
     }
 
@@ -192,7 +219,7 @@ impl Answering {
             }
             let frame = match &self.source {
                 Source::Upstream(_) => ready!(self.poll_upstream(cx)),
-                Source::Refusal(_) | Source::Ended => return Poll::Ready(None),
+                Source::Refusal(_) | Source::Switched(_) | Source::Ended => return Poll::Ready(None),
             };
             match frame.map(|frame| frame.map(Frame::into_data)) {
                 Some(Ok(Ok(chunk))) => {
@@ -244,7 +271,7 @@ impl Body for Answer {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let this = &mut *self.get_mut().0;
+        let Some(this) = &mut self.get_mut().0 else { return Poll::Ready(None) };
         match &mut this.source {
             Source::Refusal(body) => {
                 let frame = body.take().map(|body| {
@@ -254,20 +281,21 @@ impl Body for Answer {
                 Poll::Ready(frame)
             }
             Source::Upstream(_) if this.exchange.usage.is_none() => this.poll_passing(cx),
-            Source::Upstream(_) | Source::Ended => this.poll_metered(cx),
+            Source::Upstream(_) | Source::Switched(_) | Source::Ended => this.poll_metered(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.is_at_its_end()
+        self.0.as_ref().is_none_or(|this| this.is_at_its_end())
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.0.source {
+        let Some(this) = &self.0 else { return SizeHint::with_exact(0) };
+        match &this.source {
             Source::Refusal(body) => SizeHint::with_exact(body.as_ref().map_or(0, |b| b.len() as u64)),
             Source::Upstream(upstream) if upstream.exact => upstream.call.size_hint(),
-            Source::Ended if self.0.is_at_its_end() => SizeHint::with_exact(0),
-            Source::Upstream(_) | Source::Ended => SizeHint::default(),
+            Source::Ended if this.is_at_its_end() => SizeHint::with_exact(0),
+            Source::Upstream(_) | Source::Switched(_) | Source::Ended => SizeHint::default(),
         }
     }
 }

@@ -11,10 +11,9 @@ use crate::observe::metrics::UpstreamError;
 use crate::policy::Route;
 use crate::reject::Reject;
 use crate::upstream::retry::Reason;
-use crate::upstream::{self, Backend, Call, Link, Pool, http1};
+use crate::upstream::{self, Backend, Call, Link, Picked, Pool, http1};
 use http::request::Parts;
 use http::{HeaderMap, Response, header};
-use std::sync::Arc;
 
 /// Why there is no answer.
 pub enum Failure {
@@ -25,7 +24,7 @@ pub enum Failure {
     /// Something took too long.
     Late(Waiting),
     /// The answer did not begin in time, and this one is asked in its place.
-    Slow(Arc<Backend>),
+    Slow(Picked),
     /// The request's body was bad.
     Stopped(Stop),
 }

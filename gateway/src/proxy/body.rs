@@ -6,6 +6,7 @@
 use super::deadline::{Deadline, Waiting};
 use super::finish::Exchange;
 use super::worker::Budget;
+use crate::clock;
 use crate::reject::Reject;
 use crate::settings::Timeouts;
 use bytes::{Bytes, BytesMut};
@@ -111,6 +112,8 @@ pub struct Upload {
     pub bytes: u64,
     /// All of it has passed.
     pub complete: bool,
+    /// When the last of it did; 0: it was all there.
+    pub whole_us: u64,
     /// Why it was stopped, if it was.
     pub stopped: Option<Stop>,
 }
@@ -143,7 +146,7 @@ pub enum Stop {
 impl Upload {
     /// No body.
     pub fn nothing() -> Upload {
-        Upload { source: Source::Nothing, bytes: 0, complete: true, stopped: None }
+        Upload { source: Source::Nothing, bytes: 0, complete: true, whole_us: 0, stopped: None }
     }
 
     /// Lets `body` pass, up to `cap` bytes; afterwards the wait for the answer begins.
@@ -151,14 +154,14 @@ impl Upload {
         let mut pace = Pace::new(&exchange.connection.worker.shared.settings.timeouts);
         pace.wait(&exchange.deadline);
         let passing = Passing { body, pace, cap, deadline: exchange.deadline.clone(), first_byte };
-        Upload { source: Source::Passing(passing), bytes: 0, complete: false, stopped: None }
+        Upload { source: Source::Passing(passing), bytes: 0, complete: false, whole_us: 0, stopped: None }
     }
 
     /// A body that is all there. Whoever sends it waits for the answer.
     pub fn held(held: Held) -> Upload {
         let bytes = held.bytes.len() as u64;
         let source = if bytes == 0 { Source::Nothing } else { Source::Held(held) };
-        Upload { source, bytes, complete: true, stopped: None }
+        Upload { source, bytes, complete: true, whole_us: 0, stopped: None }
     }
 
     /// The error makes the HTTP client close the upstream connection: what was sent stays incomplete.
@@ -188,7 +191,7 @@ impl Body for Upload {
         };
         passing.pace.wait(&passing.deadline);
         let Some(frame) = ready!(Pin::new(&mut passing.body).poll_frame(cx)) else {
-            passing.finish(&mut this.complete);
+            passing.finish(&mut this.complete, &mut this.whole_us);
             return Poll::Ready(None);
         };
         let Ok(frame) = frame else { return Poll::Ready(Some(Err(this.stop(Stop::Broken)))) };
@@ -200,7 +203,7 @@ impl Body for Upload {
             passing.came(data.len() as u64);
         }
         if passing.body.is_end_stream() {
-            passing.finish(&mut this.complete);
+            passing.finish(&mut this.complete, &mut this.whole_us);
         }
         Poll::Ready(Some(Ok(frame)))
     }
@@ -229,8 +232,9 @@ impl Passing {
         self.deadline.wait_for(Waiting::FirstByte, self.first_byte);
     }
 
-    fn finish(&self, complete: &mut bool) {
+    fn finish(&self, complete: &mut bool, whole_us: &mut u64) {
         if !std::mem::replace(complete, true) {
+            *whole_us = clock::mono_us();
             self.deadline.wait_for(Waiting::FirstByte, self.first_byte);
         }
     }

@@ -4,6 +4,7 @@ use super::body::Upload;
 use super::finish::Exchange;
 use super::headers::{ends_here, named_by_connection};
 use super::seal::Seal;
+use super::upgrade::{self, WEBSOCKET};
 use crate::clock;
 use crate::policy::Route;
 use crate::upstream::{Backend, Call, Link, Outgoing};
@@ -40,6 +41,9 @@ pub fn dress(
     call.header(X_REQUEST_ID.as_str(), exchange.id.as_str().as_bytes());
     if let (Some(name), Some(caller)) = (&route.tenant_header, exchange.caller()) {
         call.header(name.as_str(), caller.tenant_value.as_bytes());
+    }
+    if upgrade::is_asked(route, head) {
+        call.offer(WEBSOCKET);
     }
     if seal.credential.shows_something() {
         let nonce = exchange.connection.worker.request_id();

@@ -10,11 +10,11 @@ use crate::fair::Pass;
 use crate::ids::{CallerId, RequestId, RouteId};
 use crate::limit::Permit;
 use crate::observe::line::Line;
-use crate::observe::metrics::RouteMetrics;
+use crate::observe::metrics::{RouteMetrics, VersionMetrics};
 use crate::observe::tenants::{Activity, Ended};
 use crate::policy::{Caller, Fallback, Route};
 use crate::reject::Reject;
-use crate::upstream::Backend;
+use crate::upstream::{Backend, Flight};
 use crate::usage::Tokens;
 use http::{HeaderMap, Method, Request, StatusCode};
 use hyper::body::Incoming;
@@ -62,6 +62,10 @@ pub struct Exchange {
     pub queued_us: Option<u64>,
     /// Once picked; of several that were asked the last.
     pub backend: Option<Arc<Backend>>,
+    /// The version of the pool that it belongs to, if the pool has versions.
+    pub version: Option<Arc<VersionMetrics>>,
+    /// Counts it at the backend, if the pool looks at that.
+    pub flight: Option<Flight>,
     /// How often somebody was asked.
     pub attempts: u32,
     /// The last of them was the route's fallback.
@@ -104,6 +108,8 @@ impl Exchange {
             backend: None,
             attempts: 0,
             fell_back: false,
+            version: None,
+            flight: None,
             bytes_in: 0,
             bytes_out: 0,
             method: request.method().clone(),
@@ -239,6 +245,7 @@ impl Exchange {
         }
         // Whoever waits for the pool waits no longer for the last bytes to be read.
         self.pass = None;
+        self.flight = None;
     }
 
     /// The answer broke off after its head; the caller sees that it did.
@@ -248,6 +255,12 @@ impl Exchange {
         if let Some(route) = self.route() {
             route.metrics.upstream_failed(crate::observe::metrics::UpstreamError::Cut);
         }
+    }
+
+    /// It was ended before its end, and not by the upstream.
+    pub fn ended(&mut self, outcome: &'static str, detail: impl Into<Cow<'static, str>>) {
+        self.outcome = outcome;
+        self.detail = Some(detail.into());
     }
 
     /// The handles that count this exchange.
@@ -269,6 +282,9 @@ impl Exchange {
         }
         if self.outcome == "cancelled" {
             metrics.cancelled.increment(1);
+        }
+        if let Some(version) = &self.version {
+            version.finished(self.status);
         }
         if let Some(cost) = self.cost {
             metrics.spent(cost.tokens, cost.by_upstream);
@@ -312,6 +328,7 @@ impl Exchange {
             backend: self.backend.as_ref().map(|backend| &*backend.address),
             attempts: Some(self.attempts).filter(|attempts| *attempts > 1),
             fallback: self.fallback().map(|fallback| &*fallback.name),
+            version: self.version.as_ref().map(|version| &*version.name),
             model: self.usage.as_ref().map(|usage| usage.model()),
             tokens: self.cost.map(|cost| cost.tokens),
             policy: self.policy.version,

@@ -3,6 +3,7 @@
 use super::admit::Admitted;
 use super::attempt::{Failure, attempt, explain};
 use super::body::Upload;
+use super::choose;
 use super::finish::Exchange;
 use super::metered::rename;
 use super::queue::{take_turn, wait_for_turn};
@@ -41,18 +42,22 @@ pub async fn forward(
     let admitted = hold_to_hash(exchange, route, admitted).await?;
     let mut body = Outgoing::from(wait_for_turn(exchange, route, admitted).await?);
     let mut tries = Tries::new(exchange, route, &head, &body);
-    let mut backend = tries.first(exchange).ok_or_else(|| nobody(route))?;
+    let mut picked = tries.first(exchange).ok_or_else(|| nobody(route))?;
     loop {
         if let Some(fallback) = tries.fallback().filter(|_| !exchange.fell_back) {
+            let since_ms = exchange.deadline.now_ms();
             fall_back(exchange, route, fallback, &mut body).await?;
+            tries.waited(exchange.deadline.now_ms().saturating_sub(since_ms));
         }
         exchange.attempts += 1;
-        exchange.backend = Some(backend.clone());
+        choose::go_to(exchange, &picked);
+        let backend = picked.backend;
         let pool = tries.pool();
         let next = match attempt(exchange, route, &mut tries, &backend, &mut head, &mut body).await {
             Ok(received) => {
                 let now_ms = exchange.connection.worker.deadlines.now_ms();
                 pool.answered(&backend, received.response.status().as_u16(), now_ms);
+                choose::answered(exchange, received.response.status(), received.call.upload().whole_us);
                 let reason = Reason::of(received.response.status());
                 let next = reason.and_then(|reason| tries.next(exchange, reason));
                 if next.is_none() {
@@ -66,6 +71,8 @@ pub async fn forward(
             Err(failure) => {
                 let next = match &failure {
                     Failure::Slow(next) => Some(next.clone()),
+                    // What passed to an attempt cannot be had again, also if that has come to nothing.
+                    _ if matches!(body, Outgoing::Gone) => tries.failed(exchange, None),
                     failure => tries.failed(exchange, failure.reason()),
                 };
                 let reject = explain(route, pool, exchange, failure);
@@ -78,7 +85,7 @@ pub async fn forward(
             }
         };
         unless_reached(exchange, &tries);
-        backend = next.expect("without a next one this is over");
+        picked = next.expect("without a next one this is over");
     }
 }
 

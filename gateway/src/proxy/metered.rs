@@ -142,7 +142,8 @@ fn model(policy: &Snapshot, metering: &Metering, asked: Option<&Asked>) -> Arc<M
     Arc::clone(model)
 }
 
-fn api(api: Api) -> usage::Api {
+/// How bodies of a route are read.
+pub fn api(api: Api) -> usage::Api {
     match api {
         Api::OpenAi => usage::Api::OpenAi,
         Api::Pangu => usage::Api::Pangu,

@@ -12,12 +12,14 @@
 mod admit;
 mod body;
 mod metered;
+mod upgrade;
 
 mod token;
 
 mod queue;
 
 mod attempt;
+mod choose;
 mod dress;
 mod forward;
 mod headers;
@@ -25,6 +27,7 @@ mod retry;
 mod seal;
 
 mod answer;
+mod tunnel;
 mod usage;
 
 mod finish;
@@ -36,6 +39,8 @@ mod worker;
 pub use answer::Answer;
 pub use body::Upload;
 pub use queue::ANYBODY;
+pub use tunnel::{Close, Tunnel};
+pub use upgrade::WEBSOCKET_VERSION;
 pub use worker::{Budget, Connection, Listener, Shared, Worker};
 
 use finish::Exchange;

@@ -6,18 +6,18 @@
 
 use super::admit::Admitted;
 use super::body::{Held, Upload, read_whole};
+use super::choose;
 use super::deadline::Waiting;
 use super::finish::Exchange;
 use crate::observe::retries::{Outcome, Way};
 use crate::policy::{Fallback, Retry, Route};
 use crate::reject::Reject;
 use crate::upstream::retry::{Reason, Replay};
-use crate::upstream::{Backend, Pick, Pool};
+use crate::upstream::{Keys, Pick, Picked, Pool};
 use http::header::HeaderName;
 use http::request::Parts;
 use http_body::Body;
 use hyper::body::Incoming;
-use std::sync::Arc;
 use std::time::Duration;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -30,6 +30,8 @@ pub enum Outgoing {
     Held(Held),
     /// Still with the caller: for one attempt.
     Passing(Incoming, u64),
+    /// An attempt has it.
+    Gone,
 }
 
 /// The attempts of one request.
@@ -37,10 +39,15 @@ pub struct Tries<'a> {
     route: &'a Route,
     retry: Option<&'a Retry>,
     request: Replay,
+    /// Only its caller's key makes it repeatable, and that says nothing to the upstreams of another pool.
+    keyed: bool,
     /// At the pool that is asked now.
     tried: Vec<u64>,
     left: u32,
     fallback: Option<&'a Fallback>,
+    /// What its pool chooses by, and that of the fallback.
+    keys: Keys,
+    fallback_keys: Keys,
     /// What the running attempt was made for, unless it is the first.
     running: Option<(Way, Reason)>,
     /// When the time for the beginning of an answer is over, for all attempts together.
@@ -94,16 +101,17 @@ impl Outgoing {
     pub fn bytes(&self) -> u64 {
         match self {
             Outgoing::Held(held) => held.bytes.len() as u64,
-            Outgoing::Nothing | Outgoing::Passing(..) => 0,
+            Outgoing::Nothing | Outgoing::Passing(..) | Outgoing::Gone => 0,
         }
     }
 
     /// For the next attempt. `last`: there will be no other.
     pub fn upload(&mut self, exchange: &Exchange, route: &Route, last: bool) -> Upload {
         match self {
+            Outgoing::Nothing => Upload::nothing(),
             Outgoing::Held(held) if !last => Upload::held(held.again()),
-            _ => match std::mem::replace(self, Outgoing::Nothing) {
-                Outgoing::Nothing => Upload::nothing(),
+            _ => match std::mem::replace(self, Outgoing::Gone) {
+                Outgoing::Nothing | Outgoing::Gone => Upload::nothing(),
                 Outgoing::Held(held) => Upload::held(held),
                 Outgoing::Passing(body, cap) => {
                     Upload::passing(exchange, body, cap, route.timeouts.first_byte)
@@ -121,13 +129,16 @@ impl<'a> Tries<'a> {
         if let Some(Retry { rule, budget, .. }) = retry {
             budget.earn(rule.budget_percent, now_ms);
         }
+        let keys = |pool: &Pool| choose::keys(exchange, route.api, pool, &head.headers, body);
+        let fallback = retry.and_then(|retry| retry.fallback.as_ref());
+        let repeatable = retry.is_some() && is_repeatable(head);
         Tries {
+            keys: keys(&route.pool),
+            fallback_keys: fallback.map_or_else(Keys::default, |fallback| keys(&fallback.pool)),
             route,
             retry,
-            request: Replay {
-                repeatable: retry.is_some() && is_repeatable(head),
-                held: !matches!(body, Outgoing::Passing(..)),
-            },
+            request: Replay { repeatable, held: !matches!(body, Outgoing::Passing(..)) },
+            keyed: repeatable && !head.method.is_idempotent(),
             tried: Vec::new(),
             left: retry.map_or(0, |retry| retry.rule.attempts.saturating_sub(1)),
             fallback: None,
@@ -154,13 +165,13 @@ impl<'a> Tries<'a> {
     }
 
     /// The backend of the first attempt.
-    pub fn first(&mut self, exchange: &Exchange) -> Option<Arc<Backend>> {
+    pub fn first(&mut self, exchange: &Exchange) -> Option<Picked> {
         self.pick(exchange).or_else(|| self.fall_back(exchange, Reason::NoBackend))
     }
 
     /// The backend of the next attempt, after one that was in vain; `None`: there is none, and what came of the last one
     /// is what the caller gets.
-    pub fn next(&mut self, exchange: &Exchange, reason: Reason) -> Option<Arc<Backend>> {
+    pub fn next(&mut self, exchange: &Exchange, reason: Reason) -> Option<Picked> {
         self.reached |= reason.may_have_been_processed();
         if !self.retry?.rule.allows(reason, self.request) {
             return None;
@@ -169,12 +180,12 @@ impl<'a> Tries<'a> {
     }
 
     /// The same after an attempt that gave no answer; without a reason nobody else would do better.
-    pub fn failed(&mut self, exchange: &Exchange, reason: Option<Reason>) -> Option<Arc<Backend>> {
+    pub fn failed(&mut self, exchange: &Exchange, reason: Option<Reason>) -> Option<Picked> {
         self.reached |= reason.is_none();
         self.next(exchange, reason?)
     }
 
-    fn again(&mut self, exchange: &Exchange, reason: Reason) -> Option<Arc<Backend>> {
+    fn again(&mut self, exchange: &Exchange, reason: Reason) -> Option<Picked> {
         let retry = self.retry.filter(|_| self.left > 0)?;
         self.tried.extend(exchange.backend.as_ref().map(|backend| backend.id));
         let Some(backend) = self.pick(exchange) else {
@@ -192,9 +203,12 @@ impl<'a> Tries<'a> {
     }
 
     /// Asked once. It costs no budget: its pool has not been asked for this request yet.
-    fn fall_back(&mut self, exchange: &Exchange, reason: Reason) -> Option<Arc<Backend>> {
+    fn fall_back(&mut self, exchange: &Exchange, reason: Reason) -> Option<Picked> {
         let retry = self.retry.filter(|_| self.fallback.is_none())?;
         let fallback = retry.fallback.as_ref()?;
+        if self.reached && self.keyed && !retry.rule.repeat_post {
+            return None;
+        }
         let before = std::mem::take(&mut self.tried);
         self.fallback = Some(fallback);
         let Some(backend) = self.pick(exchange) else {
@@ -208,13 +222,14 @@ impl<'a> Tries<'a> {
         Some(backend)
     }
 
-    fn pick(&self, exchange: &Exchange) -> Option<Arc<Backend>> {
+    fn pick(&self, exchange: &Exchange) -> Option<Picked> {
         if self.route.credential(self.pool()).missing().is_some() {
             return None; // who wants a token that the gateway does not have need not be asked
         }
         let worker = &exchange.connection.worker;
-        let ask = Pick { turn: worker.turn(), now_ms: worker.deadlines.now_ms(), tried: &self.tried };
-        self.pool().pick(&ask)
+        let keys = if self.fallback.is_some() { self.fallback_keys } else { self.keys };
+        let (turn, now_ms) = (worker.turn(), worker.deadlines.now_ms());
+        self.pool().pick(&Pick { turn, now_ms, tried: &self.tried, keys })
     }
 
     fn begin(&mut self, way: Way, reason: Reason) {
@@ -236,6 +251,11 @@ impl<'a> Tries<'a> {
     /// May the upstream have worked on an attempt that failed?
     pub fn reached(&self) -> bool {
         self.reached
+    }
+
+    /// The request has waited `waited_ms` for its turn: not for an answer.
+    pub fn waited(&mut self, waited_ms: u64) {
+        self.until_ms = self.until_ms.saturating_add(waited_ms);
     }
 
     /// May somebody else be asked if this attempt does not begin to answer in time?
@@ -281,7 +301,7 @@ impl<'a> Tries<'a> {
 /// An answer did not begin in time.
 pub enum Late {
     /// Another backend is asked.
-    ForOne(Arc<Backend>),
+    ForOne(Picked),
     /// The time of all attempts is over.
     ForAll,
 }

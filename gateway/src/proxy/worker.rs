@@ -175,6 +175,7 @@ impl Connection {
             backend: None,
             attempts: None,
             fallback: None,
+            version: None,
             model: None,
             tokens: None,
             policy: worker.policy().version,

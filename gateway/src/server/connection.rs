@@ -7,9 +7,12 @@ use crate::observe::metrics;
 use crate::proxy::deadline::{Deadline, Waiting};
 use crate::proxy::{Connection, Listener, Worker, serve as serve_request};
 use crate::settings::Heads;
+use bytes::Bytes;
+use http::StatusCode;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
@@ -75,12 +78,19 @@ where
 {
     let heads = connection.worker.shared.settings.heads;
     let (gate, watch) = HeadGate::new(stream, caps(heads));
+    let switched = Rc::new(Cell::new(None));
     let service = {
-        let connection = connection.clone();
+        let (connection, switched) = (connection.clone(), switched.clone());
         service_fn(move |request| {
-            let connection = connection.clone();
+            let (connection, switched) = (connection.clone(), switched.clone());
             // In a box: hyper keeps room for a request with the connection, idle or not, and this one is 5 KB.
-            Box::pin(async move { Ok::<_, Infallible>(serve_request(connection, request).await) })
+            Box::pin(async move {
+                let mut answer = serve_request(connection, request).await;
+                if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+                    switched.set(answer.body_mut().take_tunnel());
+                }
+                Ok::<_, Infallible>(answer)
+            })
         })
     };
     let mut http = http1::Builder::new();
@@ -120,8 +130,18 @@ where
         }
     })
     .await;
-    let (mut stream, _) = http.into_parts().io.into_inner().into_parts();
+    let parts = http.into_parts();
+    let (mut stream, held) = parts.io.into_inner().into_parts();
     match end {
+        End::Finished if let Some(tunnel) = switched.take() => {
+            // What the caller has said after its handshake, whoever has read it.
+            let early = Bytes::from([&parts.read_buf[..], &held].concat());
+            if let Some(close) = Box::pin(tunnel.run(&mut stream, early)).await
+                && write_within(&mut stream, &close).await
+            {
+                linger(stream).await;
+            }
+        }
         End::Refused(refused) => {
             let answer = refused.answer(&connection);
             if write_within(&mut stream, &answer).await {
@@ -298,8 +318,7 @@ impl Refused {
             "error_code": "APIG.0201", "error_msg": message, "request_id": id,
         })
         .to_string();
-        let phrase =
-            http::StatusCode::from_u16(status).ok().and_then(|s| s.canonical_reason()).unwrap_or_default();
+        let phrase = StatusCode::from_u16(status).ok().and_then(|s| s.canonical_reason()).unwrap_or_default();
         format!(
             "HTTP/1.1 {status} {phrase}\r\ncontent-type: application/json\r\nx-request-id: {id}\r\n\
              content-length: {}\r\nconnection: close\r\n\r\n{body}",

@@ -7,7 +7,7 @@ use crate::clock;
 use crate::policy::{Snapshot, Store};
 use crate::upstream::health::Change;
 use crate::upstream::health::rules::Probe;
-use crate::upstream::{Backend, Pool, probe};
+use crate::upstream::{Backend, Pool, ProbeFailure, probe, seen_by_workers};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,7 +43,7 @@ pub async fn keep(policy: Arc<Store>) {
 }
 
 fn review(pools: &[Arc<Pool>], now_ms: u64) {
-    pools.iter().for_each(|pool| pool.review(now_ms));
+    pools.iter().for_each(|pool| pool.review(seen_by_workers(now_ms)));
 }
 
 fn now_ms() -> u64 {
@@ -112,7 +112,7 @@ async fn ask(backend: Arc<Backend>, question: Arc<Probe>, policy: Arc<Store>) {
     }
 }
 
-fn tell(backend: &Backend, question: &Probe, change: Change, why: Option<crate::upstream::ProbeFailure>) {
+fn tell(backend: &Backend, question: &Probe, change: Change, why: Option<ProbeFailure>) {
     let (address, path) = (&backend.address, &question.path);
     match change {
         Change::Opened => tracing::info!(backend = %address, path = %path, "backend is ready"),

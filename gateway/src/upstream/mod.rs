@@ -10,6 +10,7 @@
 //!
 //! *Not here.* Which headers go upstream and what a failure means for the caller (`proxy`, `reject`).
 
+mod balance;
 pub mod budget;
 mod client;
 mod connect;
@@ -17,20 +18,29 @@ mod credential;
 pub mod health;
 pub mod http1;
 mod idle;
+mod load;
+mod members;
 mod probe;
 pub mod retry;
+mod ring;
 mod select;
+mod split;
+mod subject;
 mod watch;
 
+pub use balance::Balance;
 pub use client::ClientIdentity;
 pub use connect::{ConnectError, Trust, dial};
 pub use credential::{AkSk, Credential, Outgoing, SignedBody};
 pub use health::Health;
-pub use http1::{Call, Link};
+pub use http1::{Call, Link, Socket};
 pub use idle::Idle;
+pub use load::{Flight, Load};
 pub use probe::{Failure as ProbeFailure, probe};
-pub use select::{Pick, Pool, PoolSpec};
-pub use watch::{BackendState, Mode, PoolState};
+pub use select::{Keys, Pick, Picked, Pool, PoolSpec, VersionSpec};
+pub use split::{Rule, Split, When};
+pub use subject::{Asker, Digest, Subject};
+pub use watch::{BackendState, Mode, PoolState, seen_by_workers};
 
 use http::{HeaderValue, uri::Authority};
 use parking_lot::Mutex;
@@ -76,6 +86,8 @@ pub struct Backend {
     pub address: Arc<str>,
     /// Whether it is to be had, shared by all pools and snapshots that name it.
     pub health: Health,
+    /// What it has to do, and how soon it answers.
+    pub load: Load,
     tls: Option<(Trust, ServerName<'static>)>,
 }
 
@@ -103,6 +115,7 @@ impl Backend {
             host_header: HeaderValue::from_str(host.as_str()).expect("an authority is a header value"),
             address: address.into(),
             health: Health::default(),
+            load: Load::default(),
             spec,
             tls,
         })

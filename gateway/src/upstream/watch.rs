@@ -16,6 +16,15 @@ use serde::Serialize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
+/// Workers look at the clock ten times a second: what opens is open for all of them this much later.
+const WORKERS_LAG_MS: u64 = 200;
+
+/// The time by which to count what is open, for whoever has a clock of his own: pools must not call it enough while some
+/// worker finds nobody.
+pub fn seen_by_workers(now_ms: u64) -> u64 {
+    now_ms.saturating_sub(WORKERS_LAG_MS)
+}
+
 /// Backends with their weights.
 pub type Weighed<'a> = &'a [(Arc<Backend>, u32)];
 
@@ -189,4 +198,91 @@ pub struct BackendState {
     /// How it is.
     #[serde(flatten)]
     pub health: State,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::BackendSpec;
+    use super::super::health::rules::{Failures, Probe};
+    use super::*;
+    use proptest::prelude::*;
+    use std::time::Duration;
+
+    fn backend(port: u16) -> Arc<Backend> {
+        let spec = BackendSpec { host: "127.0.0.1".into(), port, base_path: "".into(), tls: None };
+        Arc::new(Backend::new(spec).unwrap())
+    }
+
+    fn probe() -> Arc<Probe> {
+        Arc::new(Probe {
+            path: "/health".into(),
+            every: Duration::from_secs(5),
+            timeout: Duration::from_secs(1),
+            healthy_after: 1,
+            unhealthy_after: 1,
+            expect: vec![200..=299],
+            body: None,
+            slow_start: Duration::ZERO,
+        })
+    }
+
+    fn watch(keep_percent: u8, panic_percent: u8) -> Watch {
+        let on = Failures { connect: true, reset: true, timeout: true, unavailable: true };
+        let eject = Some(Eject { on, keep_percent, ..Eject::default() });
+        Watch::new("pool".into(), Rules { probe: Some(probe()), eject, panic_percent })
+    }
+
+    fn shares(watch: &Watch, backends: Weighed<'_>) -> Vec<u32> {
+        backends.iter().map(|(backend, _)| watch.share(backend, 0)).collect()
+    }
+
+    #[test]
+    fn in_a_panic_all_are_used_that_were_ever_ready() {
+        let (watch, backends) = (watch(50, 50), [1, 2, 3, 4].map(|port| (backend(port), 1)));
+        watch.take_on(&backends[..3], true, 0);
+        watch.take_on(&backends, false, 0);
+        assert_eq!(shares(&watch, &backends), [WHOLE, WHOLE, WHOLE, 0], "the fourth is new");
+        let fails = |i: usize| {
+            let failed = backends[i].0.health.probed(&probe(), Err(super::super::ProbeFailure::Status), 0);
+            assert!(failed.is_some());
+            watch.review(&backends, 0);
+        };
+        fails(0);
+        assert_eq!((watch.mode(), shares(&watch, &backends)), (Mode::Calm, vec![0, WHOLE, WHOLE, 0]));
+        fails(1);
+        assert_eq!((watch.mode(), shares(&watch, &backends)), (Mode::Panic, vec![WHOLE, WHOLE, WHOLE, 0]));
+    }
+
+    #[test]
+    fn where_none_was_ever_ready_all_are_used_unless_policy_says_never() {
+        for (panic, mode, share) in [(10, Mode::Anyone, WHOLE), (0, Mode::Calm, 0)] {
+            let (watch, backends) = (watch(50, panic), [(backend(1), 1)]);
+            watch.take_on(&backends, false, 0);
+            assert_eq!((watch.mode(), shares(&watch, &backends)), (mode, vec![share]));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn ejections_leave_the_floor(
+            weights in proptest::collection::vec(1_u32..100, 1..8),
+            keep in 0_u8..=100,
+            failing in proptest::collection::vec(0_usize..8, 0..40),
+        ) {
+            let watch = watch(keep, 0);
+            let backends: Vec<_> = weights.iter().enumerate().map(|(i, weight)| (backend(i as u16), *weight)).collect();
+            watch.take_on(&backends, true, 0);
+            let total: u32 = weights.iter().sum();
+            for (at, i) in failing.into_iter().enumerate() {
+                let now_ms = at as u64 * 1_000;
+                let (backend, weight) = &backends[i % backends.len()];
+                let before: u32 = backends.iter().filter(|(b, _)| b.health.share(now_ms) > 0).map(|(_, w)| w).sum();
+                let was_in = backend.health.share(now_ms) > 0;
+                watch.eject(&backends, backend, Reason::Consecutive, now_ms);
+                let after: u32 = backends.iter().filter(|(b, _)| b.health.share(now_ms) > 0).map(|(_, w)| w).sum();
+                let room = was_in && (before - weight) * 100 >= u32::from(keep) * total;
+                prop_assert_eq!(after, if room { before - weight } else { before });
+            }
+        }
+    }
 }

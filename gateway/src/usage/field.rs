@@ -87,7 +87,7 @@ impl Field {
     }
 
     /// The strings of all that is below this are the prompt's text.
-    fn is_prompt(self) -> bool {
+    pub(super) fn is_prompt(self) -> bool {
         matches!(self, Messages | Prompt | Suffix | Input | Query | Documents)
     }
 }

@@ -30,6 +30,7 @@ mod paths;
 mod short;
 
 mod asked;
+mod beginning;
 mod edit;
 mod field;
 mod reading;
@@ -43,6 +44,7 @@ mod sse;
 
 pub use answer::{Framing, Holding, Reader, Seen};
 pub use asked::{Asked, NotRead};
+pub use beginning::beginning;
 pub use edit::{Changes, edit};
 pub use field::Api;
 pub use gate::{HELD_MAX, Passed};

@@ -86,6 +86,8 @@ pub enum Raw<'p> {
     Bytes(u64),
     /// The body of the request, as it arrives.
     Echo,
+    /// Every message of a WebSocket.
+    WebSocket,
     /// Events; the query says how many and how fast.
     Sse {
         /// Query of the request.
@@ -284,6 +286,7 @@ fn find_raw<'p>(path: &str, query: &'p str) -> Found<'p> {
     let (name, argument) = rest.split_once('/').unwrap_or((rest, ""));
     let found = match (name, argument) {
         ("echo", "") => (Method::POST, Raw::Echo),
+        ("websocket", "") => (Method::GET, Raw::WebSocket),
         ("sse", "") => (Method::GET, Raw::Sse { query }),
         ("bytes", count) => (Method::GET, Raw::Bytes(count.parse().ok()?)),
         ("status", code) => {

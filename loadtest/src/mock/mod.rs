@@ -43,6 +43,7 @@ pub mod count;
 pub mod heads;
 pub mod journal;
 pub mod record;
+pub mod websocket;
 pub mod wire;
 
 pub mod iam;

@@ -20,6 +20,7 @@ pub fn reply(operation: Raw<'_>) -> (Reply, Option<Duration>) {
         Raw::Bytes(count) => (bytes(Content::Filler(count)), None),
         Raw::Echo => (bytes(Content::Echo), None),
         Raw::Status(code) => (status(code), None),
+        Raw::WebSocket => (status(426), None), // a handshake does not come this far
         Raw::Sse { query } => match sse(query) {
             Ok((reply, every)) => (reply, Some(every)),
             Err(what) => (refuse::bad_request(Dialect::Apig, &what), None),

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body_util::{BodyExt, Either, Full, Limited};
 use hyper::body::Incoming;
@@ -13,14 +13,14 @@ use hyper::body::Incoming;
 use super::answer::{Answer, Broken};
 use super::behaviour::{Health, Plan};
 use super::count::Outcome;
-use super::endpoint::{Dialect, Endpoint};
+use super::endpoint::{Dialect, Endpoint, Raw};
 use super::fault::Fault;
 use super::flight::{Flight, Unread};
 use super::iam;
 use super::reply::{Call, Content, Reply};
 use super::server::Worker;
 use super::wire::Conn;
-use super::{modelarts, openai, pangu, raw, refuse};
+use super::{modelarts, openai, pangu, raw, refuse, websocket};
 use crate::clock;
 
 /// An answer, or the small fixed one of a probe.
@@ -46,6 +46,14 @@ pub async fn serve(
         return health(&worker, &conn, behaviour.health).await;
     }
 
+    if let Endpoint::Raw(Raw::WebSocket) = endpoint
+        && let Some(key) = head.headers.get(SEC_WEBSOCKET_KEY)
+    {
+        conn.take_head();
+        conn.switch();
+        return Ok(switch(websocket::accept(key)));
+    }
+
     let mut flight = Flight::arrive(Rc::clone(&worker), &conn, &head, endpoint.kind());
     let planned = behaviour.plan(flight.number(), &head.headers);
     drop(behaviour);
@@ -54,7 +62,7 @@ pub async fn serve(
         Err(what) => (Plan::default(), Some(what)),
     };
 
-    let echo = matches!(endpoint, Endpoint::Raw(super::endpoint::Raw::Echo));
+    let echo = matches!(endpoint, Endpoint::Raw(Raw::Echo));
     let read = if echo { Ok(Bytes::new()) } else { flight.read(&mut body).await };
     if read == Err(Unread::Broken) {
         return Err(Broken);
@@ -149,6 +157,17 @@ async fn ask_iam(
     // As with a probe: its head is not wanted by any record.
     conn.take_head();
     Ok(answer.map(Either::Right))
+}
+
+/// The head after which the connection speaks WebSocket.
+fn switch(accept: HeaderValue) -> Response<Sent> {
+    let mut response = Response::new(Either::Right(Full::default()));
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+    response
 }
 
 async fn health(worker: &Worker, conn: &Conn, health: Health) -> Result<Response<Sent>, Broken> {

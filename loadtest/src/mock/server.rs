@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -11,9 +11,9 @@ use std::task::Poll;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use hyper_util::server::conn::auto;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, LocalOptions};
@@ -25,6 +25,7 @@ use super::iam::Iam;
 use super::journal::Books;
 use super::record::Recorder;
 use super::serve::serve;
+use super::websocket;
 use super::wire::{Conn, Wire};
 
 /// Connections the kernel completes before the worker takes them.
@@ -125,28 +126,52 @@ async fn connection(stream: TcpStream, number: u64, worker: Rc<Worker>) {
     // Fails only on a connection that is gone, which serving it will find out.
     let _ = stream.set_nodelay(true);
     let conn = Rc::new(Conn::new(number, worker.shared.recorder.is_some()));
+    let http2 = begins_with_preface(&stream).await;
     let io = TokioIo::new(Wire::new(stream, Rc::clone(&conn)));
-    let builder = protocols();
     let service = service_fn({
         let conn = Rc::clone(&conn);
         move |request| serve(Rc::clone(&worker), Rc::clone(&conn), request)
     });
-    let mut served = pin!(builder.serve_connection(io, service));
+    if http2 {
+        let served = pin!(http2_builder().serve_connection(io, service));
+        return until_over(served, &conn).await;
+    }
+    let mut served = http1::Builder::new().serve_connection(io, service);
+    until_over(Pin::new(&mut served), &conn).await;
+    if conn.has_switched() {
+        let parts = served.into_parts();
+        // Nobody speaks before the handshake is answered, and nobody misses an echo of a broken connection.
+        let _ = websocket::echo(parts.io.into_inner()).await;
+    }
+}
+
+/// Runs a connection to its end. Errors are callers leaving and faults we made; both are counted with their requests.
+async fn until_over<E>(mut served: Pin<&mut impl Future<Output = Result<(), E>>>, conn: &Conn) {
     poll_fn(|cx| match served.as_mut().poll(cx) {
-        // Errors are callers leaving and faults we made; both are counted with their requests.
-        Poll::Ready(_) => Poll::Ready(()),
-        Poll::Pending if conn.is_over() => Poll::Ready(()),
-        Poll::Pending => Poll::Pending,
+        Poll::Pending if !conn.is_over() => Poll::Pending,
+        _ => Poll::Ready(()),
     })
     .await;
 }
 
-/// HTTP/1.1, and HTTP/2 if the connection starts with its preface. Limits are wide: what a caller may do
-/// is for the gateway under test to say.
-fn protocols() -> auto::Builder<Local> {
-    let mut builder = auto::Builder::new(Local);
+/// Does the caller speak HTTP/2? No HTTP/1 request begins with its first three letters.
+async fn begins_with_preface(stream: &TcpStream) -> bool {
+    let mut start = [0; 3];
+    loop {
+        match stream.peek(&mut start).await {
+            Ok(3) => return start == *b"PRI",
+            Ok(have) if have > 0 && b"PRI".starts_with(&start[..have]) => {
+                tokio::time::sleep(Duration::from_millis(1)).await; // the rest of it is on its way
+            }
+            _ => return false,
+        }
+    }
+}
+
+/// Limits are wide: what a caller may do is for the gateway under test to say.
+fn http2_builder() -> http2::Builder<Local> {
+    let mut builder = http2::Builder::new(Local);
     builder
-        .http2()
         .max_concurrent_streams(10_000)
         .max_pending_accept_reset_streams(10_000)
         .initial_stream_window_size(1024 * 1024)

@@ -22,6 +22,7 @@ pub struct Conn {
     heads: Option<RefCell<Heads>>,
     reset: Cell<bool>,
     close: Cell<bool>,
+    switched: Cell<bool>,
     blocked: Cell<bool>,
 }
 
@@ -33,6 +34,7 @@ impl Conn {
             heads: record.then(RefCell::default),
             reset: Cell::new(false),
             close: Cell::new(false),
+            switched: Cell::new(false),
             blocked: Cell::new(false),
         }
     }
@@ -50,6 +52,16 @@ impl Conn {
     /// Closes the connection once everything written so far has left.
     pub fn close(&self) {
         self.close.set(true);
+    }
+
+    /// The connection speaks WebSocket once the head that is on its way has left.
+    pub fn switch(&self) {
+        self.switched.set(true);
+    }
+
+    /// Whether it does.
+    pub fn has_switched(&self) -> bool {
+        self.switched.get()
     }
 
     /// Whether the connection is to be dropped now.

@@ -68,6 +68,8 @@ fn a_post_that_may_have_been_done_is_not_done_by_another_pool_either() {
     let gateway = gateway(&first.address.to_string(), NOBODY, &small.address.to_string(), &rule);
     first.behave(r#"{"faults": ["reset-head"]}"#);
     assert_eq!(post().send(gateway.http).status, 502);
+    let keyed = post().header("idempotency-key", "k-1").send(gateway.http);
+    assert_eq!(keyed.status, 502, "a key means something to the first pool only");
     assert_eq!(small.requests(), 0);
     assert_eq!(get().send(gateway.http).status, 200);
 }

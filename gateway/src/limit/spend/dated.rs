@@ -5,7 +5,7 @@ use crate::limit::recent::Recent;
 
 /// What was spent of a budget in its period, and lately.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Dated {
+pub(in crate::limit) struct Dated {
     pub(super) meter: CalendarMeter,
     /// Empty: none has begun yet.
     pub(super) period: Period,

@@ -22,45 +22,58 @@ use dated::Dated;
 use std::cmp::Ordering;
 use step::Amounts;
 
-/// What one subject has spent of one [`SpendRule`].
+/// What one subject has spent of one [`SpendRule`]. Its owner and its age stand in both variants: beside the variants'
+/// tag they take no room.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Spend {
-    vessel: Vessel,
-    /// The reload that brought it. Requests admitted before hold nothing here and charge nothing here.
-    pub(super) born: u32,
-    /// Which of its owner's spends it is; kept when a reload puts limits in another order.
-    seat: u8,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Vessel {
-    Bucket(Meter),
-    /// Boxed: it is twice the size, and there are fewer.
-    Calendar(Box<Dated>),
+pub(super) enum Spend {
+    Bucket {
+        meter: Meter,
+        /// See [`Spend::born`].
+        born: u32,
+        /// Which of its owner's spends it is; kept when a reload puts limits in another order.
+        seat: u8,
+    },
+    Calendar {
+        /// Boxed: it is twice the size, and there are fewer.
+        dated: Box<Dated>,
+        born: u32,
+        seat: u8,
+    },
 }
 
 impl Spend {
     /// Nothing spent.
     fn new(rule: &SpendRule, born: u32, seat: u8) -> Spend {
-        let vessel = match rule.bound {
-            Bound::Bucket(_) => Vessel::Bucket(Meter::default()),
-            Bound::Calendar { .. } => Vessel::Calendar(Box::default()),
-        };
-        Spend { vessel, born, seat }
+        match rule.bound {
+            Bound::Bucket(_) => Spend::Bucket { meter: Meter::default(), born, seat },
+            Bound::Calendar { .. } => Spend::Calendar { dated: Box::default(), born, seat },
+        }
+    }
+
+    /// The reload that brought it. Requests admitted before hold nothing here and charge nothing here.
+    #[inline]
+    pub(super) fn born(&self) -> u32 {
+        let (Spend::Bucket { born, .. } | Spend::Calendar { born, .. }) = *self;
+        born
+    }
+
+    fn seat(&self) -> u8 {
+        let (Spend::Bucket { seat, .. } | Spend::Calendar { seat, .. }) = *self;
+        seat
     }
 
     /// Its bit among its owner's spends. Policy allows no more than 16 limits in one place.
     #[inline]
     pub(super) fn mark(&self) -> u16 {
-        mark(self.seat)
+        mark(self.seat())
     }
 
     /// Has it room for `cost` now?
     #[inline]
     pub(super) fn has_room(&self, rule: &SpendRule, cost: u64, now: Now) -> bool {
-        match (&self.vessel, &rule.bound) {
-            (Vessel::Bucket(meter), Bound::Bucket(quota)) => meter.fits(quota, cost, now.mono_us),
-            (Vessel::Calendar(dated), Bound::Calendar { most, .. }) => {
+        match (self, &rule.bound) {
+            (Spend::Bucket { meter, .. }, Bound::Bucket(quota)) => meter.fits(quota, cost, now.mono_us),
+            (Spend::Calendar { dated, .. }, Bound::Calendar { most, .. }) => {
                 dated.at(now.wall_ms).fits(*most, cost)
             }
             _ => unreachable!("a level is made for its rule"),
@@ -70,12 +83,12 @@ impl Spend {
     /// Microseconds until `cost` may have room. Exact while nothing is held; holds end when their requests do, which
     /// `typical_us` is the expectation of.
     pub(super) fn wait_us(&self, rule: &SpendRule, cost: u64, now: Now, typical_us: u64) -> u64 {
-        let (by_time, by_holds) = match (&self.vessel, &rule.bound) {
-            (Vessel::Bucket(meter), Bound::Bucket(quota)) => (
+        let (by_time, by_holds) = match (self, &rule.bound) {
+            (Spend::Bucket { meter, .. }, Bound::Bucket(quota)) => (
                 meter.wait_without_holds_us(quota, cost, now.mono_us),
                 meter.wait_us(quota, cost, now.mono_us),
             ),
-            (Vessel::Calendar(dated), Bound::Calendar { most, calendar }) => {
+            (Spend::Calendar { dated, .. }, Bound::Calendar { most, calendar }) => {
                 let ends_us = dated.ends_in_us(calendar, now.wall_ms);
                 let fits = dated.at(now.wall_ms).holding(0).fits(*most, cost);
                 (if fits { 0 } else { ends_us }, ends_us)
@@ -88,9 +101,9 @@ impl Spend {
     /// Holds `cost`.
     #[inline]
     pub(super) fn hold(&mut self, rule: &SpendRule, cost: u64, now: Now) {
-        match (&mut self.vessel, &rule.bound) {
-            (Vessel::Bucket(meter), _) => meter.hold(cost),
-            (Vessel::Calendar(dated), Bound::Calendar { calendar, .. }) => {
+        match (self, &rule.bound) {
+            (Spend::Bucket { meter, .. }, _) => meter.hold(cost),
+            (Spend::Calendar { dated, .. }, Bound::Calendar { calendar, .. }) => {
                 dated.roll(calendar, now.wall_ms); // what it begins in has begun, wherever the clock goes
                 dated.meter.hold(cost);
             }
@@ -101,9 +114,9 @@ impl Spend {
     /// Takes a step of a request's cost.
     #[inline]
     pub(super) fn step(&mut self, rule: &SpendRule, step: &Step, now: Now) {
-        let Amounts { release, hold, from, to } = step.amounts(rule.measure);
-        match (&mut self.vessel, &rule.bound) {
-            (Vessel::Bucket(meter), Bound::Bucket(quota)) => {
+        let Amounts { release, hold, from, to, beyond } = step.amounts(rule.measure);
+        match (self, &rule.bound) {
+            (Spend::Bucket { meter, .. }, Bound::Bucket(quota)) => {
                 meter.release(release);
                 meter.hold(hold);
                 // An end that changes no cost tells no time: it may be of a moment before the clock stepped back.
@@ -113,7 +126,7 @@ impl Spend {
                     Ordering::Equal => {}
                 }
             }
-            (Vessel::Calendar(dated), Bound::Calendar { calendar, .. }) => {
+            (Spend::Calendar { dated, .. }, Bound::Calendar { calendar, .. }) => {
                 dated.roll(calendar, now.wall_ms);
                 dated.meter.release(release);
                 dated.meter.hold(hold);
@@ -125,26 +138,26 @@ impl Spend {
             }
             _ => unreachable!("a level is made for its rule"),
         }
-        if step.last && to > step.hold.by(rule.measure) {
-            rule.tally.overshot(to - step.hold.by(rule.measure));
+        if beyond > 0 {
+            rule.tally.overshot(beyond);
         }
     }
 
     /// Spent now; holds aside.
     #[inline]
     pub(super) fn spent(&self, rule: &SpendRule, now: Now) -> u64 {
-        match (&self.vessel, &rule.bound) {
-            (Vessel::Bucket(meter), Bound::Bucket(quota)) => meter.spent(quota, now.mono_us),
-            (Vessel::Calendar(dated), _) => dated.at(now.wall_ms).spent().1,
+        match (self, &rule.bound) {
+            (Spend::Bucket { meter, .. }, Bound::Bucket(quota)) => meter.spent(quota, now.mono_us),
+            (Spend::Calendar { dated, .. }, _) => dated.at(now.wall_ms).spent().1,
             _ => unreachable!("a level is made for its rule"),
         }
     }
 
     /// Held now.
     pub(super) fn held(&self) -> u64 {
-        match &self.vessel {
-            Vessel::Bucket(meter) => meter.held(),
-            Vessel::Calendar(dated) => dated.meter.held(),
+        match self {
+            Spend::Bucket { meter, .. } => meter.held(),
+            Spend::Calendar { dated, .. } => dated.meter.held(),
         }
     }
 
@@ -155,10 +168,10 @@ impl Spend {
 
     /// Microseconds until nothing is spent, holds aside.
     pub(super) fn reset_us(&self, rule: &SpendRule, now: Now) -> u64 {
-        match (&self.vessel, &rule.bound) {
-            (Vessel::Bucket(meter), Bound::Bucket(quota)) => meter.reset_us(quota, now.mono_us),
-            (Vessel::Calendar(dated), _) if dated.at(now.wall_ms).spent().1 == 0 => 0,
-            (Vessel::Calendar(dated), Bound::Calendar { calendar, .. }) => {
+        match (self, &rule.bound) {
+            (Spend::Bucket { meter, .. }, Bound::Bucket(quota)) => meter.reset_us(quota, now.mono_us),
+            (Spend::Calendar { dated, .. }, _) if dated.at(now.wall_ms).spent().1 == 0 => 0,
+            (Spend::Calendar { dated, .. }, Bound::Calendar { calendar, .. }) => {
                 dated.ends_in_us(calendar, now.wall_ms)
             }
             _ => unreachable!("a level is made for its rule"),
@@ -172,8 +185,8 @@ impl Spend {
 
     /// The period that `now` is in, and the rate of use lately, if it is counted by the calendar.
     pub(super) fn pace(&self, rule: &SpendRule, now: Now) -> Option<(Period, Rate)> {
-        match (&self.vessel, &rule.bound) {
-            (Vessel::Calendar(dated), Bound::Calendar { calendar, .. }) => {
+        match (self, &rule.bound) {
+            (Spend::Calendar { dated, .. }, Bound::Calendar { calendar, .. }) => {
                 let period = calendar.period(now.wall_ms, &mut Period::default());
                 Some((period, dated.recent.rate(now.mono_us)))
             }
@@ -183,16 +196,16 @@ impl Spend {
 
     /// The count to be saved, if it is one that outlives the program.
     pub(super) fn saved(&self) -> Option<(u32, u64)> {
-        match &self.vessel {
-            Vessel::Calendar(dated) => Some(dated.meter.spent()),
-            Vessel::Bucket(_) => None,
+        match self {
+            Spend::Calendar { dated, .. } => Some(dated.meter.spent()),
+            Spend::Bucket { .. } => None,
         }
     }
 
     /// Takes over a saved count, unless it is of an earlier period or less than what is known. One of the next period
     /// stays in force, for the clock was put back since; one of a later still was counted by a clock that was wrong.
     pub(super) fn restore(&mut self, rule: &SpendRule, (serial, used): (u32, u64), now: Now) {
-        if let (Vessel::Calendar(dated), Bound::Calendar { calendar, .. }) = (&mut self.vessel, &rule.bound) {
+        if let (Spend::Calendar { dated, .. }, Bound::Calendar { calendar, .. }) = (self, &rule.bound) {
             dated.roll(calendar, now.wall_ms);
             if serial == dated.period.serial + 1 {
                 dated.roll(calendar, dated.period.ends_ms);
@@ -211,27 +224,28 @@ impl Spend {
             return self.clone();
         }
         if from.measure != to.measure {
-            return Spend::new(to, born, self.seat);
+            return Spend::new(to, born, self.seat());
         }
-        let held = self.held();
-        let vessel = match (&self.vessel, &from.bound, &to.bound) {
-            (Vessel::Bucket(meter), Bound::Bucket(from), Bound::Bucket(to)) => {
-                Vessel::Bucket(meter.carried(from, to, now.mono_us))
+        let (held, born, seat) = (self.held(), self.born(), self.seat());
+        let bucket = |meter| Spend::Bucket { meter, born, seat };
+        let calendar = |dated| Spend::Calendar { dated, born, seat };
+        match (self, &from.bound, &to.bound) {
+            (Spend::Bucket { meter, .. }, Bound::Bucket(from), Bound::Bucket(to)) => {
+                bucket(meter.carried(from, to, now.mono_us))
             }
             (_, _, Bound::Bucket(quota)) => {
-                Vessel::Bucket(Meter::with_used(quota, self.spent(from, now), now.mono_us).holding(held))
+                bucket(Meter::with_used(quota, self.spent(from, now), now.mono_us).holding(held))
             }
             (
-                Vessel::Calendar(old),
+                Spend::Calendar { dated, .. },
                 Bound::Calendar { calendar: from, .. },
                 Bound::Calendar { calendar: to, .. },
-            ) if from == to => Vessel::Calendar(old.clone()),
-            (_, _, Bound::Calendar { calendar, .. }) => {
-                let dated = Dated::with_used(calendar, self.spent(from, now), now.wall_ms);
-                Vessel::Calendar(Box::new(Dated { meter: dated.meter.holding(held), ..dated }))
+            ) if from == to => calendar(dated.clone()),
+            (_, _, Bound::Calendar { calendar: to, .. }) => {
+                let dated = Dated::with_used(to, self.spent(from, now), now.wall_ms);
+                calendar(Box::new(Dated { meter: dated.meter.holding(held), ..dated }))
             }
-        };
-        Spend { vessel, ..*self }
+        }
     }
 }
 

@@ -26,16 +26,29 @@ fn a_count_that_is_put_right_takes_nothing_of_what_others_hold() {
         let rule = SpendRule::of(&Limit::new("tpm", Per::Tenant, amount), &Arc::default()).expect("tokens");
         let now = Now { mono_us: 0, wall_ms: 0 };
         let mut spend = Spend::new(&rule, 0, 0);
-        let cost = |completion| Cost { tokens: Tokens { prompt: 0, completion }, price: Price::default() };
+        let (price, cost) = (Price::default(), |completion| Tokens { prompt: 0, completion });
         spend.hold(&rule, 100, now); // another's
         spend.hold(&rule, 100, now);
         let charged = [0, 70, 40, 55, 130, 30, 30];
         for (i, pair) in charged.windows(2).enumerate() {
             let last = i + 2 == charged.len();
-            let step = Step { hold: cost(100), from: cost(pair[0]), to: cost(pair[1]), last, began_ms: 0 };
+            let step = Step {
+                hold: Cost { tokens: cost(100), price },
+                from: cost(pair[0]),
+                to: cost(pair[1]),
+                price,
+                last,
+                began_ms: 0,
+            };
             spend.step(&rule, &step, now);
             let own = if last { 0 } else { 100_u64.saturating_sub(pair[1]) };
             assert_eq!((spend.spent(&rule, now), spend.held()), (pair[1], 100 + own), "{pair:?}");
         }
     }
+}
+
+/// Users are many.
+#[test]
+fn a_level_on_spending_takes_32_bytes_and_one_on_requests_24() {
+    assert_eq!((size_of::<Spend>(), size_of::<crate::limit::level::Level>()), (32, 24));
 }

@@ -109,8 +109,8 @@ fn the_snapshot_numbers_callers_in_order() {
     let names: Vec<&str> = snapshot.callers.iter().map(|caller| caller.user_name.as_ref()).collect();
     assert_eq!(names, ["alice", "bob"]);
     let route = &snapshot.routes[0];
-    let backend = route.pool.pick(&crate::upstream::Pick::default()).unwrap();
-    assert_eq!(&*backend.spec.base_path, "/base");
+    let picked = route.pool.pick(&crate::upstream::Pick::default()).unwrap();
+    assert_eq!(&*picked.backend.spec.base_path, "/base");
 }
 
 #[test]

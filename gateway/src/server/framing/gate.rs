@@ -47,15 +47,9 @@ pub struct HeadWatch {
     pub heads_complete: Cell<u32>,
     /// hyper has written bytes since it last flushed: some may still be in its buffer.
     pub write_pending: Cell<bool>,
-    passthrough: Cell<bool>,
 }
 
 impl HeadWatch {
-    /// Judges nothing from the next read on: the connection was upgraded and speaks something else.
-    pub fn passthrough(&self) {
-        self.passthrough.set(true);
-    }
-
     fn update(&self, scanner: &FramingScanner) {
         self.head_started.set(scanner.head_started());
         self.reading_body.set(scanner.reading_body());
@@ -113,9 +107,6 @@ impl<IO: AsyncRead + Unpin> AsyncRead for HeadGate<IO> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let gate = self.get_mut();
         let before = buf.filled().len();
-        if gate.watch.passthrough.get() {
-            gate.held.judged = gate.held.bytes.len();
-        }
         // What is held back may grow by many reads before it is a head; its cap ends the loop.
         loop {
             gate.held.give(buf);
@@ -126,7 +117,7 @@ impl<IO: AsyncRead + Unpin> AsyncRead for HeadGate<IO> {
                 return gate.refuse(violation);
             }
             ready!(Pin::new(&mut gate.io).poll_read(cx, buf))?;
-            if buf.filled().len() == before || gate.watch.passthrough.get() {
+            if buf.filled().len() == before {
                 return Poll::Ready(Ok(()));
             }
             gate.judge(cx, buf, before);

@@ -2,7 +2,7 @@
 
 use super::coding::{BadBody, Coding, Part, write_chunk};
 use super::head::{self, AnswerHead, BadHead, HEAD_MAX};
-use super::link::Link;
+use super::link::{Link, Socket};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
@@ -28,6 +28,8 @@ pub struct Call<B> {
     /// How the answer's body is framed; `None` until its head has come.
     coding: Option<Coding>,
     keep: bool,
+    /// The protocol that the connection would switch to.
+    offered: Option<&'static str>,
 }
 
 /// How the rest of the request's body goes out.
@@ -71,8 +73,15 @@ where
     /// nothing leaves before [`answer`](Self::answer) is awaited.
     pub fn begin(mut link: Link, method: &Method, base_path: &str, target: &str, upload: B) -> Call<B> {
         head::write_request_line(link.output(), method, base_path, target);
-        let (written, coding, keep) = (false, None, true);
-        Call { link, method: method.clone(), upload, sending: Sending::Done, written, coding, keep }
+        let (written, coding, keep, offered) = (false, None, true, None);
+        Call { link, method: method.clone(), upload, sending: Sending::Done, written, coding, keep, offered }
+    }
+
+    /// Offers to switch the connection to `protocol` (RFC 9110 section 7.8), which an answer of 101 accepts.
+    pub fn offer(&mut self, protocol: &'static str) {
+        self.header("connection", b"upgrade");
+        self.header("upgrade", protocol.as_bytes());
+        self.offered = Some(protocol);
     }
 
     /// Writes a header line.
@@ -138,7 +147,7 @@ where
         let mut interim = 0;
         loop {
             if let Some(AnswerHead { status, coding, keep }) = self.take_head(headers)? {
-                if !status.is_informational() {
+                if !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS {
                     (self.coding, self.keep) = (Some(coding), self.keep && keep);
                     return Poll::Ready(Ok(status));
                 }
@@ -160,7 +169,7 @@ where
         match head::end_of_head(input) {
             Some(end) if end <= HEAD_MAX => {
                 let head = input.split_to(end).freeze();
-                head::read(&head, &self.method, headers).map(Some)
+                head::read(&head, &self.method, self.offered, headers).map(Some)
             }
             None if input.len() < HEAD_MAX => Ok(None),
             _ => Err(BadHead::TooLong),
@@ -302,6 +311,12 @@ where
     pub fn into_link(self) -> Option<Link> {
         let done = self.sending == Sending::Done && self.has_ended();
         (done && self.keep && self.link.is_clean()).then_some(self.link)
+    }
+
+    /// The connection after an answer of 101: it speaks the protocol that was offered, beginning with what has been
+    /// read of it already.
+    pub fn into_switched(self) -> (Socket, Bytes) {
+        self.link.into_parts()
     }
 }
 

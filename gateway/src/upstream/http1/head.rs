@@ -56,8 +56,8 @@ pub enum BadHead {
     /// A coding that cannot be undone here.
     #[error("the answer's transfer coding is not `chunked`")]
     Coding,
-    /// 101 was not asked for.
-    #[error("the upstream switches protocols unasked")]
+    /// 101 was not asked for, or not for this protocol.
+    #[error("the upstream switches to a protocol that nobody asked for")]
     Switched,
 }
 
@@ -71,12 +71,14 @@ pub(super) fn end_of_head(input: &[u8]) -> Option<usize> {
 }
 
 /// Reads a whole head. `headers` comes empty; it is a parameter so that the table of the request's map is used again.
+/// `offered` is the protocol that the request would switch to, if it would.
 ///
 /// # Errors
 /// [`BadHead`]
 pub(super) fn read(
     head: &Bytes,
     request_method: &Method,
+    offered: Option<&str>,
     headers: &mut HeaderMap,
 ) -> Result<AnswerHead, BadHead> {
     let mut lines = [const { MaybeUninit::uninit() }; LINES_MAX];
@@ -87,12 +89,21 @@ pub(super) fn read(
     }
     let status = answer.code.and_then(|code| StatusCode::from_u16(code).ok());
     let status = status.ok_or(BadHead::Syntax(httparse::Error::Status))?;
-    if status == StatusCode::SWITCHING_PROTOCOLS {
-        return Err(BadHead::Switched);
-    }
     let mut said = Said { keep: answer.version == Some(1), ..Said::default() };
     for line in answer.headers.iter() {
         said.take(head, line, headers)?;
+    }
+    if status == StatusCode::SWITCHING_PROTOCOLS {
+        let switches = |protocol: &str| {
+            let mut lines = answer.headers.iter().filter(|line| line.name.eq_ignore_ascii_case("upgrade"));
+            let agreed =
+                lines.next().is_some_and(|line| line.value.eq_ignore_ascii_case(protocol.as_bytes()));
+            agreed && lines.next().is_none()
+        };
+        if !offered.is_some_and(switches) {
+            return Err(BadHead::Switched);
+        }
+        said.keep = false;
     }
     for name in said.named {
         headers.remove(name);
@@ -185,7 +196,7 @@ mod tests {
 
     fn of(text: &str) -> Result<(AnswerHead, HeaderMap), BadHead> {
         let mut headers = HeaderMap::new();
-        let head = read(&Bytes::copy_from_slice(text.as_bytes()), &Method::GET, &mut headers)?;
+        let head = read(&Bytes::copy_from_slice(text.as_bytes()), &Method::GET, None, &mut headers)?;
         Ok((head, headers))
     }
 
@@ -205,7 +216,7 @@ mod tests {
         }
         let mut headers = HeaderMap::new();
         let text = Bytes::from_static(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n");
-        assert_eq!(read(&text, &Method::HEAD, &mut headers).unwrap().coding, Coding::Length(0));
+        assert_eq!(read(&text, &Method::HEAD, None, &mut headers).unwrap().coding, Coding::Length(0));
         assert_eq!(headers["content-length"], "9", "it tells what a GET would have got");
     }
 
@@ -229,6 +240,20 @@ mod tests {
         assert!(of("HTTP/1.1 101 Switching Protocols\r\n\r\n").is_err());
         assert!(of("HTTP/2 200 OK\r\n\r\n").is_err());
         assert!(of("\r\n\r\n").is_err());
+    }
+
+    #[test]
+    fn a_switch_is_to_the_protocol_that_was_offered_or_an_error() {
+        let read = |offered, upgrade: &str| {
+            let text = format!("HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\n{upgrade}\r\n");
+            read(&Bytes::from(text), &Method::GET, offered, &mut HeaderMap::new())
+        };
+        let switched = read(Some("websocket"), "Upgrade: WebSocket\r\n").unwrap();
+        assert!(!switched.keep, "it carries no further request");
+        for upgrade in ["", "upgrade: h2c\r\n", "upgrade: websocket\r\nupgrade: h2c\r\n"] {
+            assert!(matches!(read(Some("websocket"), upgrade), Err(BadHead::Switched)), "{upgrade:?}");
+        }
+        assert!(matches!(read(None, "upgrade: websocket\r\n"), Err(BadHead::Switched)));
     }
 
     #[test]

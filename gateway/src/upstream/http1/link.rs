@@ -31,8 +31,11 @@ struct Inner {
     unflushed: bool,
 }
 
-enum Socket {
+/// What a connection runs over.
+pub enum Socket {
+    /// TCP.
     Plain(TcpStream),
+    /// TLS over TCP.
     Tls(Box<TlsStream<TcpStream>>),
 }
 
@@ -68,6 +71,11 @@ impl Link {
     pub fn shrink(&mut self) {
         debug_assert!(self.is_clean(), "bytes would be lost");
         (self.0.input, self.0.read_next) = (BytesMut::new(), READ_MIN);
+    }
+
+    /// The socket, and what has come on it and was not taken yet.
+    pub(super) fn into_parts(self) -> (Socket, Bytes) {
+        (self.0.socket, self.0.input.freeze())
     }
 
     /// Nothing left from earlier, in either direction.

@@ -3,6 +3,7 @@
 
 mod answer;
 mod asked;
+mod beginning;
 mod edit;
 mod ending;
 mod json;

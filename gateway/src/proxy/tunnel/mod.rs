@@ -1,0 +1,216 @@
+//! After a switch of protocols: bytes both ways, until both ends have said their last.
+//!
+//! [`connection`](crate::server) runs it on the caller's socket once the 101 has been written; the exchange goes on in
+//! it, and with it the request's place among the concurrent ones. Each direction ends for itself ([`pump`]), so that an
+//! end may go on talking to one that has fallen silent. Messages of the caller are held to their length ([`frames`]);
+//! what they say is between the two ends.
+
+mod frames;
+mod pump;
+
+use super::deadline::{Deadline, Waiting};
+use super::finish::Exchange;
+use crate::policy::{Timeouts, WebSocket};
+use crate::upstream::Socket;
+use bytes::Bytes;
+use frames::Frames;
+use pump::{Broken, Pump};
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// The last frame of a direction: unmasked, no more than a status (RFC 6455 sections 5.5.1 and 7.4.1).
+pub type Close = [u8; 4];
+
+/// "The endpoint is going away."
+const GOING_AWAY: Close = close(1001);
+/// "A message that is too big to process."
+const TOO_BIG: Close = close(1009);
+
+const fn close(status: u16) -> Close {
+    let [high, low] = status.to_be_bytes();
+    [0x88, 2, high, low]
+}
+
+/// An exchange whose connection speaks WebSocket from now on.
+pub struct Tunnel {
+    exchange: Exchange,
+    upstream: Socket,
+    up: Direction,
+    down: Direction,
+    timeouts: Timeouts,
+}
+
+impl Tunnel {
+    /// After an upstream has agreed; `early` is what it has said since.
+    pub fn new(exchange: Exchange, rules: WebSocket, upstream: Socket, early: &[u8]) -> Tunnel {
+        let timeouts = exchange.route().expect("only a routed request is forwarded").timeouts;
+        let (up, down) = (Direction::new(&exchange, rules.message_max), Direction::new(&exchange, u64::MAX));
+        let mut tunnel = Tunnel { exchange, upstream, up, down, timeouts };
+        let _ = tunnel.down.begin(early); // of any length
+        tunnel
+    }
+
+    /// Moves bytes until the end, whatever that is; `early` is what the caller has sent already. Returns the frame that
+    /// tells the caller why, if it was the gateway that ended it, and the frame may stand where its answers ended.
+    pub async fn run<IO>(mut self, caller: &mut IO, early: Bytes) -> Option<Close>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin,
+    {
+        let end = match self.up.begin(&early) {
+            Ok(()) => poll_fn(|cx| self.poll(cx, caller)).await,
+            Err(TooLong) => End::MessageTooLong,
+        };
+        self.count();
+        self.finish(end)
+    }
+
+    fn poll<IO>(&mut self, cx: &mut Context<'_>, caller: &mut IO) -> Poll<End>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin,
+    {
+        let task = self.exchange.connection.task.clone();
+        task.register(cx);
+        if task.aborted() {
+            return Poll::Ready(End::Unread);
+        }
+        let before = (self.up.pump.came, self.down.pump.came);
+        if let Poll::Ready(Err(broken)) = self.up.poll(cx, caller, &mut self.upstream, self.timeouts.write) {
+            return Poll::Ready(match broken {
+                Broken::From(error) => End::CallerBroke(error),
+                Broken::To(error) => End::UpstreamBroke(error),
+                Broken::Stopped => End::MessageTooLong,
+            });
+        }
+        if let Poll::Ready(Err(broken)) = self.down.poll(cx, &mut self.upstream, caller, self.timeouts.write)
+        {
+            return Poll::Ready(match broken {
+                Broken::From(error) => End::UpstreamBroke(error),
+                Broken::To(error) => End::CallerBroke(error),
+                Broken::Stopped => End::MessageTooLong,
+            });
+        }
+        self.count();
+        if self.up.pump.has_ended() && self.down.pump.has_ended() {
+            return Poll::Ready(End::Both);
+        }
+        self.poll_deadline(cx, before != (self.up.pump.came, self.down.pump.came))
+    }
+
+    fn poll_deadline(&self, cx: &Context<'_>, moved: bool) -> Poll<End> {
+        let deadline = &self.exchange.deadline;
+        match deadline.expired() {
+            Some(Waiting::Total) => return Poll::Ready(End::Total),
+            Some(_) => return Poll::Ready(End::Idle),
+            None => {}
+        }
+        if moved {
+            deadline.wait_for(Waiting::Idle, self.timeouts.idle);
+        } else {
+            deadline.keep_waiting_for(Waiting::Idle, self.timeouts.idle);
+        }
+        deadline.register(cx);
+        Poll::Pending
+    }
+
+    fn count(&mut self) {
+        self.exchange.bytes_in = self.up.pump.came;
+        self.exchange.bytes_out = self.down.pump.went;
+    }
+
+    fn finish(mut self, end: End) -> Option<Close> {
+        let close = match end {
+            End::Both => {
+                self.exchange.completed();
+                return None;
+            }
+            End::CallerBroke(error) => {
+                self.exchange.ended("cancelled", format!("the caller broke off: {error}"));
+                return None;
+            }
+            End::UpstreamBroke(error) => {
+                self.exchange.cut(format!("the upstream broke off: {error}"));
+                return None;
+            }
+            End::Unread => {
+                self.exchange.ended("unread", "one end read nothing for longer than `timeouts.write`");
+                return None;
+            }
+            End::MessageTooLong => {
+                self.exchange.ended("message_too_long", "longer than `websocket.message_max`");
+                TOO_BIG
+            }
+            End::Idle => {
+                self.exchange.ended("idle", "both ends were silent for longer than `timeouts.idle`");
+                GOING_AWAY
+            }
+            End::Total => {
+                self.exchange.ended("total_late", "open for longer than `timeouts.total`");
+                GOING_AWAY
+            }
+        };
+        let fits = self.down.frames.between_two() && !self.down.pump.is_stalled();
+        (fits && !self.down.pump.has_ended()).then_some(close)
+    }
+}
+
+/// How a tunnel came to its end.
+enum End {
+    /// Both ends have said their last.
+    Both,
+    CallerBroke(std::io::Error),
+    UpstreamBroke(std::io::Error),
+    /// An end did not read what the other had sent.
+    Unread,
+    MessageTooLong,
+    Idle,
+    Total,
+}
+
+/// One direction, what is said in it, and how long it may stand still.
+struct Direction {
+    pump: Pump,
+    frames: Frames,
+    stalled: Rc<Deadline>,
+}
+
+struct TooLong;
+
+impl Direction {
+    fn new(exchange: &Exchange, message_max: u64) -> Direction {
+        let connection = &exchange.connection;
+        let stalled = Rc::new(connection.worker.deadlines.enter(connection.task.clone()));
+        Direction { pump: Pump::default(), frames: Frames::new(message_max), stalled }
+    }
+
+    fn begin(&mut self, early: &[u8]) -> Result<(), TooLong> {
+        self.pump = Pump::beginning_with(early);
+        self.frames.follow(early).map_err(|_| TooLong)
+    }
+
+    fn poll<R, W>(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut R,
+        to: &mut W,
+        patience: Duration,
+    ) -> Poll<Result<(), Broken>>
+    where
+        R: AsyncRead + Unpin,
+        W: AsyncWrite + Unpin,
+    {
+        let (went, frames) = (self.pump.went, &mut self.frames);
+        let judge = |bytes: &[u8]| frames.follow(bytes).map_or_else(|before| before, |()| bytes.len());
+        let moved = self.pump.poll(cx, from, to, judge);
+        if !self.pump.is_stalled() {
+            self.stalled.rest();
+        } else if self.pump.went > went {
+            self.stalled.wait_for(Waiting::Write, patience);
+        } else {
+            self.stalled.keep_waiting_for(Waiting::Write, patience);
+        }
+        moved
+    }
+}
