@@ -35,6 +35,8 @@ pub mod admin;
 
 pub mod state;
 
+pub mod signing;
+
 pub mod clock;
 pub mod ids;
 pub mod memory;

@@ -3,6 +3,8 @@
 use rcgen::{
     BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose,
 };
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use std::fs;
 use std::path::Path;
 
@@ -66,6 +68,11 @@ impl Default for Authority {
 }
 
 impl Pair {
+    /// Its certificate, as it goes over the wire.
+    pub fn der(&self) -> CertificateDer<'static> {
+        CertificateDer::from_pem_slice(self.certificate.as_bytes()).expect("a certificate")
+    }
+
     /// Writes `<name>.crt` and `<name>.key`, each in one step, the key readable by its owner only.
     pub fn write(&self, dir: &Path, name: &str) {
         write_whole(dir, &format!("{name}.key"), &self.key);
