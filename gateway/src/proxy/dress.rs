@@ -2,9 +2,9 @@
 
 use super::body::Upload;
 use super::finish::Exchange;
-use super::upgrade::{self, WEBSOCKET};
 use super::headers::{ends_here, named_by_connection};
 use super::seal::Seal;
+use super::upgrade::{self, WEBSOCKET};
 use crate::clock;
 use crate::policy::Route;
 use crate::upstream::{Backend, Call, Link, Outgoing};

@@ -28,7 +28,7 @@ impl<'a> Seal<'a> {
         let body = match body {
             Outgoing::Nothing => SignedBody::Empty,
             Outgoing::Held(held) if credential.hashes_body() => SignedBody::of(&held.bytes),
-            Outgoing::Held(_) | Outgoing::Passing(..) => SignedBody::Unsigned,
+            Outgoing::Held(_) | Outgoing::Passing(..) | Outgoing::Gone => SignedBody::Unsigned,
         };
         Seal { credential, body }
     }

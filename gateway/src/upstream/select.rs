@@ -7,8 +7,8 @@ use super::members::Members;
 use super::split::{Out, Shares, Split};
 use super::subject::{Asker, Subject};
 use super::watch::{PoolState, Watch};
-use crate::observe::metrics::{UpstreamError, VersionMetrics};
 use super::{Backend, Credential};
+use crate::observe::metrics::{UpstreamError, VersionMetrics};
 use arc_swap::ArcSwap;
 use metrics::Counter;
 use std::sync::Arc;
@@ -271,6 +271,7 @@ mod tests {
             split,
             balance,
             connect_timeout: Duration::from_secs(1),
+            credential: Arc::new(Credential::None),
             health: Rules { probe: None, eject: None, panic_percent: 0 },
             starting: true,
             now_ms: 0,
