@@ -163,7 +163,7 @@ fn a_stream_goes_elsewhere_before_its_first_token_and_is_charged_once() {
     assert_eq!((answer.status, answer.whole), (200, true));
     assert_eq!((first.requests(), second.requests()), (1, 1));
     let journal = second.journal();
-    let told = (u64::from(journal[0].prompt_tokens), u64::from(journal[0].completion_tokens));
+    let told = (journal[0].prompt_tokens, u64::from(journal[0].completion_tokens));
     assert_eq!(told.1, 20);
     assert_eq!((used(&gateway, "prompt"), used(&gateway, "completion")), told, "the answer that went down");
     assert_eq!(used(&gateway, "day"), 1, "and one request");
