@@ -19,9 +19,9 @@ mod tokens;
 
 mod queue;
 
-mod credentials;
 mod pools;
 
+mod credentials;
 mod headers;
 mod health;
 mod retry;

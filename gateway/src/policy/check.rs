@@ -464,6 +464,7 @@ impl Check<'_> {
             queue: pool.queue,
             credential: credential?,
             health: pool.health,
+            credential: credential?,
         })
     }
 }

@@ -340,6 +340,8 @@ fn pool(entry: &Entry<'_>, dir: &Path) -> Option<Pool> {
         connect_timeout: connect_timeout?,
         queue,
         health: health?,
+        client,
+        credential,
     })
 }
 

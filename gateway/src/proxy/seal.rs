@@ -26,9 +26,9 @@ impl<'a> Seal<'a> {
     pub fn of(route: &'a Route, pool: &'a Pool, body: &Outgoing) -> Seal<'a> {
         let credential = route.credential(pool);
         let body = match body {
-            Outgoing::Nothing | Outgoing::Gone => SignedBody::Empty,
+            Outgoing::Nothing => SignedBody::Empty,
             Outgoing::Held(held) if credential.hashes_body() => SignedBody::of(&held.bytes),
-            Outgoing::Held(_) | Outgoing::Passing(..) => SignedBody::Unsigned,
+            Outgoing::Held(_) | Outgoing::Passing(..) | Outgoing::Gone => SignedBody::Unsigned,
         };
         Seal { credential, body }
     }

@@ -271,7 +271,7 @@ mod tests {
             split,
             balance,
             connect_timeout: Duration::from_secs(1),
-            credential: Arc::default(),
+            credential: Arc::new(Credential::None),
             health: Rules { probe: None, eject: None, panic_percent: 0 },
             starting: true,
             now_ms: 0,
