@@ -464,7 +464,6 @@ impl Check<'_> {
             queue: pool.queue,
             credential: credential?,
             health: pool.health,
-            credential: credential?,
         })
     }
 }

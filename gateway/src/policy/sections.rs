@@ -340,8 +340,6 @@ fn pool(entry: &Entry<'_>, dir: &Path) -> Option<Pool> {
         connect_timeout: connect_timeout?,
         queue,
         health: health?,
-        client,
-        credential,
     })
 }
 
