@@ -85,6 +85,18 @@ fn completion_tokens_can_be_cut_down_to_what_is_left() {
 }
 
 #[test]
+fn an_image_counts_before_the_model_has_told() {
+    let (_mock, gateway) = start_under("{prompt_tokens: 1500}");
+    let asking = |images: usize| {
+        let images = vec![r#"{"type":"image_url","image_url":{"url":"data:image/png;base64,AA"}}"#; images];
+        format!(r#"{{"messages":[{{"role":"user","content":[{}]}}]}}"#, images.join(","))
+    };
+    assert_eq!(post(ECHO, &asking(1)).send(gateway.http).status, 200);
+    let refused = post(ECHO, &asking(2)).send(gateway.http);
+    assert_eq!(refused.status, 400, "2,000 tokens and some text");
+}
+
+#[test]
 fn every_choice_counts() {
     let limits = "- {name: few, per: tenant, tokens: 100/month, counts: completion}";
     let (mock, gateway) = start_metered(&limited(limits));
