@@ -109,6 +109,7 @@ impl Ask {
             prompt: self.prompt,
             completion_max: bounds.into_iter().flatten().min(),
             choices: self.choices,
+            clamp: self.ceilings.clamp_to_budget && self.asked.is_some(), // else there is nothing to cut
         }
     }
 
