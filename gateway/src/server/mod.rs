@@ -38,6 +38,8 @@ pub use tls::Certificates;
 
 /// Between two looks for state that can be forgotten.
 const SWEEP: Duration = Duration::from_secs(60);
+/// How often policies that nobody reads any more are taken apart.
+const RETIRE: Duration = Duration::from_secs(1);
 
 /// Where the life of the server stands; workers follow it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -102,6 +104,7 @@ pub fn run(settings: Settings, addresses: Option<&Path>) -> Result<ExitCode, Sta
         let saves = saver.as_ref().map(|saver| saver.saves.clone());
         let page = admin::Page { policy, certificates, saves, recorder, stage: follow, token: admin_token };
         tokio::spawn(admin::serve(admin_socket, page)?);
+        tokio::spawn(retire(shared.clone()));
         tokio::spawn(sweep(shared.clone()));
         tokio::spawn(prober::keep(shared.policy.clone()));
         announce(&listeners, admin_address, &shared, addresses)?;
@@ -116,13 +119,21 @@ pub fn run(settings: Settings, addresses: Option<&Path>) -> Result<ExitCode, Sta
     exit
 }
 
+/// Takes apart policies out of force, off the workers. Once a second, since one may be as large as all else together.
+async fn retire(shared: Arc<Shared>) {
+    let mut interval = tokio::time::interval(RETIRE);
+    loop {
+        interval.tick().await;
+        shared.policy.sweep();
+    }
+}
+
 /// Forgets what no policy names any more and no request needs, once a minute and off the workers.
 async fn sweep(shared: Arc<Shared>) {
     let mut interval = tokio::time::interval(SWEEP);
     loop {
         interval.tick().await;
         let (live, now) = (shared.policy.live(), Now::read());
-        shared.policy.sweep();
         live.limits.sweep(now);
         metrics::set_credentials(&live.auth.sweep(now));
     }
