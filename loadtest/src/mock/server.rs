@@ -21,6 +21,7 @@ use tokio::sync::watch;
 
 use super::behaviour::Behaviour;
 use super::count::Counters;
+use super::iam::Iam;
 use super::journal::Books;
 use super::record::Recorder;
 use super::serve::serve;
@@ -45,6 +46,8 @@ pub struct Shared {
     pub journal: Option<Books>,
     /// Header that names the tenant.
     pub tenant_header: String,
+    /// Tokens.
+    pub iam: Iam,
 }
 
 /// One worker, as its requests see it.
