@@ -46,8 +46,8 @@ fn noisy_neighbour() {
 
 #[test]
 fn noisy_stream() {
-    // In turn, a waiting stream gets the next of 17 places, one each 15 ms; first come, first served, it would wait for
-    // hundreds before it. The median of rounds, and twice what is promised of an idle machine (1.5), leave room for a busy one.
+    // A simulation holds the gate to 1.5 (`fair/tests/noise.rs`); here it is 1.3 to 1.4. The median of rounds and a bound of
+    // 2 leave room for a busy machine. First come, first served, hundreds would wait before each.
     let mut ratios: Vec<f64> = (0..3)
         .map(|_| {
             let report = play("noisy_stream", 1.0);
@@ -56,7 +56,7 @@ fn noisy_stream() {
         })
         .collect();
     ratios.sort_by(f64::total_cmp);
-    assert!(ratios[1] < 3.0, "{ratios:?}");
+    assert!(ratios[1] < 2.0, "{ratios:?}");
 }
 
 #[test]

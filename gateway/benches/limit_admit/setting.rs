@@ -51,6 +51,7 @@ impl Setting {
             prompt: 10,
             completion_max: Some(4),
             choices: 1,
+            clamp: false,
         });
         let caller = Some((&caller.tenant, caller.users[0]));
         let asking = Asking { caller, route: &self.applied.routes[0], metered, report: false };

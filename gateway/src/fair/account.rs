@@ -17,13 +17,15 @@ const SCALE: u64 = 1 << 16;
 /// More tokens than any request has; keeps sums far from overflow whatever a caller claims.
 pub(super) const TOKENS_MAX: u64 = u32::MAX as u64;
 
-/// One tenant in one class. Lives while it has something in flight or waiting, or is ahead of the others.
+/// One tenant in one class. Lives while it has something in flight or waiting, or has had more than whoever comes anew.
 pub(super) struct Account {
     pub(super) tenant: TenantKey,
     /// As of its last request; every request is charged by its own.
     pub(super) weight: NonZeroU32,
     /// Service received, by weight. Whoever waits with the least is next.
     pub(super) counter: u64,
+    /// What it may be behind when it returns, as of its last request.
+    pub(super) burst: u64,
     /// Its requests that wait.
     pub(super) queue: Queue,
     /// Bytes of their bodies.

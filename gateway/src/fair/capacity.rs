@@ -32,18 +32,20 @@ impl Capacity {
         self.shares = config.classes.iter().map(share_of).collect();
     }
 
-    /// Is there room for one more of a class? `learned` is the number of places that the upstream has shown
-    /// to have.
+    /// Is there room for one more of a class that leaves so many percent of it all to others? `learned` is the
+    /// number of places that the upstream has shown to have.
     ///
     /// What is too large for the pool, or for its class, goes alone: else it would never go. The same holds
     /// for a class to which rounding leaves nothing.
     #[inline]
-    pub(super) fn fits(&self, class: usize, tokens: u64, learned: Option<u32>) -> bool {
+    pub(super) fn fits(&self, class: usize, tokens: u64, headroom: u8, learned: Option<u32>) -> bool {
         if self.in_flight == 0 {
             return true;
         }
         let share = u64::from(self.share(class));
-        let part = |whole: u64| if share == 100 { whole } else { whole.saturating_mul(share) / 100 };
+        let shared = |whole: u64| if share == 100 { whole } else { whole.saturating_mul(share) / 100 };
+        let left = |whole: u64| whole.saturating_mul(u64::from(headroom)).saturating_add(50) / 100; // the nearest
+        let part = |whole| shared(whole).saturating_sub(left(whole));
         u64::from(self.in_flight) < part(u64::from(self.places(learned)))
             && self.tokens_max.is_none_or(|max| self.tokens + tokens <= part(max))
     }

@@ -9,6 +9,8 @@ use std::num::NonZeroU32;
 
 /// How long it matters that somebody was served more than others.
 const LEAD_US: u64 = 60_000_000;
+/// How long room is kept free after the last request of somebody who was behind.
+const ABOUT_US: u64 = 10_000_000;
 
 /// One class of requests.
 #[derive(Default)]
@@ -17,8 +19,11 @@ pub(super) struct Lane {
     by_tenant: HashMap<TenantKey, usize, ahash::RandomState>,
     /// Every account that waits, by its counter; among equals the one whose head came first.
     turns: BTreeSet<Turn>,
-    /// The counter of whoever was let in last, when it was. Nobody returns from idling with less.
+    /// How far service has come: what the least served of those who want more than there is has had by now. Who
+    /// has had less is behind.
     floor: u64,
+    /// The last one that asked while it was behind, and when.
+    behind: Option<(TenantKey, u64)>,
     waiting: u32,
 }
 
@@ -31,37 +36,67 @@ struct Turn {
 }
 
 impl Lane {
-    /// The account that a request is counted in. An account that does not wait is lifted to the least served
-    /// one that does: what others did while it was idle is not made up for.
+    /// The account that a request is counted in. An account that does not wait is lifted to how far service has
+    /// come, less a burst of requests like this one: what others did while it was idle is not made up for, but
+    /// who keeps to its share may send in waves.
     #[inline]
-    pub(super) fn account_of(&mut self, ask: &Ask) -> usize {
-        let least = self.turns.first().map_or(self.floor, |turn| turn.counter);
-        if let Some(&at) = self.by_tenant.get(&ask.tenant) {
-            let account = &mut self.accounts[at];
-            account.weight = ask.weight;
-            if account.queue.is_empty() {
-                account.counter = account.counter.max(least);
-            }
-            return at;
+    pub(super) fn account_of(&mut self, ask: &Ask, burst: u32, now_us: u64) -> usize {
+        let least = self.turns.first().map_or(0, |turn| turn.counter);
+        self.floor = self.floor.max(least);
+        let burst = u64::from(burst) * Charge::of(ask.prompt, ask.output).scaled(ask.weight);
+        let lowest = self.floor.saturating_sub(burst);
+        let at = match self.by_tenant.get(&ask.tenant) {
+            Some(&at) => at,
+            None => self.open(ask.tenant, ask.weight, lowest),
+        };
+        let account = &mut self.accounts[at];
+        (account.weight, account.burst) = (ask.weight, burst);
+        if account.queue.is_empty() {
+            account.counter = account.counter.max(lowest);
         }
+        if account.counter < self.floor {
+            self.behind = Some((ask.tenant, now_us));
+        }
+        at
+    }
+
+    #[cold]
+    fn open(&mut self, tenant: TenantKey, weight: NonZeroU32, counter: u64) -> usize {
         let at = self.accounts.insert(Account {
-            tenant: ask.tenant,
-            weight: ask.weight,
-            counter: least,
+            tenant,
+            weight,
+            counter,
+            burst: 0,
             queue: Queue::default(),
             waiting_bytes: 0,
             in_flight: 0,
             tokens: 0,
             seen_us: 0,
         });
-        self.by_tenant.insert(ask.tenant, at);
+        self.by_tenant.insert(tenant, at);
         at
+    }
+
+    /// Must it leave room for others? It is not behind, and somebody else has been lately.
+    #[inline]
+    pub(super) fn leaves_room(&self, at: usize, now_us: u64) -> bool {
+        let account = &self.accounts[at];
+        let other_lately = |(tenant, asked_us): (TenantKey, u64)| {
+            tenant != account.tenant && now_us < asked_us.saturating_add(ABOUT_US)
+        };
+        account.counter >= self.floor && self.behind.is_some_and(other_lately)
     }
 
     /// Does anybody wait?
     #[inline]
     pub(super) fn is_waiting(&self) -> bool {
         !self.turns.is_empty()
+    }
+
+    /// Would a request of this account go before all that wait?
+    #[inline]
+    pub(super) fn is_next(&self, at: usize) -> bool {
+        self.turns.first().is_none_or(|turn| self.accounts[at].counter < turn.counter)
     }
 
     /// Whose turn it is: the first request of the least served tenant.
@@ -144,13 +179,14 @@ impl Lane {
         self.accounts.is_empty()
     }
 
-    /// Forgets accounts that are idle and not ahead: whoever comes anew stands where they do. A lead is
+    /// Forgets accounts that are idle and stand where whoever comes anew does. What they had more than that is
     /// remembered for a minute.
     pub(super) fn sweep(&mut self, now_us: u64) {
         let (floor, by_tenant) = (self.floor, &mut self.by_tenant);
         self.accounts.retain(|_, account| {
-            let is_ahead = account.counter > floor && now_us < account.seen_us.saturating_add(LEAD_US);
-            let stays = is_ahead || !account.is_idle();
+            let has_more = account.counter > floor.saturating_sub(account.burst);
+            let is_known = has_more && now_us < account.seen_us.saturating_add(LEAD_US);
+            let stays = is_known || !account.is_idle();
             if !stays {
                 by_tenant.remove(&account.tenant);
             }

@@ -9,10 +9,17 @@
 //! Serving Large Language Models" (OSDI'24). A tenant's requests of one class keep their order.
 //!
 //! *Fairness.* Two tenants of one class that wait all the time get the same service by their weights, up to
-//! `2 * U` in any stretch of time, whatever the others do. `U` is the most that one of them can owe for what
-//! it has in flight: its largest prompt, and twice the outputs of its requests in flight ([`account`] has
-//! the cost). Who does not wait saves nothing up: it returns with the counter of the least served tenant
-//! that waits.
+//! `2 * U + B` in any stretch of time, whatever the others do. `U` is the most that one of them can owe for
+//! what it has in flight: its largest prompt, and twice the outputs of its requests in flight ([`account`]
+//! has the cost). `B` is what a tenant may be behind when it returns from idling: `burst` requests. Beyond
+//! that, who does not wait saves nothing up.
+//!
+//! *Who keeps to its share* hardly notices those who do not. Turns alone would not do. Requests come in waves,
+//! and a wave is more than the share of the moment: hence the burst, so that a tenant's share is that of a
+//! longer stretch of time. And when a pool is always full, even who is next waits for somebody to end, which
+//! those that began together do together: hence the headroom. It is left free by tenants that are not
+//! behind, as long as another one that was has asked in the last ten seconds; else a pool with waiting
+//! requests has no free place. `tests/noise.rs` has figures.
 //!
 //! *Classes.* A lower class waits while a higher one does; it starves if that goes on, and no request waits
 //! longer than the `wait_max` of its class. What a class holds back stays free of the classes below it.
@@ -31,7 +38,7 @@
 //! tenants that wait, and a newcomer looks at each of them once.
 //!
 //! *Memory.* About 100 bytes for each tenant and class with something in flight or waiting, and for a minute
-//! after it if it was served more than others; 200 for each request that waits.
+//! after it unless it has its whole burst again; 200 for each request that waits.
 //!
 //! *Not here.* The keys of policy (`policy`), status and body of the refusal (`reject`), metrics
 //! (`observe`). N gateways before one pool have a gate each, and learn their shares from its refusals.
@@ -85,6 +92,10 @@ pub struct Config {
     /// Highest first. A request of a class beyond the last belongs to the last; none at all: one that waits
     /// 10 s.
     pub classes: Vec<Class>,
+    /// Requests that a tenant may be behind when it returns from idling; 0: none.
+    pub burst: u32,
+    /// Percent of the capacity that is left free for tenants that are behind; 0 to 100.
+    pub headroom_percent: u8,
     /// How capacity follows the upstream. None: it does not.
     pub adapt: Option<Adapt>,
 }

@@ -85,9 +85,9 @@ impl<W> Scheduler<W> {
     #[inline]
     pub(super) fn enter(&mut self, ask: &Ask) -> Entered {
         let lane = self.config.class(ask.class);
-        let account = self.lanes[lane].account_of(ask);
-        let is_first = !self.lanes[..=lane].iter().any(Lane::is_waiting);
-        if is_first && self.has_room(lane, ask) {
+        let account = self.lanes[lane].account_of(ask, self.config.burst, self.now_us);
+        let is_first = !self.lanes[..lane].iter().any(Lane::is_waiting) && self.lanes[lane].is_next(account);
+        if is_first && self.has_room(lane, account, ask) {
             return Entered::Now(self.let_in(lane, account, ask));
         }
         self.queue(lane, account, ask)
@@ -192,11 +192,11 @@ impl<W> Scheduler<W> {
         while self.line.waiting() > 0 {
             let Some(lane) = self.lanes.iter().position(Lane::is_waiting) else { return };
             let seat = self.lanes[lane].next().expect("a lane that waits has a next one");
-            let ask = self.line.waiter(seat).ask;
-            if !self.has_room(lane, &ask) {
+            let Waiter { account, ask, .. } = *self.line.waiter(seat);
+            if !self.has_room(lane, account, &ask) {
                 return;
             }
-            let Waiter { account, .. } = self.unlink(seat);
+            self.unlink(seat);
             let slot = self.let_in(lane, account, &ask);
             let waker = self.line.tell(seat, Ok(slot));
             self.wakes.extend(waker);
@@ -204,9 +204,11 @@ impl<W> Scheduler<W> {
     }
 
     #[inline]
-    fn has_room(&self, lane: usize, ask: &Ask) -> bool {
+    fn has_room(&self, lane: usize, account: usize, ask: &Ask) -> bool {
+        let leaves_room = self.lanes[lane].leaves_room(account, self.now_us);
+        let headroom = if leaves_room { self.config.headroom_percent } else { 0 };
         self.now_us >= self.learned.paused_until_us()
-            && self.capacity.fits(lane, ask.tokens(), self.learned.places())
+            && self.capacity.fits(lane, ask.tokens(), headroom, self.learned.places())
     }
 
     fn unlink(&mut self, seat: SeatIx) -> Waiter {

@@ -1,5 +1,6 @@
 //! Admission: who is asked, and in which order the locks are taken.
 
+use super::clamp::clamped;
 use super::common::{Common, Locked};
 use super::constrained::most_constrained;
 use super::decide::{Refusal, SUBJECTS, Skipped, Subject, decide, foresee};
@@ -44,6 +45,9 @@ pub struct Metered<'a> {
     pub completion_max: Option<u64>,
     /// Completions it asks for; at least 1.
     pub choices: u32,
+    /// Where limits have no room for all of the answer, hold what they have: the answer is cut to it. Else the request
+    /// is refused.
+    pub clamp: bool,
 }
 
 impl Metered<'_> {
@@ -131,6 +135,7 @@ fn admit_caller(
         shared.route.as_mut().and_then(|route| route.subject()),
         shared.model.as_mut().and_then(|model| model.subject()),
     ];
+    let cost = fitted(asking, &subjects, cost, now);
     match decide(&mut subjects, cost, now) {
         Ok(skipped) => {
             let standings = asking.report.then(|| Box::new(most_constrained(&subjects, cost, now)));
@@ -172,6 +177,7 @@ fn admit_anybody(asking: &Asking<'_>, now: Now) -> Result<Permit, Limited> {
     let mut subjects = [const { None }; SUBJECTS];
     subjects[SUBJECTS - 2] = shared.route.as_mut().and_then(|route| route.subject());
     subjects[SUBJECTS - 1] = shared.model.as_mut().and_then(|model| model.subject());
+    let cost = fitted(asking, &subjects, cost, now);
     match decide(&mut subjects, cost, now) {
         Ok(skipped) => {
             let standings = asking.report.then(|| Box::new(most_constrained(&subjects, cost, now)));
@@ -181,6 +187,20 @@ fn admit_anybody(asking: &Asking<'_>, now: Now) -> Result<Permit, Limited> {
             Ok(Permit { tenant: None, route, model, ledger, standings, began_us: now.mono_us, seen: now })
         }
         Err(refusal) => Err(named(refusal, None, asking)),
+    }
+}
+
+/// The cost to hold: as expected, or what there is room for.
+#[inline]
+fn fitted(
+    asking: &Asking<'_>,
+    subjects: &[Option<Subject<'_>>; SUBJECTS],
+    cost: Option<Cost>,
+    now: Now,
+) -> Option<Cost> {
+    match asking.metered {
+        Some(Metered { clamp: true, choices, .. }) => cost.map(|cost| clamped(subjects, cost, choices, now)),
+        _ => cost,
     }
 }
 

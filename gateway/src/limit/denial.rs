@@ -57,13 +57,15 @@ pub(super) struct Worth {
     prompt: u64,
     completion_max: u64,
     choices: u32,
+    clamp: bool,
 }
 
 impl Worth {
     #[inline]
     pub(super) fn of(metered: &Metered<'_>) -> Worth {
-        let Metered { model, prompt, completion_max, choices, .. } = *metered;
-        Worth { model: Place::of(model), prompt, completion_max: completion_max.unwrap_or(u64::MAX), choices }
+        let Metered { model, prompt, completion_max, choices, clamp, .. } = *metered;
+        let completion_max = completion_max.unwrap_or(u64::MAX);
+        Worth { model: Place::of(model), prompt, completion_max, choices, clamp }
     }
 
     /// Is `other` for the same model and no dearer?
@@ -73,6 +75,7 @@ impl Worth {
             && other.prompt <= self.prompt
             && other.completion_max <= self.completion_max
             && other.choices <= self.choices
+            && other.clamp == self.clamp
     }
 }
 

@@ -149,6 +149,7 @@ impl<'a> Question<'a> {
             prompt: 1,
             completion_max: Some(0),
             choices: 1,
+            clamp: false,
         });
         Asking { caller: None, route: self.route, metered, report: false }
     }

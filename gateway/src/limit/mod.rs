@@ -27,6 +27,7 @@
 mod terms;
 
 mod admit;
+mod clamp;
 mod constrained;
 mod decide;
 mod denial;

@@ -398,6 +398,8 @@ pub static QUEUE: Object = Object {
         key("waiting_max", Count, Default("1000"), "200", "Most requests that wait; 0: none."),
         key("waiting_bytes_max", Size, Default("64MiB"), "16MiB", "Most bytes of bodies that wait."),
         key("classes", List(&Kind::Object(&QUEUE_CLASS)), Optional, "[{name: interactive, wait_max: 5s, holdback: 10}, {name: batch, wait_max: 5m}]", "Highest first; a higher one is served before a lower one, and plans name theirs. Default: one, `standard`, that waits 10s."),
+        key("burst", Count, Default("16"), "0", "Requests that a tenant which kept below its share may send at a time before the others have their turns again; 0: none."),
+        key("headroom", Count, Default("10"), "0", "Percent of the room that tenants which have had their share leave free for those that have not, while there are such; 0 to 50."),
         key("adapt", Either(&Bool, &Kind::Object(&QUEUE_ADAPT)), Default("true"), "{keep: 50}", "Takes less at a time when the upstream answers 429 or 503, and more again while it answers well."),
     ],
 };

@@ -12,6 +12,8 @@ use std::time::Duration;
 const WAIT_MAX: Duration = Duration::from_secs(3_600);
 /// Classes of one pool; more than anybody can tell apart.
 const CLASSES_MAX: usize = 8;
+/// Requests that a tenant may be behind: with more, turns would mean little.
+const BURST_MAX: u32 = 1_000;
 /// Bytes of bodies that may wait: 1 TiB, far from overflow.
 const BYTES_MAX: u64 = 1 << 40;
 
@@ -25,6 +27,8 @@ pub fn queue(pool: &Entry<'_>) -> Option<Config> {
     let tokens_max = optional(&queue, "tokens_max").map(NonZeroU64::from);
     let queue_max = queue.count("waiting_max", 0..=u32::MAX);
     let queue_bytes_max = queue.size("waiting_bytes_max", 0..=BYTES_MAX);
+    let burst = queue.count("burst", 0..=BURST_MAX);
+    let headroom = queue.count("headroom", 0..=50);
     let adapt = adapt(&queue);
     let classes = classes(&queue);
     let bounded = queue.has("in_flight_max") || queue.has("tokens_max");
@@ -38,6 +42,8 @@ pub fn queue(pool: &Entry<'_>) -> Option<Config> {
         queue_max: queue_max?,
         queue_bytes_max: queue_bytes_max?,
         classes,
+        burst: burst?,
+        headroom_percent: headroom? as u8,
         adapt,
     })
 }

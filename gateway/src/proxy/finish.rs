@@ -3,6 +3,7 @@
 
 use super::address;
 use super::deadline::{Deadline, Waiting};
+use super::pause::retry_after;
 use super::usage::{Told, Usage};
 use super::worker::{Connection, InForce};
 use crate::clock::{self, Now};
@@ -180,7 +181,7 @@ impl Exchange {
         let now_us = clock::mono_us();
         let wait_us = now_us.saturating_sub(self.began.mono_us);
         if let Some(pass) = &mut self.pass {
-            pass.answered(status.as_u16(), retry_after(headers), now_us);
+            pass.answered(status.as_u16(), retry_after(headers, clock::wall_ms), now_us);
         }
         self.status = status.as_u16();
         self.first_byte_us = Some(wait_us);
@@ -334,12 +335,6 @@ impl Exchange {
             policy: self.policy.version,
         });
     }
-}
-
-/// How long the upstream asks to be left alone, in whole seconds; a date is not understood.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let value = headers.get(http::header::RETRY_AFTER)?.to_str().ok()?;
-    value.trim().parse().ok().map(Duration::from_secs)
 }
 
 impl Drop for Exchange {

@@ -11,6 +11,10 @@ use crate::reject::Reject;
 use crate::usage::{self, Asked, Changes, NotRead, Text, Tokens};
 use std::sync::Arc;
 
+/// Tokens that an image, a piece of sound or film, or a file counts for until the model has told: about an image of a
+/// megapixel. Sizes are not looked at, as models see them in ways of their own.
+const MEDIA_TOKENS: u64 = 1_000;
+
 /// A request as the model will see it.
 pub struct Ask {
     /// The model it is for.
@@ -19,6 +23,10 @@ pub struct Ask {
     pub text: Text,
     /// Messages, or prompts of a list.
     pub messages: u32,
+    /// Prompt tokens that no text tells: of lists of token numbers, and of images and the like.
+    beyond_text: u64,
+    /// Has the prompt images and the like? How many tokens its text is cannot be learned from what the model tells.
+    media: bool,
     /// Completions it asks for; at least 1.
     pub choices: u32,
     /// Its prompt tokens, as estimated: what is charged if nobody tells the truth.
@@ -50,23 +58,28 @@ impl Ask {
         };
         let model = model(policy, metering, asked.as_ref());
         let ceilings = route.ceilings.and(plan).and(model.ceilings);
-        let (text, messages, numbers, choices) = match &asked {
-            Some(asked) => (asked.prompt, asked.messages, asked.prompt_tokens, asked.completions),
-            None => (Text::plain(body), 1, 0, 1),
+        let (text, messages, choices) = match &asked {
+            Some(asked) => (asked.prompt, asked.messages, asked.completions),
+            None => (Text::plain(body), 1, 1),
         };
+        let media = asked.as_ref().map_or(0, |asked| asked.media);
+        let numbers = asked.as_ref().map_or(0, |asked| asked.prompt_tokens);
+        let beyond_text = numbers.saturating_add(media.saturating_mul(MEDIA_TOKENS));
         let estimator = model.limits.estimator();
         let messages = u32::try_from(messages).unwrap_or(u32::MAX);
         let ask = Ask {
             text,
             messages,
+            beyond_text,
+            media: media > 0,
             choices: u32::try_from(choices).unwrap_or(u32::MAX),
-            prompt: estimator.reserve(text, messages).saturating_add(numbers),
+            prompt: estimator.reserve(text, messages).saturating_add(beyond_text),
             strip_usage: false,
             ceilings,
             asked,
             model,
         };
-        let expected = estimator.expect(text, messages).saturating_add(numbers);
+        let expected = estimator.expect(text, messages).saturating_add(beyond_text);
         ask.check_ceilings(expected)?;
         Ok(ask)
     }
@@ -96,6 +109,7 @@ impl Ask {
             prompt: self.prompt,
             completion_max: bounds.into_iter().flatten().min(),
             choices: self.choices,
+            clamp: self.ceilings.clamp_to_budget && self.asked.is_some(), // else there is nothing to cut
         }
     }
 
@@ -114,6 +128,14 @@ impl Ask {
         let max_tokens = [self.ceilings.completion_tokens, spare].into_iter().flatten().min();
         held.bytes = usage::edit(&held.bytes, asked, Changes { include_usage, max_tokens, model: None });
         self.strip_usage = include_usage;
+    }
+
+    /// Lets the model's estimator learn that the prompt was `actual` tokens.
+    pub fn learn(&self, actual: u64) {
+        let of_text = actual.saturating_sub(self.beyond_text);
+        if !self.media {
+            self.model.limits.teach(|estimator| estimator.learn(self.text, self.messages, of_text));
+        }
     }
 
     /// Is a stream asked for?

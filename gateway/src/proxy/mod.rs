@@ -23,6 +23,7 @@ mod choose;
 mod dress;
 mod forward;
 mod headers;
+mod pause;
 mod retry;
 mod seal;
 

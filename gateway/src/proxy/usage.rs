@@ -166,8 +166,7 @@ impl Usage {
         let told = self.told();
         permit.settle(told.tokens, now);
         if told.by_upstream {
-            let Ask { text, messages, .. } = self.ask;
-            self.ask.model.limits.teach(|estimator| estimator.learn(text, messages, told.tokens.prompt));
+            self.ask.learn(told.tokens.prompt);
         }
         if whole && told.tokens.completion > 0 && !self.substituted {
             permit.learn(told.tokens.completion / u64::from(self.ask.choices.max(1)));

@@ -39,6 +39,8 @@ pub use tls::Certificates;
 
 /// Between two looks for state that can be forgotten.
 const SWEEP: Duration = Duration::from_secs(60);
+/// How often policies that nobody reads any more are taken apart.
+const RETIRE: Duration = Duration::from_secs(1);
 
 /// Where the life of the server stands; workers follow it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -103,6 +105,7 @@ pub fn run(settings: Settings, addresses: Option<&Path>) -> Result<ExitCode, Sta
         let saves = saver.as_ref().map(|saver| saver.saves.clone());
         let page = admin::Page { policy, certificates, saves, recorder, stage: follow, token: admin_token };
         tokio::spawn(admin::serve(admin_socket, page)?);
+        tokio::spawn(retire(shared.clone()));
         tokio::spawn(sweep(shared.clone()));
         tokio::spawn(ask_iam(shared.clone()));
         tokio::spawn(prober::keep(shared.policy.clone()));
@@ -118,6 +121,15 @@ pub fn run(settings: Settings, addresses: Option<&Path>) -> Result<ExitCode, Sta
     exit
 }
 
+/// Takes apart policies out of force, off the workers. Once a second, since one may be as large as all else together.
+async fn retire(shared: Arc<Shared>) {
+    let mut interval = tokio::time::interval(RETIRE);
+    loop {
+        interval.tick().await;
+        shared.policy.sweep();
+    }
+}
+
 /// Everything that is said to IAM is said here, off the workers.
 async fn ask_iam(shared: Arc<Shared>) {
     iam::serve(&shared.policy.live().iam).await;
@@ -129,7 +141,6 @@ async fn sweep(shared: Arc<Shared>) {
     loop {
         interval.tick().await;
         let (live, now) = (shared.policy.live(), Now::read());
-        shared.policy.sweep();
         live.limits.sweep(now);
         metrics::set_credentials(&live.auth.sweep(now));
         crate::observe::iam::set_known_tokens(live.iam.sweep());

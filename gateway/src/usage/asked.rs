@@ -25,6 +25,8 @@ pub struct Asked {
     pub prompt: Text,
     /// Tokens of prompts that are lists of token numbers, which no text tells.
     pub prompt_tokens: u64,
+    /// Images, pieces of sound or film, and files in the prompt.
+    pub media: u64,
     pub(super) model: Short<{ Self::MODEL_MAX }>,
     pub(super) places: Places,
 }

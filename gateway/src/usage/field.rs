@@ -36,6 +36,8 @@ pub(super) enum Field {
     Documents,
     Tools,
     Functions,
+    /// An image, sound, film or file in a prompt.
+    Media,
 }
 
 use Field::*;
@@ -67,7 +69,7 @@ const FIELDS: &[(Field, &str, &str)] = &[
     (Functions,           "functions",                    "a list"),
 ];
 
-/// Keys of what the model sees in another form than text: of an image of a megabyte no token is a byte of it.
+/// Keys of what the model sees in another form than text: an image of a megabyte has no token per byte.
 const MEDIA: [&str; 7] = ["image", "image_url", "video", "video_url", "audio_url", "input_audio", "file"];
 
 impl Field {
@@ -138,7 +140,7 @@ impl Api {
                 return paths.at(key, field);
             }
             let prompt = paths.below(key, field)?;
-            MEDIA.iter().try_fold(prompt, |paths, media| paths.except(key, media))
+            MEDIA.iter().try_fold(prompt, |paths, media| paths.apart(key, media, Media))
         })
     }
 }

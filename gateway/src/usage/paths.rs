@@ -82,12 +82,25 @@ impl<T: Copy> Paths<T> {
     ///
     /// # Errors
     /// [`BadPath`].
-    pub fn except(mut self, path: &str, name: &str) -> Result<Self, BadPath> {
+    pub fn except(self, path: &str, name: &str) -> Result<Self, BadPath> {
+        self.instead(path, name, None)
+    }
+
+    /// What has this name, at any depth below a path that was given to [`below`](Self::below), is `tag`; what stands in
+    /// it is not wanted.
+    ///
+    /// # Errors
+    /// [`BadPath`].
+    pub fn apart(self, path: &str, name: &str, tag: T) -> Result<Self, BadPath> {
+        self.instead(path, name, Some(tag))
+    }
+
+    fn instead(mut self, path: &str, name: &str, tag: Option<T>) -> Result<Self, BadPath> {
         let place = self.find_or_make(path)?;
-        let nothing = self.make(Node { tag: None, children: Vec::new(), others: Place::NOWHERE })?;
+        let instead = self.make(Node { tag, children: Vec::new(), others: Place::NOWHERE })?;
         let deeper = self.node(place).others;
         for place in [place, deeper] {
-            self.node(place).children.push((name.as_bytes().into(), nothing));
+            self.node(place).children.push((name.as_bytes().into(), instead));
         }
         Ok(self)
     }
@@ -182,6 +195,9 @@ mod tests {
         assert_eq!(walk(&paths, &["m", "usage", "url"]), None);
         assert_eq!(walk(&paths, &["m", "a", "usage", "n"]), Some('t'), "not exactly there");
         assert_eq!(walk(&paths, &["m", "m"]), Some('t'));
+        let paths = paths.apart("m", "img", 'i').unwrap();
+        assert_eq!(walk(&paths, &["m", "a", "img"]), Some('i'));
+        assert_eq!(walk(&paths, &["m", "a", "img", "b"]), None);
         assert_eq!(paths.child(Place::ROOT, None).0, Place::NOWHERE);
     }
 

@@ -46,6 +46,7 @@ impl<'a> Reading<'a> {
             messages: 0,
             prompt: Text::default(),
             prompt_tokens: 0,
+            media: 0,
             model: Short::EMPTY,
             places: Places { len: body.len(), ..Places::default() },
         };
@@ -165,6 +166,7 @@ impl Visitor<Field> for Reading<'_> {
                 self.asked.places.stream_options = Some(Options::Object { inside, include_usage: None });
             }
             (Field::Messages, 2, Kind::Object) => self.asked.messages += 1,
+            (Field::Media, _, Kind::Object | Kind::Text) => self.asked.media += 1, // each, if it is a list
             (Field::Prompt | Field::Input | Field::Documents, 1, Kind::Text) => self.asked.messages += 1,
             (Field::Prompt | Field::Input | Field::Documents, 2, kind) if kind != Kind::Other => {
                 self.asked.messages += 1;

@@ -85,6 +85,37 @@ fn completion_tokens_can_be_cut_down_to_what_is_left() {
 }
 
 #[test]
+fn an_answer_that_is_expected_to_be_longer_than_what_is_left_is_cut_and_not_refused() {
+    let limits = "- {name: few, per: tenant, tokens: 100/month, counts: completion}";
+    let asking = hello_m("");
+    for (ceilings, status) in [("", 429), ("ceilings: {clamp_to_budget: true}", 200)] {
+        let (mock, gateway) = start_metered(&policy(&[("limits", limits), ("of each route", ceilings)]));
+        let spend = post(OPENAI_CHAT, &hello_m(r#","max_tokens":60"#)).header("x-mock-tokens", "60");
+        assert_eq!(spend.send(gateway.http).status, 200);
+        assert_eq!(charged(&gateway).completion, 60);
+        mock.reset();
+        // Of an answer without a bound 256 tokens are expected; 40 are left.
+        assert_eq!(post(OPENAI_CHAT, &asking).send(gateway.http).status, status, "{ceilings}");
+        if status == 200 {
+            let arrived = mock.records(1)[0].body().expect("it is kept");
+            assert!(String::from_utf8_lossy(&arrived).contains(r#""max_tokens":40"#), "{arrived:?}");
+        }
+    }
+}
+
+#[test]
+fn an_image_counts_before_the_model_has_told() {
+    let (_mock, gateway) = start_under("{prompt_tokens: 1500}");
+    let asking = |images: usize| {
+        let images = vec![r#"{"type":"image_url","image_url":{"url":"data:image/png;base64,AA"}}"#; images];
+        format!(r#"{{"messages":[{{"role":"user","content":[{}]}}]}}"#, images.join(","))
+    };
+    assert_eq!(post(ECHO, &asking(1)).send(gateway.http).status, 200);
+    let refused = post(ECHO, &asking(2)).send(gateway.http);
+    assert_eq!(refused.status, 400, "2,000 tokens and some text");
+}
+
+#[test]
 fn every_choice_counts() {
     let limits = "- {name: few, per: tenant, tokens: 100/month, counts: completion}";
     let (mock, gateway) = start_metered(&limited(limits));

@@ -59,6 +59,15 @@ proptest! {
             prop_assert!(apart <= bound, "{apart} apart, {bound} at most");
         }
     }
+
+    #[test]
+    fn with_a_burst_and_headroom_they_are_apart_by_the_burst_more(jobs in workload()) {
+        let config = Config { burst: 2, headroom_percent: 25, ..config(PLACES) };
+        let burst = (2 * (PROMPT_MAX + 2 * OUTPUT_MAX)) as f64;
+        for (apart, bound) in apart(&jobs, &mut Fair::new(config)) {
+            prop_assert!(apart <= bound + burst, "{apart} apart, {bound} and {burst} at most");
+        }
+    }
 }
 
 /// Tenant 0 floods, then 1 comes; 2 sends one after the other.

@@ -5,6 +5,7 @@ mod cancel;
 mod capacity;
 mod classes;
 mod fairness;
+mod noise;
 mod paper;
 mod promise;
 mod queue;
@@ -22,7 +23,7 @@ fn weight(n: u32) -> NonZeroU32 {
     NonZeroU32::new(n).expect("a weight is not zero")
 }
 
-/// One class with a long wait, `places` at once, a queue without end.
+/// One class with a long wait, `places` at once, a queue without end; by turns alone.
 fn config(places: u32) -> Config {
     Config {
         in_flight_max: NonZeroU32::new(places),
@@ -30,6 +31,8 @@ fn config(places: u32) -> Config {
         queue_max: 100_000,
         queue_bytes_max: u64::MAX,
         classes: vec![class("standard", 1_000_000, 0)],
+        burst: 0,
+        headroom_percent: 0,
         adapt: None,
     }
 }

@@ -22,7 +22,7 @@ fn waits(at_once: u64) -> Vec<(f64, f64)> {
             for _ in 0..at_once {
                 let ask = ask(dice.roll(0, 4));
                 let lane = bench.scheduler.config.class(0);
-                let account = bench.scheduler.lanes[lane].account_of(&ask);
+                let account = bench.scheduler.lanes[lane].account_of(&ask, 0, now_us);
                 let promised = bench.scheduler.expected_wait_us(lane, account);
                 let number = bench.send(ask);
                 if let (true, Some(promised_us)) = (bench.waits(number), promised) {
@@ -134,7 +134,7 @@ fn requests_that_failed_fast_do_not_make_the_pool_look_fast() {
 fn after_a_reload_to_less_the_wait_is_until_enough_have_gone_and_then_some() {
     let mut bench = served(5);
     bench.scheduler.configure(config(2));
-    let account = bench.scheduler.lanes[0].account_of(&ask(1));
+    let account = bench.scheduler.lanes[0].account_of(&ask(1), 0, 0);
     let wait_us = bench.scheduler.expected_wait_us(0, account);
     assert_eq!(wait_us, Some(750_000 + 500_000), "six of eight go in 0.75 s, then two a second each");
 }

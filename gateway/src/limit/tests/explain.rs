@@ -23,8 +23,14 @@ impl Place {
     }
 
     fn metered(&self, prompt: u64) -> Metered<'_> {
-        let completion_max = Some(0);
-        Metered { model: &self.applied.models[0], price: price(), prompt, completion_max, choices: 1 }
+        Metered {
+            model: &self.applied.models[0],
+            price: price(),
+            prompt,
+            completion_max: Some(0),
+            choices: 1,
+            clamp: false,
+        }
     }
 
     fn admit(&self, user: usize, prompt: u64, now: Now) -> Result<Permit, Limited> {

@@ -51,7 +51,8 @@ impl Run {
     fn spend(&self, tokens: u64, wall_ms: u64) {
         let Enrolled { tenant, users } = &self.applied.tenants[0];
         let (model, price) = (&self.applied.models[0], Price::default());
-        let metered = Metered { model, price, prompt: tokens, completion_max: Some(0), choices: 1 };
+        let (completion_max, choices, clamp) = (Some(0), 1, false);
+        let metered = Metered { model, price, prompt: tokens, completion_max, choices, clamp };
         let (route, caller) = (&self.applied.routes[0], Some((tenant, users[0])));
         let asking = Asking { caller, route, metered: Some(metered), report: false };
         let mut permit = admit(&asking, at(wall_ms)).expect("room");

@@ -71,7 +71,7 @@ pub fn ceilings_line(ceilings: &Ceilings) -> Option<String> {
     (!lines.is_empty()).then(|| lines.join("; "))
 }
 
-/// `64 requests at a time, fewer while the upstream refuses; up to 200 wait: interactive 5s, batch 5m`
+/// `64 requests at a time, 10 % of it for tenants below their share; up to 200 wait: interactive 5s, batch 5m`
 pub fn queue_line(queue: &Config) -> String {
     let most = [
         queue.in_flight_max.map(|most| format!("{most} requests")),
@@ -91,9 +91,13 @@ pub fn queue_line(queue: &Config) -> String {
         format!("{} {}{kept}", class.name, format_duration(class.wait_max))
     };
     let classes: Vec<String> = queue.classes.iter().map(class).collect();
+    let headroom = match queue.headroom_percent {
+        0 => String::new(),
+        percent => format!(", {percent} % of it for tenants below their share"),
+    };
     match queue.queue_max {
-        0 => format!("{most}; nobody waits"),
-        waiting => format!("{most}; up to {waiting} wait: {}", classes.join(", ")),
+        0 => format!("{most}{headroom}; nobody waits"),
+        waiting => format!("{most}{headroom}; up to {waiting} wait: {}", classes.join(", ")),
     }
 }
 

@@ -38,6 +38,8 @@ fn what_is_not_written_has_its_default() {
         queue_max: 1000,
         queue_bytes_max: 64 << 20,
         classes: vec![class("standard", 10, 0)],
+        burst: 16,
+        headroom_percent: 10,
         adapt: Some(Adapt::default()),
     };
     assert_eq!(config("{in_flight_max: 64}"), expected);
@@ -48,7 +50,7 @@ fn what_is_not_written_has_its_default() {
 fn everything_may_be_written() {
     let queue = "{in_flight_max: 64, tokens_max: 400k, waiting_max: 0, waiting_bytes_max: 1MiB, \
         classes: [{name: quick, wait_max: 5s, holdback: 10}, {name: bulk, wait_max: 1h}], \
-        adapt: {keep: 50, pause_max: 10s, first_token_factor: 4}}";
+        burst: 4, headroom: 20, adapt: {keep: 50, pause_max: 10s, first_token_factor: 4}}";
     let adapt = Adapt {
         keep_percent: 50,
         pause_max: Duration::from_secs(10),
@@ -60,6 +62,8 @@ fn everything_may_be_written() {
         queue_max: 0,
         queue_bytes_max: 1 << 20,
         classes: vec![class("quick", 5, 10), class("bulk", 3600, 0)],
+        burst: 4,
+        headroom_percent: 20,
         adapt: Some(adapt),
     };
     assert_eq!(config(queue), expected);
@@ -78,6 +82,8 @@ fn one_mistake_is_one_problem() {
         ("{adapt: false, in_flight_max: 0}", "0 is out of range"),
         ("{adapt: false, tokens_max: few}", "not a count"),
         ("{adapt: {keep: 0}}", "0 is out of range"),
+        ("{burst: 1001}", "1001 is out of range"),
+        ("{headroom: 51}", "51 is out of range"),
         ("{adapt: often}", "not true or false"),
         ("{classes: [{name: a}, {name: a}]}", "named `a` already"),
         ("{classes: [{name: a, holdback: 101}]}", "101 is out of range"),
@@ -145,15 +151,19 @@ fn posture_tells_queues_and_shares() {
         classes: [{name: quick, wait_max: 5s, holdback: 10}, {name: bulk, wait_max: 5m}]}";
     let text = said(queue, ", weight: 3, class: quick");
     for part in [
-        "  queue           64 requests and 400000 tokens at a time, fewer while the upstream refuses; \
-            up to 200 wait: quick 5s with 10 % kept free for it, bulk 5m\n",
+        "  queue           64 requests and 400000 tokens at a time, fewer while the upstream refuses, \
+            10 % of it for tenants below their share; up to 200 wait: quick 5s with 10 % kept free for it, bulk 5m\n",
         "  turn of gold    weight 3, class quick\n",
     ] {
         assert!(text.contains(part), "{part:?} is not in:\n{text}");
     }
-    assert!(said("{waiting_max: 0}", "").contains("as much as the upstream takes; nobody waits\n"));
     assert!(
-        said("{tokens_max: 5, adapt: false}", "")
+        said("{waiting_max: 0}", "").contains(
+            "as much as the upstream takes, 10 % of it for tenants below their share; nobody waits\n"
+        )
+    );
+    assert!(
+        said("{tokens_max: 5, headroom: 0, adapt: false}", "")
             .contains("  queue           5 tokens at a time; up to 1000")
     );
     assert!(!Posture::of(&load_text(GOOD).ok().unwrap().checked).to_string().contains("queue"));

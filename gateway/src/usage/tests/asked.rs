@@ -48,14 +48,25 @@ fn chinese_counts_alike_escaped_or_not() {
 }
 
 #[test]
-fn parts_count_by_their_text_and_images_do_not() {
+fn parts_count_by_their_text_and_images_by_their_number() {
     let image = "A".repeat(100_000);
     let body = format!(
         r#"{{"messages":[{{"content":[{{"text":"what is"}},{{"image_url":{{"url":"data:{image}"}}}},{{"text":"this"}}]}},
             {{"content":null,"tool_calls":[{{"function":{{"arguments":"{{\"a\":1}}"}}}}]}}]}}"#
     );
     assert_eq!(prompt(&body), text(18, 0));
-    assert_eq!(open_ai(&body).messages, 2);
+    assert_eq!((open_ai(&body).messages, open_ai(&body).media), (2, 1));
+    let media = |content: &str| {
+        let asked = open_ai(&format!(r#"{{"messages":[{{"role":"user","content":[{content}]}}]}}"#));
+        (asked.media, asked.prompt_tokens)
+    };
+    assert_eq!(media(r#"{"type":"text","text":"image_url"}"#), (0, 0), "text that is called so is text");
+    assert_eq!(
+        media(r#"{"image":["a","b"]},{"video_url":{"url":"c"}},{"input_audio":{"data":"d"}}"#),
+        (4, 0)
+    );
+    assert_eq!(media(r#"{"image_url":null},{"file":{"image":"of the file"}}"#), (1, 0));
+    assert_eq!(open_ai(r#"{"image":"no part of the prompt","input":["a",{"image":"b"}]}"#).media, 1);
 }
 
 #[test]

@@ -21,6 +21,7 @@
 
 mod account;
 mod cancel;
+mod clamp;
 mod defects;
 mod gate;
 mod ledger;
@@ -105,11 +106,19 @@ struct Order {
     prompt: u64,
     completion_max: Option<u64>,
     choices: u32,
+    clamp: bool,
 }
 
 /// `alice` of `acme` for the first model on the first route.
-const BY_ALICE: Order =
-    Order { caller: Some((0, 0)), route: 0, model: 0, prompt: 0, completion_max: Some(0), choices: 1 };
+const BY_ALICE: Order = Order {
+    caller: Some((0, 0)),
+    route: 0,
+    model: 0,
+    prompt: 0,
+    completion_max: Some(0),
+    choices: 1,
+    clamp: false,
+};
 
 /// As she asks for a prompt of so many tokens and no completion.
 fn prompt(prompt: u64) -> Order {
@@ -170,6 +179,7 @@ impl Shop {
             prompt: order.prompt,
             completion_max: order.completion_max,
             choices: order.choices,
+            clamp: order.clamp,
         };
         let route = &self.applied.routes[order.route];
         admit(&Asking { caller, route, metered: Some(metered), report: true }, now)

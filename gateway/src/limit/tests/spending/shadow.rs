@@ -23,6 +23,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         prompt,
         completion_max: Some(most),
         choices: 1,
+        clamp: false,
     });
     let costs = || (0..40u64, 0..60u64).prop_map(|(prompt, completion)| cost(prompt, completion));
     let one = prop_oneof![

@@ -33,6 +33,7 @@ fn orders() -> impl Strategy<Value = Order> {
             prompt,
             completion_max,
             choices,
+            clamp: false,
         },
     )
 }
@@ -263,8 +264,7 @@ fn a_request_that_ends_after_the_clock_stepped_back_gives_no_credit() -> Result<
     let limits = [limit("m0", Per::Model, tokens(57, SECOND, 64, Measure::Total))];
     let book = Rulebook { plan: vec![], route: vec![], model: limits.to_vec(), gone: [None; 3] };
     let ask = |most| {
-        let order =
-            Order { caller: None, route: 0, model: 0, prompt: 0, completion_max: Some(most), choices: 1 };
+        let order = Order { caller: None, completion_max: Some(most), ..BY_ALICE };
         Step::Ask(order)
     };
     let (spends, ends) = (Step::Settle(0, cost(9, 18)), Step::Drop(0, false));
