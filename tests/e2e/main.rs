@@ -29,6 +29,8 @@ mod upstream_http1;
 mod upstream_tls;
 mod websocket;
 
+mod tcp;
+
 mod budgets;
 mod reload;
 mod shutdown;

@@ -7,8 +7,11 @@ mod coverage;
 mod models;
 mod queues;
 mod retries;
+mod streams;
 mod tenants;
 mod versions;
+
+pub use self::streams::Stream;
 
 use self::retries::RequestNames;
 use super::problem::{Located, Place, Problems, nearest};
@@ -22,6 +25,7 @@ use crate::limit::money::Currency;
 use crate::limit::price::Price;
 use crate::limit::{self, Per};
 use crate::route::{Conflict, Table, TableBuilder};
+use crate::stream::{self, Directory};
 use crate::upstream::health::rules as health;
 use crate::upstream::retry::Rule;
 use crate::upstream::{Backend, BackendSpec, Balance, Split};
@@ -47,6 +51,9 @@ pub struct Checked {
     pub models: Vec<Model>,
     pub plans: Vec<Plan>,
     pub tenants: Vec<Tenant>,
+    pub streams: Vec<Stream>,
+    /// Who callers of streams are, by index into `tenants`.
+    pub directory: Directory,
     /// 0: no guard.
     pub guard_per_address: u32,
     pub table: Table,
@@ -137,6 +144,7 @@ pub struct Plan {
     pub ceilings: Ceilings,
     pub weight: NonZeroU32,
     pub class: Option<Arc<str>>,
+    pub streams: stream::Rules,
 }
 
 /// A limit, and what `posture` tells of it besides.
@@ -160,6 +168,8 @@ pub struct Tenant {
     /// Index into `plans`.
     pub plan: usize,
     pub users: Vec<User>,
+    /// Is it known by a network or a certificate?
+    pub on_streams: bool,
 }
 
 pub struct User {
@@ -194,13 +204,16 @@ pub fn check(mut policy: spec::Policy, secrets: &Secrets<'_>, problems: &Problem
     let plans = check.index("plans", policy.plans.iter().map(|plan| &plan.name));
     check.index("routes", policy.routes.iter().map(|route| &route.name));
     let tenant_names = check.index("tenants", policy.tenants.iter().map(|tenant| &tenant.name));
+    check.index("streams", policy.streams.iter().map(|stream| &stream.name));
+    check.stream_pools(&policy, &pools);
+    let directory = check.directory(&policy.tenants);
     check.credentials(&policy.tenants);
     check.coverage(&policy, &plans);
     check.request_names(&policy.models);
     check.money(&policy);
     check.classes(&policy);
     check.subjects(&policy);
-    if policy.routes.is_empty() && problems.count() == 0 {
+    if policy.routes.is_empty() && policy.streams.is_empty() && problems.count() == 0 {
         let help = "a policy needs at least one entry in `routes`";
         problems.add(spec::whole(0), "routes", "no file has a route", help);
     }
@@ -212,6 +225,8 @@ pub fn check(mut policy: spec::Policy, secrets: &Secrets<'_>, problems: &Problem
         .into_iter()
         .map(|route| check.route(route, &pools, &models, &names))
         .collect::<Vec<_>>();
+    let streams = policy.streams.into_iter().map(|stream| check.stream(stream, &pools, &policy.pools));
+    let streams = streams.collect::<Vec<_>>();
     let tenants = policy.tenants.into_iter().map(|tenant| check.tenant(tenant, &plans)).collect::<Vec<_>>();
     let models = check.models(policy.models);
     let plans = policy.plans.into_iter().map(|plan| check.plan(plan)).collect();
@@ -222,6 +237,8 @@ pub fn check(mut policy: spec::Policy, secrets: &Secrets<'_>, problems: &Problem
         models,
         plans,
         tenants: tenants.into_iter().collect::<Option<_>>()?,
+        streams: streams.into_iter().collect::<Option<_>>()?,
+        directory,
         guard_per_address,
         table,
     })
@@ -372,7 +389,7 @@ impl Check<'_> {
         let limits = self.limits(&format!("plans.{}", plan.name.value), plan.limits);
         let class = plan.class.map(|class| class.value);
         let (body_max, ceilings, weight) = (plan.body_max, plan.ceilings, plan.weight);
-        Plan { name: plan.name.value, limits, body_max, ceilings, weight, class }
+        Plan { name: plan.name.value, limits, body_max, ceilings, weight, class, streams: plan.streams }
     }
 
     fn limits(&self, path: &str, limits: spec::Limits) -> Vec<Limit> {

@@ -11,6 +11,7 @@ use super::queue::queue;
 use super::retry::retry;
 use super::snapshot::{Api, Caps, Timeouts};
 use super::spec::{Policy, Pool, Route, Rules};
+use super::streams::stream;
 use super::tenants::tenant;
 use super::yaml::{Node, Value};
 use super::{url, versions};
@@ -40,6 +41,7 @@ pub fn read(document: &Node<'_>, file: u16, dir: &Path, policy: &mut Policy, pro
         ("pools", &keys::POOL),
         ("models", &keys::MODEL),
         ("tenants", &keys::TENANT),
+        ("streams", &keys::STREAM),
     ] {
         let at = at.key(key);
         for (i, node) in top.items(key).iter().enumerate() {
@@ -57,6 +59,7 @@ pub fn read(document: &Node<'_>, file: u16, dir: &Path, policy: &mut Policy, pro
                     Some(model) => policy.models.push(model),
                     None => policy.broken.extend(name_of(node)),
                 },
+                "streams" => policy.streams.extend(stream(&entry, dir)),
                 _ => policy.tenants.extend(tenant(&entry)),
             }
         }
@@ -73,7 +76,7 @@ fn alien(document: &Node<'_>) -> Option<(&'static str, &'static str)> {
         _ => {
             return Some((
                 "not a policy",
-                "a policy begins with `routes:`, `pools:`, `models:`, `plans:`, `tenants:` or `guard:`",
+                "a policy begins with `routes:`, `pools:`, `models:`, `plans:`, `tenants:`, `streams:` or `guard:`",
             ));
         }
     };
@@ -92,7 +95,7 @@ fn alien(document: &Node<'_>) -> Option<(&'static str, &'static str)> {
     }
     // One unknown key may be a misspelt section: the table of keys suggests the right one.
     (keys.len() != 1).then_some((
-        "not a policy: none of its keys is `routes`, `pools`, `models`, `plans`, `tenants` or `guard`",
+        "not a policy: none of its keys is `routes`, `pools`, `models`, `plans`, `tenants`, `streams` or `guard`",
         "keep other files out of the policy directory",
     ))
 }
@@ -301,7 +304,7 @@ fn pool(entry: &Entry<'_>, dir: &Path) -> Option<Pool> {
         }
         good
     });
-    let (mut backends, versions) = versions::backends(entry);
+    let versions::Written { mut backends, versions, raw } = versions::written(entry);
     for tls in backends.iter_mut().filter_map(|(spec, _)| spec.value.tls.as_mut()) {
         if let Some(name) = &tls_name {
             tls.name = name.value.into();
@@ -312,11 +315,19 @@ fn pool(entry: &Entry<'_>, dir: &Path) -> Option<Pool> {
         entry.wrong(
             "tls",
             "no backend of this pool speaks TLS",
-            "write `https://` in their urls, or leave `tls` out",
+            "write `https://` (or, for streams, `tls://`) in their urls, or leave `tls` out",
         );
     }
     let queue = queue(entry);
     let health = health(entry);
+    let probe = health.as_ref().and_then(|health| health.probe.as_ref());
+    if raw && probe.is_some_and(|probe| !probe.path.is_empty()) {
+        let help = "leave `path` out: a connection that opens is a success";
+        entry.wrong("health", "backends of streams are not asked for a path", help);
+    }
+    if let (true, Some(_)) = (raw, &queue) {
+        entry.wrong("queue", "connections of streams do not wait in a queue", "limit them at the stream");
+    }
     Some(Pool {
         name: name?,
         backends,
@@ -327,6 +338,7 @@ fn pool(entry: &Entry<'_>, dir: &Path) -> Option<Pool> {
         connect_timeout: connect_timeout?,
         queue,
         health: health?,
+        raw,
     })
 }
 

@@ -9,6 +9,7 @@ use crate::observe::metrics::RouteMetrics;
 use crate::observe::retries::RetryMetrics;
 use crate::observe::tenants::OnRoute;
 use crate::route::Table;
+use crate::stream::Streams;
 use crate::upstream::Pool;
 use crate::upstream::budget::Budget;
 use crate::upstream::retry::Rule;
@@ -41,6 +42,8 @@ pub struct Snapshot {
     pub models: Models,
     /// Requests per second and address before authentication; 0: no guard.
     pub guard_per_address: u32,
+    /// What callers of listeners for plain TCP may reach.
+    pub streams: Streams,
     /// Does any limit count tokens or money per day or month?
     pub budgets: bool,
 }

@@ -10,11 +10,13 @@ use crate::limit::measure::Measure;
 use crate::limit::money::Currency;
 use crate::limit::price::Price;
 use crate::limit::{Algorithm, Per};
+use crate::stream::{self, Admits};
 use crate::upstream::health::rules as health;
 use crate::upstream::retry;
 use crate::upstream::{BackendSpec, Balance, Subject, When};
 use crate::usage::Shape;
 use http::{HeaderName, Method};
+use ipnet::IpNet;
 use std::num::NonZeroU32;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -29,6 +31,7 @@ pub struct Policy {
     pub models: Vec<Model>,
     pub plans: Vec<Plan>,
     pub tenants: Vec<Tenant>,
+    pub streams: Vec<Stream>,
     pub guard: Option<Located<NonZeroU32>>,
     /// Names of pools, models and plans that were declared but could not be read: whoever refers to them is right.
     pub broken: Vec<Arc<str>>,
@@ -104,6 +107,30 @@ pub struct Pool {
     pub connect_timeout: Duration,
     pub queue: Option<fair::Config>,
     pub health: health::Rules,
+    /// Its backends are for streams, and for no route.
+    pub raw: bool,
+}
+
+/// `streams[]`
+pub struct Stream {
+    pub name: Located<Arc<str>>,
+    pub listener: Located<Arc<str>>,
+    pub pool: Located<Arc<str>>,
+    pub admits: Admits,
+    /// PEM file of the authorities of callers.
+    pub client_ca: Option<Located<PathBuf>>,
+    pub rules: stream::Rules,
+    pub idle: Duration,
+    pub total: Option<Duration>,
+    /// `proxy_protocol: v2`
+    pub tells: bool,
+}
+
+/// `tenants[].client_certs[]`
+pub enum ClientCert {
+    Sha256([u8; 32]),
+    /// In lower case.
+    Name(Box<str>),
 }
 
 /// `pools[].versions[]`
@@ -148,6 +175,8 @@ pub struct Plan {
     pub ceilings: Ceilings,
     pub weight: NonZeroU32,
     pub class: Option<Located<Arc<str>>>,
+    /// Of each tenant on each stream.
+    pub streams: stream::Rules,
 }
 
 /// The limits of one place.
@@ -207,6 +236,8 @@ pub struct Tenant {
     pub name: Located<Arc<str>>,
     pub plan: Located<Arc<str>>,
     pub users: Vec<User>,
+    pub networks: Vec<Located<IpNet>>,
+    pub client_certs: Vec<Located<ClientCert>>,
 }
 
 /// `tenants[].users[]`
