@@ -37,6 +37,8 @@ pub mod admin;
 
 pub mod state;
 
+pub mod signing;
+
 pub mod clock;
 pub mod ids;
 pub mod memory;

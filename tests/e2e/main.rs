@@ -20,6 +20,7 @@ mod queue;
 
 mod pools;
 
+mod credentials;
 mod headers;
 mod health;
 mod retry;

@@ -38,7 +38,9 @@ tenants:
 const BY_NETWORK: &str = ", auth: [network]";
 
 fn setup() -> Setup {
-    let setup = Setup::in_front_of(TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
+    let setup = Setup::in_front_of(
+        TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address"),
+    );
     Authority::new().issue("gateway", &["gateway.test"]).write(&setup.certs(), "gateway");
     setup.set("listeners", LISTENERS)
 }
@@ -189,7 +191,7 @@ fn what_was_cut_does_not_look_whole() {
 
 #[test]
 fn the_next_backend_is_tried_when_one_is_down() {
-    let nowhere = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let nowhere = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
     let backend = TcpBackend::echo();
     let gateway = setup().policy(&policy(&[nowhere, backend.address], BY_NETWORK, "")).start();
     for number in 0..4 {
@@ -206,7 +208,7 @@ fn the_next_backend_is_tried_when_one_is_down() {
 #[test]
 fn a_probe_is_a_connection_and_takes_a_dead_backend_out() {
     let backend = TcpBackend::echo();
-    let nowhere = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let nowhere = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
     let probed = policy(&[nowhere, backend.address], BY_NETWORK, "").replace(
         "connect_timeout: 1s,",
         "connect_timeout: 1s, health: {every: 100ms, timeout: 100ms, unhealthy_after: 1},",

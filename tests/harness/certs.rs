@@ -3,6 +3,8 @@
 use rcgen::{
     BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose,
 };
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use std::fs;
 use std::path::Path;
 
@@ -71,11 +73,14 @@ impl Default for Authority {
 }
 
 impl Pair {
+    /// Its certificate, as it goes over the wire.
+    pub fn der(&self) -> CertificateDer<'static> {
+        CertificateDer::from_pem_slice(self.certificate.as_bytes()).expect("a certificate")
+    }
+
     /// Digest of the certificate, as policies write it.
     pub fn sha256(&self) -> String {
-        use rustls::pki_types::{CertificateDer, pem::PemObject};
-        let certificate = CertificateDer::from_pem_slice(self.certificate.as_bytes()).expect("it is ours");
-        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &certificate);
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &self.der());
         digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 

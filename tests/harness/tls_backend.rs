@@ -1,9 +1,10 @@
 //! A backend that speaks TLS, and does what a test tells it to on each connection.
 
-use crate::certs::Pair;
+use crate::certs::{Authority, Pair};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -28,6 +29,19 @@ pub struct TlsBackend {
 impl TlsBackend {
     /// Shows `pair`, and lets `serve` have each connection in a thread of its own.
     pub fn start(pair: &Pair, serve: impl Fn(Session) + Send + Sync + 'static) -> TlsBackend {
+        TlsBackend::listen(config(pair, None), serve)
+    }
+
+    /// The same, and lets nobody in without a certificate of `callers`.
+    pub fn start_demanding(
+        pair: &Pair,
+        callers: &Authority,
+        serve: impl Fn(Session) + Send + Sync + 'static,
+    ) -> TlsBackend {
+        TlsBackend::listen(config(pair, Some(callers)), serve)
+    }
+
+    fn listen(config: ServerConfig, serve: impl Fn(Session) + Send + Sync + 'static) -> TlsBackend {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         socket2::SockRef::from(&listener).set_recv_buffer_size(RECEIVE_BUFFER).expect("socket option");
         let backend = TlsBackend {
@@ -38,7 +52,7 @@ impl TlsBackend {
         };
         let (connections, served, ended) =
             (backend.connections.clone(), backend.served.clone(), backend.ended.clone());
-        let (config, serve) = (Arc::new(config(pair)), Arc::new(serve));
+        let (config, serve) = (Arc::new(config), Arc::new(serve));
         thread::spawn(move || {
             for stream in listener.incoming() {
                 if ended.load(Ordering::Relaxed) {
@@ -76,15 +90,25 @@ impl Drop for TlsBackend {
     }
 }
 
-fn config(pair: &Pair) -> ServerConfig {
+fn config(pair: &Pair, callers: Option<&Authority>) -> ServerConfig {
     let chain = CertificateDer::pem_slice_iter(pair.certificate.as_bytes());
     let chain = chain.collect::<Result<Vec<_>, _>>().expect("a certificate");
     let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).expect("a key");
-    let provider = rustls::crypto::aws_lc_rs::default_provider().into();
+    let provider: Arc<_> = rustls::crypto::aws_lc_rs::default_provider().into();
+    let callers = match callers {
+        None => WebPkiClientVerifier::no_client_auth(),
+        Some(authority) => {
+            let mut roots = RootCertStore::empty();
+            let root = CertificateDer::from_pem_slice(authority.pem().as_bytes()).expect("a certificate");
+            roots.add(root).expect("an authority");
+            let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider.clone());
+            verifier.build().expect("it has a root")
+        }
+    };
     ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .expect("the provider knows TLS 1.2 and 1.3")
-        .with_no_client_auth()
+        .with_client_cert_verifier(callers)
         .with_single_cert(chain, key)
         .expect("the key belongs to the certificate")
 }
@@ -104,6 +128,11 @@ impl Session {
         let mut session = ServerConnection::new(config).expect("a valid configuration");
         session.complete_io(&mut tcp).ok()?;
         Some(Session { tls: StreamOwned::new(session, tcp), buffer: Vec::new() })
+    }
+
+    /// The certificate that the gateway has shown; None: it had none to show.
+    pub fn caller(&self) -> Option<CertificateDer<'static>> {
+        Some(self.tls.conn.peer_certificates()?.first()?.clone().into_owned())
     }
 
     /// The head of the next request; None: the gateway has closed.

@@ -2,7 +2,7 @@
 
 use super::denied::Denied;
 use super::rules::{Kind, Kinds};
-use super::signature::Algorithm;
+use crate::signing::Algorithm;
 use http::header::{AUTHORIZATION, AsHeaderName};
 use http::{HeaderMap, HeaderName};
 

@@ -6,8 +6,8 @@
 use super::live::{Live, State};
 use super::replay::REPLAY_MAX;
 use super::rules::Kind;
-use super::signature::{DerivedKey, sha256, wipe};
 use crate::ids::CallerId;
+use crate::signing::{DerivedKey, sha256, wipe};
 use ahash::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt;

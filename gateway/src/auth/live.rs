@@ -1,9 +1,10 @@
 //! What outlives a policy: signatures seen, derived keys, failures.
 
+use super::derived::DerivedKeys;
 use super::lockout::Lockout;
 use super::replay::Replay;
-use super::signature::{DerivedKeys, sha256};
 use crate::clock::Now;
+use crate::signing::{sha256, wipe};
 use ahash::HashMap;
 use parking_lot::Mutex;
 use std::fmt;
@@ -56,7 +57,7 @@ impl Live {
         identity.extend_from_slice(access_key.as_bytes());
         identity.extend_from_slice(secret_key);
         let digest = sha256(&identity);
-        super::signature::wipe(&mut identity);
+        wipe(&mut identity);
 
         let (identity, _) = digest.split_first_chunk().expect("16 <= 32");
         self.credentials.lock().entry(*identity).or_default().clone()

@@ -28,9 +28,9 @@ pub use rules::{Kind, Kinds, Rules};
 mod authorization;
 
 mod canonical;
-mod date;
+mod derived;
 mod payload;
-mod signature;
+mod skew;
 
 mod signed;
 pub use signed::{Signed, Verified};
@@ -54,6 +54,7 @@ mod tests;
 
 use crate::clock::Now;
 use crate::ids::CallerId;
+use crate::signing::sha256;
 use authorization::Chosen;
 use http::{HeaderMap, Method};
 use lockout::Tried;
@@ -119,11 +120,6 @@ impl std::ops::Deref for BodyDigest {
     fn deref(&self) -> &[u8] {
         self.0.as_ref().map_or(&[], |digest| digest)
     }
-}
-
-fn sha256(bytes: &[u8]) -> [u8; 32] {
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
-    digest.as_ref().try_into().expect("SHA-256 has 32 bytes")
 }
 
 /// Finds out who claims to call.

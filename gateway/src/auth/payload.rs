@@ -3,7 +3,7 @@
 use super::Digest;
 use super::authorization::{SignedHeaders, one};
 use super::denied::Denied;
-use super::signature::Algorithm;
+use crate::signing::{Algorithm, UNSIGNED_PAYLOAD};
 use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 
@@ -20,7 +20,7 @@ pub(super) enum Payload {
     },
 }
 
-const UNSIGNED: &[u8] = b"UNSIGNED-PAYLOAD";
+const UNSIGNED: &[u8] = UNSIGNED_PAYLOAD.as_bytes();
 
 impl Payload {
     /// # Errors

@@ -7,7 +7,6 @@
 
 use super::authorization::{Fields, SignedHeaders, one};
 use super::canonical::Readings;
-use super::date::SdkDate;
 use super::denied::Denied;
 use super::keys::{Credential, Keyring};
 use super::live::Live;
@@ -15,10 +14,10 @@ use super::lockout::{Lockout, Pair, Tried};
 use super::payload::Payload;
 use super::replay::{Refused, Seen};
 use super::rules::{Kind, Rules};
-use super::signature::{Algorithm, DerivedKey, hex};
-use super::{Digest, Request};
+use super::{Digest, Request, skew};
 use crate::clock::Now;
 use crate::ids::CallerId;
+use crate::signing::{Algorithm, DerivedKey, SdkDate, hex};
 use http::HeaderMap;
 use std::fmt;
 use std::sync::Arc;
@@ -73,7 +72,7 @@ pub(super) fn read(
     live.lockout.check(pair, now).map_err(|retry_after| Denied::Locked { kind: Kind::AkSk, retry_after })?;
 
     let date = read_date(headers, listed)?;
-    date.within(rules.skew, now)?;
+    skew::check(&date, rules.skew, now)?;
     let scope_day = fields.scope.split('/').next().map(str::as_bytes);
     if algorithm == Algorithm::V11 && scope_day != Some(date.day()) {
         return Err(Denied::Malformed("the day in Credential is not the day of X-Sdk-Date"));
@@ -158,7 +157,7 @@ impl Signed {
             return Ok(None);
         };
         // A body that took until its signature was forgotten would let that signature pass twice.
-        self.date.within(self.window, now)?;
+        skew::check(&self.date, self.window, now)?;
         let replay = &self.credential.state.replay;
         match replay.reserve(&self.signature, self.date.unix_ms(), self.window, max, now) {
             Ok(seen) => Ok(Some(seen)),

@@ -4,6 +4,7 @@
 //! into a snapshot.
 
 mod coverage;
+mod credential;
 mod models;
 mod queues;
 mod retries;
@@ -28,7 +29,7 @@ use crate::route::{Conflict, Table, TableBuilder};
 use crate::stream::{self, Directory};
 use crate::upstream::health::rules as health;
 use crate::upstream::retry::Rule;
-use crate::upstream::{Backend, BackendSpec, Balance, Split};
+use crate::upstream::{Backend, BackendSpec, Balance, ClientIdentity, Credential as Shown, Split};
 use crate::usage::Shape;
 use http::{HeaderName, Method};
 use std::cell::RefCell;
@@ -91,6 +92,8 @@ pub struct Route {
     /// How answers tell what was used; None: nothing is metered.
     pub shape: Option<Arc<Shape>>,
     pub ceilings: Ceilings,
+    /// Instead of its pool's.
+    pub credential: Option<Arc<Shown>>,
     pub retry: Option<Retry>,
 }
 
@@ -117,6 +120,8 @@ pub struct Pool {
     pub balance: Balance,
     pub connect_timeout: Duration,
     pub queue: Option<fair::Config>,
+    /// Who the gateway is to its backends.
+    pub credential: Arc<Shown>,
     pub health: health::Rules,
 }
 
@@ -220,19 +225,20 @@ pub fn check(mut policy: spec::Policy, secrets: &Secrets<'_>, problems: &Problem
     let guard_per_address = policy.guard.as_ref().map_or(0, |guard| guard.value.get());
     let table = check.table(&policy.routes);
     let names = retries::request_names(&policy.models);
-    let routes = policy
-        .routes
-        .into_iter()
-        .map(|route| check.route(route, &pools, &models, &names))
-        .collect::<Vec<_>>();
+    let routes = policy.routes.into_iter().map(|route| {
+        let place = route.name.place;
+        (check.route(route, &pools, &models, &names), place)
+    });
+    let routes = routes.collect::<Vec<_>>();
     let streams = policy.streams.into_iter().map(|stream| check.stream(stream, &pools, &policy.pools));
     let streams = streams.collect::<Vec<_>>();
     let tenants = policy.tenants.into_iter().map(|tenant| check.tenant(tenant, &plans)).collect::<Vec<_>>();
     let models = check.models(policy.models);
     let plans = policy.plans.into_iter().map(|plan| check.plan(plan)).collect();
     let pools = policy.pools.into_iter().map(|pool| check.pool(pool, &tenant_names)).collect::<Vec<_>>();
+    check.one_meaning(&routes, &pools);
     Some(Checked {
-        routes: routes.into_iter().collect::<Option<_>>()?,
+        routes: routes.into_iter().map(|(route, _)| route).collect::<Option<_>>()?,
         pools: pools.into_iter().collect::<Option<_>>()?,
         models,
         plans,
@@ -359,6 +365,7 @@ impl Check<'_> {
         let named = route.metering.model.as_ref();
         let model = named.map(|name| self.find(format!("{path}.model"), "model", name, models));
         let retry = self.retry(&route, pools, names);
+        let credential = route.credential.map(|shown| self.shown(shown, &format!("{path}.credential")));
         Some(Route {
             limits: self.limits(&format!("{path}.limits"), route.limits),
             pool: pool?,
@@ -381,6 +388,10 @@ impl Check<'_> {
             model_fixed: route.metering.fixed,
             shape: route.metering.shape,
             ceilings: route.ceilings,
+            credential: match credential {
+                Some(None) => return None,
+                credential => credential.flatten(),
+            },
             retry: retry?,
         })
     }
@@ -411,7 +422,7 @@ impl Check<'_> {
         let split = self.split(&name, &pool.versions, pool.split, tenants);
         let ca_pem: Option<Arc<[u8]>> = match &pool.ca_file {
             None => None,
-            Some(file) => match self.secrets.authorities(&file.value) {
+            Some(file) => match self.secrets.certificates(&file.value, "authorities") {
                 Ok(pem) => Some(pem.into()),
                 Err(Missing { what, help }) => {
                     self.problems.add(file.place, format!("pools.{name}.tls.ca"), what, help);
@@ -419,10 +430,20 @@ impl Check<'_> {
                 }
             },
         };
+        let client: Option<Option<ClientIdentity>> = pool.client.map(|files| self.client(&files, &name));
+        let credential = match pool.credential {
+            Some(shown) => self.shown(shown, &format!("pools.{name}.credential")),
+            None => Some(Arc::default()),
+        };
+        let client = match client {
+            Some(None) => return None,
+            client => client.flatten(),
+        };
         let mut backends = Vec::new();
         for (Located { value: mut spec, place }, weight) in pool.backends {
             if let Some(tls) = &mut spec.tls {
                 tls.ca_pem.clone_from(&ca_pem);
+                tls.client.clone_from(&client);
             }
             // Built once to be sure that it can be; the registry builds the one that is used.
             if let Err(what) = Backend::new(spec.clone()) {
@@ -439,6 +460,7 @@ impl Check<'_> {
             connect_timeout: pool.connect_timeout,
             queue: pool.queue,
             health: pool.health,
+            credential: credential?,
         })
     }
 }

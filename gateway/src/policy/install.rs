@@ -92,6 +92,7 @@ pub fn install(checked: Checked, live: &Live, version: u64, digest: Arc<str>, no
                 websocket: spec.websocket,
                 rate_headers: spec.rate_headers,
                 tenant_header: spec.tenant_header,
+                credential: spec.credential,
                 retry,
             })
         })
@@ -264,6 +265,7 @@ fn pool(spec: &check::Pool, live: &Live, starting: bool, now: Now) -> Arc<Pool> 
         split: spec.split.clone(),
         balance: spec.balance.clone(),
         connect_timeout: spec.connect_timeout,
+        credential: spec.credential.clone(),
         health: spec.health.clone(),
         starting,
         now_ms: seen_by_workers(now.mono_us / 1_000),

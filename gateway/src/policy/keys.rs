@@ -126,13 +126,13 @@ pub static ROUTE: Object = Object {
         key("unlimited", Text, Optional, "\"capped by the pool's own quota\"", "Why a model endpoint may go without a limit. Without it, such a route does not compile."),
         key("websocket", Either(&Bool, &Kind::Object(&WEBSOCKET)), Default("false"), "{message_max: 64KiB}", "Callers may open WebSockets, over HTTP/1.1 and with `api: plain`. One is a request until it is closed: a `concurrent` limit counts it, `timeouts.idle` bounds the silence of both ends, `timeouts.total` its life."),
         key("rate_headers", Bool, Default("false"), "true", "`x-ratelimit-*` and `RateLimit` on every answer, not only on refusals."),
-        key("tenant_header", Text, Optional, "x-tenant", "Header that tells the upstream the tenant's name; begins with `x-`."),
+        key("tenant_header", Text, Optional, "x-tenant", "Header that tells the upstream the tenant's name; begins with `x-`. Default: none; with `api: modelarts`, `X-ModelArts-User-ID`."),
         key("signing", Kind::Object(&SIGNING), Optional, "{skew: 5m}", "What a signature may look like. Only with `auth: [ak_sk]`."),
         key("model", Name, Optional, "pangu-large", "Name of the model of requests whose body names none. Default: `other`."),
         key("model_from", Word(&["body", "route"]), Default("body"), "route", "`route`: it is `model`, whatever the body says."),
         key("ceilings", Kind::Object(&CEILINGS), Optional, "{completion_tokens: 2k}", "How much one request may ask for; of route, plan and model the strictest counts."),
         key("usage", Kind::Object(&USAGE), Optional, "{prompt: usage.input, completion: usage.output}", "Where the answer says what it used. Only with `api: modelarts`."),
-        later("credential"),
+        key("credential", SHOWN_KIND, Optional, "{app_code: {env: CHAT_CODE}}", "Who the gateway is to the backends, instead of what its pool says; the keys are those of `pools[].credential`."),
         key("retry", Kind::Object(&RETRY), Optional, "{on: [connect, 503], attempts: 2}", "Who is asked after an attempt in vain. Without it nobody is."),
         later("cors"),
     ],
@@ -353,7 +353,7 @@ pub static POOL: Object = Object {
         key("eject", Either(&Bool, &Kind::Object(&EJECT)), Optional, "{consecutive: 5, error_rate: 50%}", "Takes a backend out for a while when requests to it fail. Without it, 5 failed connections in a row do; `false`: nothing does."),
         key("panic", Percent, Default("10%"), "50%", "With less of the weight well than this, all backends are used again, except those that were never ready; `0%`: never, and then callers get 503."),
         later("discover"),
-        later("credential"),
+        key("credential", SHOWN_KIND, Default("none"), "{api_key: {env: MAAS_KEY}}", "Who the gateway is to the backends; exactly one of its keys. `none`: nobody. Without `pass`, callers' own credentials end at the gateway on routes with `auth`, and everywhere if it shows one of its own."),
     ],
 };
 
@@ -488,7 +488,54 @@ pub static TLS: Object = Object {
     keys: &[
         key("ca", Text, Optional, "ca.pem", "PEM file of the only authorities to trust; relative to the policy directory. Default: the machine's."),
         key("name", Text, Optional, "nlp.internal", "Name the certificate must carry. Default: the host of the url."),
-        later("client_cert"),
+        key("client", Kind::Object(&CLIENT), Optional, "{cert: gateway.crt, key: gateway.key}", "The certificate to show a backend that asks for one."),
+    ],
+};
+
+/// `pools[].tls.client`
+pub static CLIENT: Object = Object {
+    doc: "A client certificate and its key. Both files are watched: a new pair takes effect like a changed policy, and connections made with the old one are not used again.",
+    keys: &[
+        key("cert", Text, Required, "gateway.crt", "The certificate as PEM, then those between it and the authority; relative to the policy directory."),
+        key("key", Text, Required, "gateway.key", "Its private key as PEM, without a passphrase."),
+    ],
+};
+
+const SHOWN_KIND: Kind = Either(&Word(&["none"]), &Kind::Object(&SHOWN));
+
+/// `credential` of pools and routes
+pub static SHOWN: Object = Object {
+    doc: "Who the gateway is to backends: exactly one of these.",
+    keys: &[
+        key("ak_sk", Kind::Object(&SHOWN_AK_SK), Optional, "{access_key: {env: UP_AK}, secret_key: {env: UP_SK}}", "AK/SK, or AppKey and AppSecret: requests are signed as they go on the wire."),
+        key("app_code", Secret, Optional, "{env: UP_APP_CODE}", "`X-Apig-AppCode`."),
+        key("api_key", Secret, Optional, "{env: MAAS_KEY}", "`Authorization: Bearer`."),
+        key("header", Kind::Object(&SHOWN_HEADER), Optional, "{name: x-api-key, value: {env: UP_KEY}}", "A header of the backend's own."),
+        key("pass", Bool, Optional, "true", "The callers' own credentials pass. Their signatures hold only where the backend sees the same host, path and body."),
+    ],
+};
+
+/// `credential.ak_sk`
+pub static SHOWN_AK_SK: Object = Object {
+    doc: "A signing key pair of the gateway's own.",
+    keys: &[
+        key("access_key", Secret, Required, "{env: UP_AK}", "The public half."),
+        key("secret_key", Secret, Required, "{env: UP_SK}", "The secret half."),
+        key("security_token", Secret, Optional, "{file: up.token}", "Of a temporary pair: goes, signed, in `X-Security-Token`."),
+        key("algorithm", Word(&["sdk-hmac-sha256", "v11"]), Default("sdk-hmac-sha256"), "v11", "`v11`: V11-HMAC-SHA256, whose key is derived for each day, `region` and `service`."),
+        key("region", Text, Optional, "cn-southwest-2", "With `v11`, and needed there."),
+        key("service", Text, Optional, "modelarts", "With `v11`, and needed there."),
+        key("unsigned_payload", Bool, Default("false"), "true", "Leaves the body out of the signature (`UNSIGNED-PAYLOAD`), so that it streams; else it is held until it has come whole."),
+        key("project_id", Text, Optional, "0123456789abcdef0123456789abcdef", "Goes, signed, in `X-Project-Id`; a caller's does not."),
+    ],
+};
+
+/// `credential.header`
+pub static SHOWN_HEADER: Object = Object {
+    doc: "A header that the backend knows its callers by.",
+    keys: &[
+        key("name", Text, Required, "x-api-key", "The header."),
+        key("value", Secret, Required, "{env: UP_KEY}", "What it says."),
     ],
 };
 

@@ -14,6 +14,7 @@
 //! *Not here.* What a limit, a signature or a route means (`limit`, `auth`, `route`), and the walk itself.
 
 mod check;
+mod credential;
 mod decode;
 mod files;
 mod health;

@@ -3,11 +3,12 @@
 mod lines;
 mod streams;
 
-use super::check::{Checked, Limit, Model, Plan, Route, Tenant};
+use super::check::{Checked, Limit, Model, Plan, Pool, Route, Tenant};
 use super::snapshot::Api;
 use crate::auth::Kind;
 use crate::limit::Amount;
 use crate::limit::measure::Measure;
+use crate::upstream::Credential;
 use humantime::format_duration;
 use lines::{bytes, ceilings_line, limit_line, price_line, queue_line, retry_line, share_line};
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,6 +45,8 @@ pub struct RoutePosture {
     pub takes: String,
     /// Who answers.
     pub pool: String,
+    /// What the pool's backends are shown: a kind of credential, `pass` or `none`.
+    pub shown: &'static str,
     /// Kinds of credential; empty: anybody may call.
     pub credentials: Vec<&'static str>,
     /// Tenants with a user who may call: the first few by name.
@@ -138,12 +141,14 @@ fn of_route(route: &Route, checked: &Checked) -> RoutePosture {
     };
     let plans: BTreeSet<usize> = callers.iter().map(|tenant| tenant.plan).collect();
     let plans: Vec<&Plan> = plans.into_iter().map(|plan| &checked.plans[plan]).collect();
-    let queue = checked.pools[route.pool].queue.as_ref();
+    let pool = &checked.pools[route.pool];
+    let queue = pool.queue.as_ref();
     RoutePosture {
         name: route.name.to_string(),
         api: route.api,
         takes: takes(route),
-        pool: checked.pools[route.pool].name.to_string(),
+        pool: pool.name.to_string(),
+        shown: route.credential.as_ref().unwrap_or(&pool.credential).kind(),
         credentials: route.auth.iter().flat_map(|rules| &rules.kinds).map(|kind| kind_word(*kind)).collect(),
         tenants: callers.iter().take(TENANTS_SHOWN).map(|tenant| tenant.name.to_string()).collect(),
         tenants_total: callers.len(),
@@ -173,7 +178,7 @@ fn of_route(route: &Route, checked: &Checked) -> RoutePosture {
             plans.iter().map(|plan| (plan.name.to_string(), share_line(plan, queue))).collect()
         }),
         retry: route.retry.as_ref().map(|retry| retry_line(retry, &checked.pools)),
-        notes: notes(route, &callers, &plans),
+        notes: notes(route, pool, &callers, &plans),
     }
 }
 
@@ -210,7 +215,7 @@ fn may_call(tenant: &Tenant, kinds: &[Kind]) -> bool {
 }
 
 /// What is missing or worth a look.
-fn notes(route: &Route, callers: &[&Tenant], plans: &[&Plan]) -> Vec<String> {
+fn notes(route: &Route, pool: &Pool, callers: &[&Tenant], plans: &[&Plan]) -> Vec<String> {
     let mut notes = Vec::new();
     let mut note = |text: String| notes.push(text);
     if let Some(reason) = &route.unlimited {
@@ -230,6 +235,13 @@ fn notes(route: &Route, callers: &[&Tenant], plans: &[&Plan]) -> Vec<String> {
                 note("doubly encoded paths are accepted in signatures".into());
             }
         }
+    }
+    let shown = route.credential.as_ref().unwrap_or(&pool.credential);
+    if matches!(**shown, Credential::Pass) {
+        note("callers' own credentials go on to the backends (`pass`)".into());
+    }
+    if shown.is_readable() && pool.backends.iter().any(|(backend, _)| backend.tls.is_none()) {
+        note(format!("its `{}` for backends goes over plain `http`", shown.kind()));
     }
     if route.retry.as_ref().is_some_and(|retry| retry.rule.repeat_post) {
         note("a POST may be done, and paid for, twice (`retry.repeat_post`)".into());
@@ -283,6 +295,9 @@ impl fmt::Display for RoutePosture {
             "" => writeln!(f, "  who may call    anybody")?,
             kinds if self.tenants_total == 0 => writeln!(f, "  who may call    nobody yet, by {kinds}")?,
             kinds => writeln!(f, "  who may call    {tenants}, by {kinds}")?,
+        }
+        if self.shown != "none" {
+            writeln!(f, "  shows backends  {}", self.shown)?;
         }
         for limit in &self.limits {
             writeln!(f, "  limit           {limit}")?;

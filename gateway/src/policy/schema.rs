@@ -111,7 +111,8 @@ fn rows(object: &'static Object, prefix: &str, told: &str, table: &mut String) {
             cell(key.doc)
         );
         let _into_a_string = writeln!(table, "{row}");
-        if key.name != told {
+        // A route's credential has the keys of a pool's.
+        if key.name != told && path != "routes[].credential" {
             below(&key.kind, &path, table);
         }
     }

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 /// The longest secret, in bytes.
 const SECRET_MAX: u64 = 16 << 10;
+/// The longest file with a private key, in bytes; chains before it included.
+const KEY_MAX: u64 = 256 << 10;
 
 /// A secret's bytes. It has no `Display`, and its `Debug` says nothing.
 #[derive(Clone, PartialEq, Eq)]
@@ -108,17 +110,17 @@ impl<'a> Secrets<'a> {
         Ok(bytes)
     }
 
-    /// Reads a PEM file of authorities.
+    /// Reads a PEM file of certificates; `whose` are wanted.
     ///
     /// # Errors
     /// [`Missing`]: not there, or no certificate in it
-    pub fn authorities(&self, path: &Path) -> Result<Vec<u8>, Missing> {
+    pub fn certificates(&self, path: &Path, whose: &str) -> Result<Vec<u8>, Missing> {
         use rustls::pki_types::{CertificateDer, pem::PemObject};
-        const AUTHORITIES_MAX: u64 = 4 << 20;
+        const CERTIFICATES_MAX: u64 = 4 << 20;
         self.files.borrow_mut().push(path.to_path_buf());
-        let pem = read_at_most(path, AUTHORITIES_MAX).map_err(|error| Missing {
+        let pem = read_at_most(path, CERTIFICATES_MAX).map_err(|error| Missing {
             what: format!("`{}` cannot be read: {error}", path.display()),
-            help: "name a PEM file of authorities; relative paths count from the policy directory".into(),
+            help: format!("name a PEM file of {whose}; relative paths count from the policy directory"),
         })?;
         self.remember(&pem);
         let whole = CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>();
@@ -127,8 +129,27 @@ impl<'a> Secrets<'a> {
         }
         missing(
             format!("`{}` holds no whole PEM certificate", path.display()),
-            "name a PEM file of authorities",
+            format!("name a PEM file of {whose}"),
         )
+    }
+
+    /// Reads a PEM file with a private key.
+    ///
+    /// # Errors
+    /// [`Missing`]: not there, or no key in it. Nothing of the file is quoted.
+    pub fn private_key(&self, path: &Path) -> Result<Secret, Missing> {
+        use rustls::pki_types::{PrivateKeyDer, pem::PemObject};
+        self.files.borrow_mut().push(path.to_path_buf());
+        let pem = read_at_most(path, KEY_MAX).map_err(|error| Missing {
+            what: format!("`{}` cannot be read: {error}", path.display()),
+            help: "name the PEM file of the certificate's key, readable by the gateway only".into(),
+        })?;
+        self.remember(&pem);
+        if PrivateKeyDer::from_pem_slice(&pem).is_ok() {
+            return Ok(Secret(pem.into()));
+        }
+        let help = "name a PEM file with a private key that has no passphrase";
+        missing(format!("`{}` holds no private key", path.display()), help)
     }
 
     fn remember(&self, bytes: &[u8]) {

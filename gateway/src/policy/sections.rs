@@ -1,5 +1,6 @@
 //! From located trees to the spec: one function for each kind of entry, in the order of the table of keys.
 
+use super::credential::{client, credential};
 use super::decode::{At, Entry};
 use super::health::health;
 use super::keys;
@@ -142,7 +143,8 @@ fn route(entry: &Entry<'_>) -> Option<Route> {
     let unlimited = unlimited(entry);
     let websocket = websocket(entry, api, &methods);
     let rate_headers = entry.flag("rate_headers");
-    let tenant_header = tenant_header(entry);
+    let tenant_header = tenant_header(entry, api);
+    let credential = credential(entry);
     let metering = metering(entry, api);
     let ceilings = ceilings(entry);
     let path = path?;
@@ -163,6 +165,7 @@ fn route(entry: &Entry<'_>) -> Option<Route> {
         tenant_header,
         metering: metering?,
         ceilings: ceilings?,
+        credential,
         retry,
     })
 }
@@ -269,7 +272,10 @@ fn unlimited(entry: &Entry<'_>) -> Option<Located<String>> {
 const RESERVED_HEADERS: &[&str] =
     &["x-request-id", "x-apig-appcode", "x-security-token", "x-auth-token", "x-project-id", "x-stage"];
 
-fn tenant_header(entry: &Entry<'_>) -> Option<HeaderName> {
+fn tenant_header(entry: &Entry<'_>, api: Option<Api>) -> Option<HeaderName> {
+    if api == Some(Api::ModelArts) && !entry.has("tenant_header") {
+        return Some(HeaderName::from_static("x-modelarts-user-id"));
+    }
     let text = entry.text("tenant_header")?.value.to_ascii_lowercase();
     let reserved = RESERVED_HEADERS.contains(&text.as_str())
         || ["x-sdk-", "x-forwarded-", "x-ratelimit-"].iter().any(|prefix| text.starts_with(prefix));
@@ -293,6 +299,8 @@ fn pool(entry: &Entry<'_>, dir: &Path) -> Option<Pool> {
     let balance = versions::balance(entry);
     let tls = entry.object("tls", &keys::TLS)?;
     let ca_file = tls.text("ca").map(|ca| Located { value: dir.join(ca.value), place: ca.place });
+    let client = client(&tls, dir);
+    let credential = credential(entry);
     let tls_name = tls.text("name").filter(|name| {
         let good = url::is_host(name.value);
         if !good {
@@ -338,6 +346,8 @@ fn pool(entry: &Entry<'_>, dir: &Path) -> Option<Pool> {
         connect_timeout: connect_timeout?,
         queue,
         health: health?,
+        client,
+        credential,
         raw,
     })
 }

@@ -10,9 +10,9 @@ use crate::observe::retries::RetryMetrics;
 use crate::observe::tenants::OnRoute;
 use crate::route::Table;
 use crate::stream::Streams;
-use crate::upstream::Pool;
 use crate::upstream::budget::Budget;
 use crate::upstream::retry::Rule;
+use crate::upstream::{Credential, Pool};
 use crate::usage::Shape;
 use ahash::AHashMap;
 use metrics::Histogram;
@@ -92,8 +92,20 @@ pub struct Route {
     pub metering: Option<Metering>,
     /// How much one request may ask for; the strictest of route, caller and model counts.
     pub ceilings: Ceilings,
+    /// Who the gateway is to the backends of `pool`, instead of what the pool says.
+    pub credential: Option<Arc<Credential>>,
     /// Who is asked after an attempt in vain; None: nobody.
     pub retry: Option<Box<Retry>>,
+}
+
+impl Route {
+    /// Who the gateway is to the backends of `pool`. The route's own word is for its own pool: no other is shown it.
+    pub fn credential<'a>(&'a self, pool: &'a Pool) -> &'a Credential {
+        match &self.credential {
+            Some(own) if std::ptr::eq(pool, &*self.pool) => own,
+            _ => &pool.credential,
+        }
+    }
 }
 
 /// When a route asks a second backend, and who that is.

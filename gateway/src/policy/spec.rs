@@ -15,7 +15,7 @@ use crate::upstream::health::rules as health;
 use crate::upstream::retry;
 use crate::upstream::{BackendSpec, Balance, Subject, When};
 use crate::usage::Shape;
-use http::{HeaderName, Method};
+use http::{HeaderName, HeaderValue, Method};
 use ipnet::IpNet;
 use std::num::NonZeroU32;
 use std::ops::Range;
@@ -56,6 +56,7 @@ pub struct Route {
     pub tenant_header: Option<HeaderName>,
     pub metering: Metering,
     pub ceilings: Ceilings,
+    pub credential: Option<Located<Shown>>,
     pub retry: Option<Retry>,
 }
 
@@ -104,6 +105,8 @@ pub struct Pool {
     pub balance: Balance,
     /// PEM file of the only authorities to trust.
     pub ca_file: Option<Located<PathBuf>>,
+    pub client: Option<ClientFiles>,
+    pub credential: Option<Located<Shown>>,
     pub connect_timeout: Duration,
     pub queue: Option<fair::Config>,
     pub health: health::Rules,
@@ -251,6 +254,33 @@ pub enum Credential {
     AkSk { access_key: Box<str>, secret_key: Located<Source>, security_token: Option<Located<Source>> },
     AppCode(Hashed),
     ApiKey(Hashed),
+}
+
+/// `credential` of a pool or route: who the gateway is to backends.
+pub enum Shown {
+    None,
+    Pass,
+    AkSk(Signing),
+    AppCode(Located<Source>),
+    ApiKey(Located<Source>),
+    Header(HeaderName, Located<Source>),
+}
+
+/// `credential.ak_sk`
+pub struct Signing {
+    pub access_key: Located<Source>,
+    pub secret_key: Located<Source>,
+    pub security_token: Option<Located<Source>>,
+    /// `algorithm: v11`: region and service.
+    pub derived: Option<(Box<str>, Box<str>)>,
+    pub unsigned_payload: bool,
+    pub project_id: Option<HeaderValue>,
+}
+
+/// `pools[].tls.client`: PEM files.
+pub struct ClientFiles {
+    pub cert: Located<PathBuf>,
+    pub key: Located<PathBuf>,
 }
 
 /// A secret by its digest, or where it is.

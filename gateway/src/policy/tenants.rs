@@ -67,7 +67,8 @@ fn ak_sk(node: &Node<'_>, at: At<'_>, problems: &Problems) -> Option<Credential>
     Some(Credential::AkSk { access_key: access_key?.value.into(), secret_key: secret_key?, security_token })
 }
 
-fn source(node: &Node<'_>, at: At<'_>, problems: &Problems) -> Option<Located<Source>> {
+/// Where a secret is: `{env: NAME}` or `{file: path}`.
+pub fn source(node: &Node<'_>, at: At<'_>, problems: &Problems) -> Option<Located<Source>> {
     if literal(node, at, problems, "name it: `{env: NAME}` or `{file: path}`") {
         return None;
     }

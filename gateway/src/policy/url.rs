@@ -43,7 +43,7 @@ pub fn backend(text: &str) -> Result<BackendSpec, Wrong> {
         );
     }
     let host: Arc<str> = host.into();
-    let tls = tls.then(|| TlsSpec { ca_pem: None, name: host.clone() });
+    let tls = tls.then(|| TlsSpec { ca_pem: None, name: host.clone(), client: None });
     Ok(BackendSpec { tls, host, port, base_path: base.into() })
 }
 

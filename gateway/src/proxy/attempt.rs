@@ -6,6 +6,7 @@ use super::dress::dress;
 use super::finish::Exchange;
 use super::forward::Received;
 use super::retry::{Late, Outgoing, Tries};
+use super::seal::Seal;
 use crate::observe::metrics::UpstreamError;
 use crate::policy::Route;
 use crate::reject::Reject;
@@ -57,8 +58,9 @@ pub async fn attempt(
     if !matches!(body, Outgoing::Passing(..)) {
         tries.wait_one(exchange);
     }
+    let seal = Seal::of(route, tries.pool(), body);
     let upload = body.upload(exchange, route, tries.is_last());
-    let mut call = dress(exchange, route, backend, head, link, upload);
+    let mut call = dress(exchange, route, backend, &seal, head, link, upload);
     let mut headers = HeaderMap::new();
     if tries.is_last() {
         // The answer's headers go into the map that the request's have left: its table is warm and large enough.

@@ -2,19 +2,24 @@
 
 use super::body::Upload;
 use super::finish::Exchange;
+use super::headers::{ends_here, named_by_connection};
+use super::seal::Seal;
 use super::upgrade::{self, WEBSOCKET};
+use crate::clock;
 use crate::policy::Route;
-use crate::upstream::{Backend, Call, Link};
+use crate::upstream::{Backend, Call, Link, Outgoing};
 use http::HeaderMap;
 use http::header::{self, HeaderName};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 
-/// Writes the head that the upstream gets: the caller's without hop-by-hop and reserved headers, and ours.
+/// Writes the head that the upstream gets: the caller's without hop-by-hop and reserved headers, and ours. What shows
+/// who the gateway is comes last, and anew for each attempt: it may have a date.
 pub fn dress(
     exchange: &Exchange,
     route: &Route,
     backend: &Backend,
+    seal: &Seal<'_>,
     head: &Parts,
     link: Link,
     upload: Upload,
@@ -25,7 +30,7 @@ pub fn dress(
     let forwarded = Forwarded::of(exchange, &head.headers);
     let named = named_by_connection(&head.headers);
     for (name, value) in &head.headers {
-        if !ends_here(name, route) && !forwarded.replaces(name) && !named.contains(name) {
+        if !ends_here(name, route, seal.credential) && !forwarded.replaces(name) && !named.contains(name) {
             call.header(name.as_str(), value.as_bytes());
         }
     }
@@ -40,8 +45,27 @@ pub fn dress(
     if upgrade::is_asked(route, head) {
         call.offer(WEBSOCKET);
     }
+    if seal.credential.shows_something() {
+        let nonce = exchange.connection.worker.request_id();
+        let outgoing = Outgoing {
+            method: &head.method,
+            base_path: &backend.spec.base_path,
+            target,
+            host: backend.host_header.as_bytes(),
+            content_type: content_type(&head.headers).filter(|_| !named.contains(&header::CONTENT_TYPE)),
+            body: &seal.body,
+            nonce: nonce.as_str(),
+        };
+        seal.credential.dress(&outgoing, clock::wall_ms(), |name, value| call.header(name, value));
+    }
     call.end_of_head();
     call
+}
+
+/// If it is sent once: of two, each hop may take another.
+fn content_type(headers: &HeaderMap) -> Option<&[u8]> {
+    let mut values = headers.get_all(header::CONTENT_TYPE).iter();
+    values.next().filter(|_| values.next().is_none()).map(|value| value.as_bytes())
 }
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -80,76 +104,6 @@ impl<'a> Forwarded<'a> {
         }
         if !self.continued.is_some_and(|(_, tells_scheme)| tells_scheme) {
             call.header(X_FORWARDED_PROTO.as_str(), self.scheme);
-        }
-    }
-}
-
-/// Further hop-by-hop headers, as the caller's `Connection` names them (RFC 9110 section 7.6.1).
-fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
-    let lists = headers.get_all(header::CONNECTION).into_iter().filter_map(|value| value.to_str().ok());
-    lists.flat_map(|list| list.split(',')).filter_map(|name| name.trim().parse().ok()).collect()
-}
-
-/// Whether a header of the caller ends here: hop-by-hop ones, what is written anew, the credentials this gateway has
-/// checked, and every spelling of the headers by which it vouches for a caller.
-fn ends_here(name: &HeaderName, route: &Route) -> bool {
-    is_hop_by_hop(name)
-        || matches!(*name, header::HOST | header::CONTENT_LENGTH)
-        || (route.auth.is_some() && is_credential(name))
-        || (route.metering.is_some() && *name == header::ACCEPT_ENCODING)
-        || is_reserved(name, route.tenant_header.as_ref())
-}
-
-fn is_hop_by_hop(name: &HeaderName) -> bool {
-    matches!(
-        *name,
-        header::CONNECTION
-            | header::TE
-            | header::TRAILER
-            | header::TRANSFER_ENCODING
-            | header::UPGRADE
-            | header::PROXY_AUTHORIZATION
-            | header::EXPECT
-    ) || matches!(name.as_str(), "keep-alive" | "proxy-connection" | "http2-settings")
-}
-
-fn is_credential(name: &HeaderName) -> bool {
-    *name == header::AUTHORIZATION
-        || matches!(
-            name.as_str(),
-            "x-apig-appcode"
-                | "x-sdk-date"
-                | "x-sdk-content-sha256"
-                | "x-sdk-content-sm3"
-                | "x-security-token"
-        )
-}
-
-/// Headers that only the gateway may send. `_` counts as `-`: some servers read both alike.
-fn is_reserved(name: &HeaderName, tenant_header: Option<&HeaderName>) -> bool {
-    let same = |reserved: &str| {
-        let name = name.as_str().bytes().map(|b| if b == b'_' { b'-' } else { b });
-        name.eq(reserved.bytes().map(|b| if b == b'_' { b'-' } else { b }))
-    };
-    let first = name.as_str().as_bytes().first();
-    (first == Some(&b'x') && (same("x-modelarts-user-id") || same("x-request-id") || same("x-tenant")))
-        || tenant_header.is_some_and(|reserved| same(reserved.as_str()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_spelling_of_a_reserved_header_is_reserved() {
-        let ours = HeaderName::from_static("x-account");
-        for name in
-            ["x-account", "x_account", "X-Account", "X_ACCOUNT", "x-modelarts-user-id", "x_modelarts-user_id"]
-        {
-            assert!(is_reserved(&name.parse().unwrap(), Some(&ours)), "{name}");
-        }
-        for name in ["x-accounts", "account", "x-modelarts-user"] {
-            assert!(!is_reserved(&name.parse().unwrap(), Some(&ours)), "{name}");
         }
     }
 }

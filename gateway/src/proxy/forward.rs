@@ -8,6 +8,7 @@ use super::finish::Exchange;
 use super::metered::rename;
 use super::queue::{take_turn, wait_for_turn};
 use super::retry::{Outgoing, Tries, hold};
+use super::seal::hold_to_hash;
 use crate::policy::{Fallback, Route};
 use crate::reject::Reject;
 use crate::upstream::Call;
@@ -38,6 +39,7 @@ pub async fn forward(
     let policy = exchange.policy.clone();
     let route = policy.route(exchange.route.expect("admit found a route"));
     let admitted = hold(exchange, route, &head, admitted).await?;
+    let admitted = hold_to_hash(exchange, route, admitted).await?;
     let mut body = Outgoing::from(wait_for_turn(exchange, route, admitted).await?);
     let mut tries = Tries::new(exchange, route, &head, &body);
     let mut picked = tries.first(exchange).ok_or(Reject::NoBackend)?;

@@ -20,7 +20,9 @@ mod attempt;
 mod choose;
 mod dress;
 mod forward;
+mod headers;
 mod retry;
+mod seal;
 
 mod answer;
 mod tunnel;

@@ -213,8 +213,11 @@ impl Drop for Place {
 /// All levels, by the names of stream and tenant; one per gateway.
 #[derive(Default)]
 pub struct Levels {
-    known: Mutex<AHashMap<(Arc<str>, Arc<str>), Arc<Level>>>,
+    known: Mutex<AHashMap<Pair, Arc<Level>>>,
 }
+
+/// Names of a stream and of a tenant.
+type Pair = (Arc<str>, Arc<str>);
 
 impl Levels {
     /// Levels for these pairs of stream and tenant, in their order: those there are, under new rules, or new ones.

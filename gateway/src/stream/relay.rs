@@ -66,8 +66,8 @@ pub async fn relay(caller: &mut RawSocket, backend: &mut RawSocket, terms: &Term
     let end = poll_fn(|cx| {
         let one = into.poll(cx, caller, backend, terms.level, &count);
         let other = out.poll(cx, backend, caller, terms.level, &count);
-        for broken in [broken(&one, Way::In), broken(&other, Way::Out)].into_iter().flatten() {
-            return Poll::Ready(broken);
+        if let Some(end) = broken(&one, Way::In).or_else(|| broken(&other, Way::Out)) {
+            return Poll::Ready(end);
         }
         if one.is_ready() && other.is_ready() {
             return Poll::Ready(End::Whole);

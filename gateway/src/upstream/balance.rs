@@ -48,7 +48,7 @@ pub(super) struct Turns {
 }
 
 /// Turns that may be passed over, one after the other, until anybody takes the next.
-const PASSED_MAX: usize = 16;
+const PASSED_MAX: usize = 64;
 
 impl Turns {
     pub(super) fn new(weights: &[u32]) -> Turns {

@@ -1,7 +1,7 @@
 //! Opens a connection to a backend: TCP, and TLS where asked.
 
-use super::Backend;
 use super::http1::Link;
+use super::{Backend, ClientIdentity};
 use crate::observe::metrics::UpstreamError;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -80,13 +80,13 @@ fn no_tcp(error: io::Error) -> ConnectError {
 pub struct Trust(Arc<ClientConfig>);
 
 impl Trust {
-    /// The authorities in `pem`, or the machine's.
+    /// The authorities in `pem`, or the machine's; and who the gateway is, if it is to say so.
     ///
     /// # Errors
-    /// One sentence: no authority could be read.
-    pub fn new(pem: Option<&[u8]>) -> Result<Trust, String> {
+    /// One sentence: no authority could be read, or the key is another certificate's.
+    pub fn new(pem: Option<&[u8]>, client: Option<&ClientIdentity>) -> Result<Trust, String> {
         match pem {
-            None => Trust::of_the_machine(),
+            None => Trust::of_the_machine(client),
             Some(pem) => {
                 let mut roots = RootCertStore::empty();
                 for certificate in CertificateDer::pem_slice_iter(pem) {
@@ -96,7 +96,7 @@ impl Trust {
                 if roots.is_empty() {
                     return Err("holds no PEM certificate".into());
                 }
-                Ok(Trust::in_roots(roots))
+                Trust::in_roots(roots.into(), client)
             }
         }
     }
@@ -109,9 +109,9 @@ impl Trust {
     }
 
     /// Read once: a machine's authorities change with its packages, and so with a restart.
-    fn of_the_machine() -> Result<Trust, String> {
-        static MACHINE: OnceLock<Trust> = OnceLock::new();
-        let trust = MACHINE.get_or_init(|| {
+    fn of_the_machine(client: Option<&ClientIdentity>) -> Result<Trust, String> {
+        static MACHINE: OnceLock<(Arc<RootCertStore>, Result<Trust, String>)> = OnceLock::new();
+        let (roots, nobody) = MACHINE.get_or_init(|| {
             let mut roots = RootCertStore::empty();
             roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
             if roots.is_empty() {
@@ -120,14 +120,19 @@ impl Trust {
                                 fail; install the package ca-certificates"
                 );
             }
-            Trust::in_roots(roots)
+            let roots = Arc::new(roots);
+            (roots.clone(), Trust::in_roots(roots, None))
         });
-        Ok(trust.clone())
+        if client.is_some() { Trust::in_roots(roots.clone(), client) } else { nobody.clone() }
     }
 
-    fn in_roots(roots: RootCertStore) -> Trust {
-        let mut config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    fn in_roots(roots: Arc<RootCertStore>, client: Option<&ClientIdentity>) -> Result<Trust, String> {
+        let config = ClientConfig::builder().with_root_certificates(roots);
+        let mut config = match client {
+            None => config.with_no_client_auth(),
+            Some(client) => client.shown_by(config)?,
+        };
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Trust(Arc::new(config))
+        Ok(Trust(Arc::new(config)))
     }
 }

@@ -12,7 +12,9 @@
 
 mod balance;
 pub mod budget;
+mod client;
 mod connect;
+mod credential;
 pub mod health;
 pub mod http1;
 mod idle;
@@ -28,7 +30,9 @@ mod subject;
 mod watch;
 
 pub use balance::Balance;
+pub use client::ClientIdentity;
 pub use connect::{ConnectError, Trust, dial};
+pub use credential::{AkSk, Credential, Outgoing, SignedBody};
 pub use health::Health;
 pub use http1::{Call, Link, Socket};
 pub use idle::Idle;
@@ -68,6 +72,8 @@ pub struct TlsSpec {
     pub ca_pem: Option<Arc<[u8]>>,
     /// Name that the certificate must carry.
     pub name: Arc<str>,
+    /// The gateway's own certificate. Part of the identity as well: a connection belongs to who opened it.
+    pub client: Option<ClientIdentity>,
 }
 
 /// One upstream address.
@@ -103,7 +109,7 @@ impl Backend {
             Some(tls) => {
                 let name = ServerName::try_from(tls.name.to_string())
                     .map_err(|_| format!("`{}` is not a name that a certificate can carry", tls.name))?;
-                Some((Trust::new(tls.ca_pem.as_deref())?, name))
+                Some((Trust::new(tls.ca_pem.as_deref(), tls.client.as_ref())?, name))
             }
         };
         Ok(Backend {
@@ -163,7 +169,7 @@ mod tests {
 
     #[test]
     fn host_leaves_the_default_port_out() {
-        let tls = Some(TlsSpec { ca_pem: None, name: "a.example".into() });
+        let tls = Some(TlsSpec { ca_pem: None, name: "a.example".into(), client: None });
         assert_eq!(Backend::new(spec("a.example", 443, tls)).unwrap().host_header, "a.example");
         assert_eq!(Backend::new(spec("::1", 8080, None)).unwrap().host_header, "[::1]:8080");
         assert_eq!(Backend::new(spec("a.example", 443, None)).unwrap().host_header, "a.example:443");
@@ -171,7 +177,7 @@ mod tests {
 
     #[test]
     fn verification_cannot_be_lost_by_an_empty_name() {
-        let tls = Some(TlsSpec { ca_pem: None, name: "".into() });
+        let tls = Some(TlsSpec { ca_pem: None, name: "".into(), client: None });
         assert!(Backend::new(spec("a.example", 443, tls)).is_err());
     }
 
@@ -180,7 +186,11 @@ mod tests {
         let registry = Registry::default();
         let with = |pem: Option<&str>| {
             let ca_pem = pem.map(|p| Arc::from(p.as_bytes()));
-            registry.backend(spec("a.example", 443, Some(TlsSpec { ca_pem, name: "a.example".into() })))
+            registry.backend(spec(
+                "a.example",
+                443,
+                Some(TlsSpec { ca_pem, name: "a.example".into(), client: None }),
+            ))
         };
         let machine = with(None).unwrap();
         let error = with(Some("not a certificate")).err().unwrap();

@@ -1,6 +1,5 @@
 //! Which backend of a pool takes the next request: first a version, if the pool has some, then a backend in it.
 
-use super::Backend;
 use super::balance::Balance;
 use super::health::rules::Rules;
 use super::load::Flight;
@@ -8,6 +7,7 @@ use super::members::Members;
 use super::split::{Out, Shares, Split};
 use super::subject::{Asker, Subject};
 use super::watch::{PoolState, Watch};
+use super::{Backend, Credential};
 use crate::observe::metrics::{UpstreamError, VersionMetrics};
 use arc_swap::ArcSwap;
 use metrics::Counter;
@@ -27,6 +27,8 @@ pub struct PoolSpec {
     pub balance: Balance,
     /// How long a connection may take to open, TLS included.
     pub connect_timeout: Duration,
+    /// Who the gateway is to its backends.
+    pub credential: Arc<Credential>,
     /// How it judges its backends.
     pub health: Rules,
     /// The program has just begun: backends of which nothing is known are taken for ready.
@@ -94,6 +96,8 @@ pub struct Pool {
     pub connect_timeout: Duration,
     /// New connections.
     pub connects: Counter,
+    /// Who the gateway is to its backends.
+    pub credential: Arc<Credential>,
     watch: Watch,
     balance: Balance,
     split: Split,
@@ -130,6 +134,7 @@ impl Pool {
             split,
             balance,
             connect_timeout,
+            credential: spec.credential,
         }
     }
 
@@ -266,6 +271,7 @@ mod tests {
             split,
             balance,
             connect_timeout: Duration::from_secs(1),
+            credential: Arc::new(Credential::None),
             health: Rules { probe: None, eject: None, panic_percent: 0 },
             starting: true,
             now_ms: 0,

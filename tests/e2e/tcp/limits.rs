@@ -40,7 +40,7 @@ fn received(gateway: &Gateway, for_ms: u64) -> usize {
     let read = |mut caller: TcpStream| {
         let (mut bytes, mut buffer) = (0, vec![0; 64 << 10]);
         let start = now();
-        caller.set_read_timeout(Some(ms(20))).unwrap();
+        caller.set_read_timeout(Some(ms(20))).expect("a timeout");
         while start.elapsed() < ms(for_ms) {
             bytes += caller.read(&mut buffer).unwrap_or(0);
         }
@@ -50,7 +50,7 @@ fn received(gateway: &Gateway, for_ms: u64) -> usize {
         let callers = [connect(gateway.tcp), connect(gateway.tcp)];
         callers
             .map(|caller| scope.spawn(move || read(caller)))
-            .map(|reads| reads.join().unwrap())
+            .map(|reads| reads.join().expect("no panic"))
             .iter()
             .sum()
     })

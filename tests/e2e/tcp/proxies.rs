@@ -12,7 +12,7 @@ fn telling(bytes: usize) -> (TcpBackend, mpsc::Receiver<Vec<u8>>) {
         let mut first = vec![0; bytes];
         if stream.read_exact(&mut first).is_ok() {
             let _ = tell.send(first);
-            let _ = std::io::copy(&mut stream.try_clone().unwrap(), &mut stream);
+            let _ = std::io::copy(&mut stream.try_clone().expect("a handle"), &mut stream);
         }
     });
     (backend, told)

@@ -57,7 +57,8 @@ impl Case {
                 (name, HeaderValue::from_bytes(text(&pair[1]).as_bytes()).unwrap())
             })
             .collect();
-        let date = headers.get("x-sdk-date").and_then(|value| date::SdkDate::parse(value.as_bytes()));
+        let date =
+            headers.get("x-sdk-date").and_then(|value| crate::signing::SdkDate::parse(value.as_bytes()));
         Case {
             name: text(&vector["name"]).into(),
             access_key: text(&vector["ak"]).into(),
@@ -87,7 +88,8 @@ impl Case {
 
     /// Verifies at the moment of signing, with UNSIGNED-PAYLOAD allowed.
     fn verify(&self, body_digest: &[u8]) -> Result<CallerId, Denied> {
-        let token = self.headers.get("x-security-token").map(|token| signature::sha256(token.as_bytes()));
+        let token =
+            self.headers.get("x-security-token").map(|token| crate::signing::sha256(token.as_bytes()));
         let live = Live::default();
         let mut keys = KeyringBuilder::new();
         keys.ak_sk(ALICE, "acme/alice", &self.access_key, self.secret_key.as_bytes(), token).unwrap();
@@ -188,7 +190,7 @@ fn published_known_answers_are_met() {
     let golden = golden();
     for vector in golden["published"].as_array().unwrap() {
         if let Some(canonical) = vector.get("canonical_request") {
-            let hash = signature::hex(&signature::sha256(text(canonical).as_bytes()));
+            let hash = crate::signing::hex(&crate::signing::sha256(text(canonical).as_bytes()));
             assert_eq!(String::from_utf8_lossy(&hash), text(&vector["canonical_request_sha256"]));
         } else {
             let case = Case::published(vector);

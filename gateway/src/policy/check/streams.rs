@@ -75,7 +75,7 @@ impl Check<'_> {
         let wrong = |Missing { what, help }| {
             self.problems.add(file.place, format!("{path}.client_ca"), what, help);
         };
-        let pem = self.secrets.authorities(&file.value).map_err(wrong).ok()?;
+        let pem = self.secrets.certificates(&file.value, "authorities").map_err(wrong).ok()?;
         let mut roots = RootCertStore::empty();
         for authority in CertificateDer::pem_slice_iter(&pem).flatten() {
             if let Err(error) = roots.add(authority) {

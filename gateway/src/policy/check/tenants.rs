@@ -86,7 +86,7 @@ impl Check<'_> {
         Some(digest)
     }
 
-    fn secret(&self, source: &spec::Source, place: Place, path: String) -> Option<Secret> {
+    pub(super) fn secret(&self, source: &spec::Source, place: Place, path: String) -> Option<Secret> {
         let read = self.secrets.read(source);
         read.map_err(|Missing { what, help }| self.problems.add(place, path, what, help)).ok()
     }

@@ -1,4 +1,23 @@
 //! Limits on tokens and money: what is said of them holds for any interleaving of what can happen.
+//!
+//! Each promise and the tests that fail when it is broken (each was seen to, with the limiter broken in its way):
+//!
+//! | promise | tests |
+//! | --- | --- |
+//! | consumption within the bound | `walk`, `gate`, `meter::consumption_stays_within_...` |
+//! | a refusal changes no level | `defects::a_refusal_charges_nothing_...`, `refusal::a_refusal_moves_no_level_...`, `walk` |
+//! | holds and places are those of the live permits | `walk`, `cancel`, `refusal::places_come_back_...`, `schedules` |
+//! | the same policy again changes nothing; an edit keeps the used count | `properties`, `reload`, `defects::an_edit_...` |
+//! | forgetting an idle level changes no decision | `walk` (sweeps), `reload::forgetting_an_idle_pair_...` |
+//! | `Retry-After` is sound and minimal | `walk`, `meter::the_wait_is_exact`, `refusal::a_lone_caller_...` |
+//! | a clock that steps back gives no credit | `walk::a_clock_...`, `meter::a_clock_...`, `calendar` |
+//! | a debt is kept; no more than the rate in the long run | `defects::a_debt_...`, `properties::in_the_long_run_...` |
+//! | any cost is admitted by an idle limit | `properties::any_cost_...`, `meter::an_oversize_cost_...` |
+//! | strangers take no memory and move nobody's level | `defects::a_flood_...`, `guard`; constant bytes: the bench |
+//! | nothing remains exactly when the next is refused | `properties::nothing_remains_...`, `walk` of requests |
+//! | the order of the locks | `schedules`, `threads` |
+//!
+//! Fairness before a pool is tested where it is made, in `fair`.
 
 mod account;
 mod cancel;

@@ -1,19 +1,15 @@
 //! X-Sdk-Date: when a request says it was signed.
 
-use super::denied::Denied;
-use crate::clock::Now;
-use std::time::Duration;
-
 /// A well-formed X-Sdk-Date.
 #[derive(Clone, Copy)]
-pub(super) struct SdkDate {
+pub struct SdkDate {
     text: [u8; 16],
     unix_ms: i64,
 }
 
 impl SdkDate {
     /// Reads `YYYYMMDDTHHMMSSZ`; the calendar is strict (no 30 February, no second 60).
-    pub(super) fn parse(value: &[u8]) -> Option<SdkDate> {
+    pub fn parse(value: &[u8]) -> Option<SdkDate> {
         let text: [u8; 16] = value.try_into().ok()?;
         if text[8] != b'T' || text[15] != b'Z' {
             return None;
@@ -33,30 +29,44 @@ impl SdkDate {
         Some(SdkDate { text, unix_ms: instant.as_millisecond() })
     }
 
+    /// The date of a moment, in milliseconds since 1970-01-01 UTC; parts of a second are left out.
+    pub fn at(unix_ms: u64) -> SdkDate {
+        let instant = i64::try_from(unix_ms / 1000).ok().and_then(|s| jiff::Timestamp::from_second(s).ok());
+        let instant = instant.unwrap_or(jiff::Timestamp::MAX); // beyond the year 9999
+        let civil = jiff::tz::Offset::UTC.to_datetime(instant);
+        let mut text = *b"00000000T000000Z";
+        let mut write = |at: usize, digits: usize, mut number: u16| {
+            for digit in text[at..at + digits].iter_mut().rev() {
+                *digit = b'0' + (number % 10) as u8;
+                number /= 10;
+            }
+        };
+        write(0, 4, civil.year().unsigned_abs());
+        for (at, part) in [
+            (4, civil.month()),
+            (6, civil.day()),
+            (9, civil.hour()),
+            (11, civil.minute()),
+            (13, civil.second()),
+        ] {
+            write(at, 2, part.unsigned_abs().into());
+        }
+        SdkDate { text, unix_ms: instant.as_second() * 1000 }
+    }
+
     /// As received.
-    pub(super) fn text(&self) -> &[u8; 16] {
+    pub fn text(&self) -> &[u8; 16] {
         &self.text
     }
 
     /// The day in UTC, `YYYYMMDD`.
-    pub(super) fn day(&self) -> &[u8] {
+    pub fn day(&self) -> &[u8] {
         &self.text[..8]
     }
 
     /// Milliseconds since 1970-01-01 UTC.
-    pub(super) fn unix_ms(&self) -> i64 {
+    pub fn unix_ms(&self) -> i64 {
         self.unix_ms
-    }
-
-    /// # Errors
-    /// [`Denied::Skew`] if the date is further than `allowed` from now, either way
-    pub(super) fn within(&self, allowed: Duration, now: Now) -> Result<(), Denied> {
-        let behind_ms = now.wall_ms as i64 - self.unix_ms;
-        if u128::from(behind_ms.unsigned_abs()) <= allowed.as_millis() {
-            return Ok(());
-        }
-        let secs = behind_ms.unsigned_abs().div_ceil(1000) as i64;
-        Err(Denied::Skew { behind_secs: secs * behind_ms.signum(), allowed_secs: allowed.as_secs() })
     }
 }
 
@@ -102,17 +112,12 @@ mod tests {
     }
 
     #[test]
-    fn skew_counts_both_ways_and_says_how_far() {
-        let date = SdkDate::parse(b"20240115T083000Z").unwrap();
-        let at = |offset_ms: i64| Now { mono_us: 0, wall_ms: (date.unix_ms() + offset_ms) as u64 };
-        let allowed = Duration::from_secs(900);
-
-        assert_eq!(date.within(allowed, at(900_000)), Ok(()));
-        assert_eq!(date.within(allowed, at(-900_000)), Ok(()));
-        let late = date.within(allowed, at(900_001)).unwrap_err();
-        assert_eq!(late, Denied::Skew { behind_secs: 901, allowed_secs: 900 });
-        assert!(late.to_string().contains("901 s behind the gateway's clock, at most 900 s"), "{late}");
-        let early = date.within(allowed, at(-1_000_000)).unwrap_err();
-        assert!(early.to_string().contains("1000 s ahead of the gateway's clock"), "{early}");
+    fn a_date_that_is_written_can_be_read() {
+        for unix_ms in [0, 1_705_307_400_000, 1_709_251_199_000, 4_102_444_799_000] {
+            let date = SdkDate::at(unix_ms + 999);
+            assert_eq!(date.unix_ms(), unix_ms as i64);
+            assert_eq!(SdkDate::parse(date.text()).map(|read| read.unix_ms()), Some(unix_ms as i64));
+        }
+        assert_eq!(SdkDate::at(1_705_307_400_000).text(), b"20240115T083000Z");
     }
 }

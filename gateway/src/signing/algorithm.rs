@@ -1,15 +1,14 @@
-//! The three signing algorithms: hash, string to sign, HMAC.
+//! The three signing algorithms: hash, text to sign, HMAC.
 
 use super::date::SdkDate;
 use ::hmac::{Hmac, KeyInit, Mac};
 use aws_lc_rs::{digest, hmac};
-use parking_lot::Mutex;
 use sm3::{Digest as _, Sm3};
 use std::hint::black_box;
 
 /// How a request was signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Algorithm {
+pub enum Algorithm {
     /// SDK-HMAC-SHA256.
     Sha256,
     /// V11-HMAC-SHA256: SDK-HMAC-SHA256 with a key derived per day, region and service.
@@ -20,7 +19,7 @@ pub(super) enum Algorithm {
 
 impl Algorithm {
     /// As it stands in Authorization and in the string to sign.
-    pub(super) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Algorithm::Sha256 => "SDK-HMAC-SHA256",
             Algorithm::V11 => "V11-HMAC-SHA256",
@@ -29,7 +28,7 @@ impl Algorithm {
     }
 
     /// The header that may state the body's digest.
-    pub(super) fn content_header(self) -> &'static str {
+    pub fn content_header(self) -> &'static str {
         match self {
             Algorithm::Sha256 | Algorithm::V11 => "x-sdk-content-sha256",
             Algorithm::Sm3 => "x-sdk-content-sm3",
@@ -37,7 +36,7 @@ impl Algorithm {
     }
 
     /// The digest of nothing, in hex.
-    pub(super) fn empty_digest(self) -> &'static str {
+    pub fn empty_digest(self) -> &'static str {
         match self {
             Algorithm::Sha256 | Algorithm::V11 => {
                 "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
@@ -55,7 +54,7 @@ impl Algorithm {
 
     fn mac(self, key: &[u8], bytes: &[u8]) -> [u8; 32] {
         match self {
-            Algorithm::Sha256 | Algorithm::V11 => hmac_sha256(key, &[bytes]),
+            Algorithm::Sha256 | Algorithm::V11 => hmac_sha256(key, bytes),
             Algorithm::Sm3 => {
                 let mut mac = Hmac::<Sm3>::new_from_slice(key).expect("HMAC takes a key of any length");
                 mac.update(bytes);
@@ -64,8 +63,8 @@ impl Algorithm {
         }
     }
 
-    /// Signs a canonical request. `text` is a buffer for the string to sign.
-    pub(super) fn sign(
+    /// Signs a canonical request. `text` is a buffer for the text to sign.
+    pub fn sign(
         self,
         key: &[u8],
         date: &SdkDate,
@@ -74,6 +73,12 @@ impl Algorithm {
         text: &mut Vec<u8>,
     ) -> [u8; 32] {
         text.clear();
+        self.write_text(date, scope, &self.hash(canonical), text);
+        self.mac(key, text)
+    }
+
+    /// Appends the text to sign for a canonical request with this hash.
+    pub fn write_text(self, date: &SdkDate, scope: &str, canonical_hash: &[u8; 32], text: &mut Vec<u8>) {
         text.extend_from_slice(self.name().as_bytes());
         text.push(b'\n');
         text.extend_from_slice(date.text());
@@ -82,22 +87,35 @@ impl Algorithm {
             text.extend_from_slice(scope.as_bytes());
             text.push(b'\n');
         }
-        text.extend_from_slice(&hex(&self.hash(canonical)));
-        self.mac(key, text)
+        text.extend_from_slice(&hex(canonical_hash));
     }
 }
 
 /// V11's key: HKDF over the access key (salt), the secret key and the scope, written in hex.
 #[derive(Clone)]
-pub(super) struct DerivedKey([u8; 64]);
+pub struct DerivedKey([u8; 64]);
 
 impl DerivedKey {
-    fn derive(access_key: &str, secret_key: &[u8], scope: &str) -> DerivedKey {
-        let extracted = hmac_sha256(access_key.as_bytes(), &[secret_key]);
-        DerivedKey(hex(&hmac_sha256(&extracted, &[scope.as_bytes(), &[1]])))
+    /// For `scope`, which is `<day>/<region>/<service>`.
+    pub fn derive(access_key: &str, secret_key: &[u8], scope: &str) -> DerivedKey {
+        DerivedKey::expand(&DerivedKey::extract(access_key, secret_key), scope)
     }
 
-    pub(super) fn as_bytes(&self) -> &[u8] {
+    /// The part that is the same for every scope.
+    pub fn extract(access_key: &str, secret_key: &[u8]) -> hmac::Key {
+        let mut extracted = mac(&hmac::Key::new(hmac::HMAC_SHA256, access_key.as_bytes()), &[secret_key]);
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &extracted);
+        wipe(&mut extracted);
+        key
+    }
+
+    /// The part that is the scope's.
+    pub fn expand(extracted: &hmac::Key, scope: &str) -> DerivedKey {
+        DerivedKey(hex(&mac(extracted, &[scope.as_bytes(), &[1]])))
+    }
+
+    /// What HMAC takes for its key.
+    pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 }
@@ -108,40 +126,18 @@ impl Drop for DerivedKey {
     }
 }
 
-/// The derived keys of one credential for the scopes used last.
-///
-/// A real client uses one scope a day. Who knows only the access key can push scopes out, which costs the
-/// owner the derivation (two HMACs) again and nothing else; so keys are kept before the signature is checked,
-/// and a known and an unknown access key take the same time.
-#[derive(Default)]
-pub(super) struct DerivedKeys(Mutex<Vec<(Box<str>, DerivedKey)>>);
-
-const SCOPES_MAX: usize = 4;
-
-impl DerivedKeys {
-    /// The key for `scope`, derived unless it is at hand. The scope must be bounded by the caller.
-    pub(super) fn get(&self, access_key: &str, secret_key: &[u8], scope: &str) -> DerivedKey {
-        if let Some((_, key)) = self.0.lock().iter().find(|(of, _)| **of == *scope) {
-            return key.clone();
-        }
-        let key = DerivedKey::derive(access_key, secret_key, scope);
-        let mut keys = self.0.lock();
-        if keys.len() >= SCOPES_MAX {
-            keys.remove(0);
-        }
-        keys.push((scope.into(), key.clone()));
-        key
-    }
-}
-
 /// SHA-256.
-pub(super) fn sha256(bytes: &[u8]) -> [u8; 32] {
+pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     to_array(digest::digest(&digest::SHA256, bytes).as_ref())
 }
 
-fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
-    let key = hmac::Key::new(hmac::HMAC_SHA256, key);
-    let mut context = hmac::Context::with_key(&key);
+fn hmac_sha256(key: &[u8], text: &[u8]) -> [u8; 32] {
+    mac(&hmac::Key::new(hmac::HMAC_SHA256, key), &[text])
+}
+
+/// HMAC-SHA256 with a key made beforehand, which spares half the hashing of a short text.
+pub fn mac(key: &hmac::Key, parts: &[&[u8]]) -> [u8; 32] {
+    let mut context = hmac::Context::with_key(key);
     for part in parts {
         context.update(part);
     }
@@ -153,7 +149,7 @@ fn to_array(bytes: &[u8]) -> [u8; 32] {
 }
 
 /// Lower-case hex.
-pub(super) fn hex(bytes: &[u8; 32]) -> [u8; 64] {
+pub fn hex(bytes: &[u8; 32]) -> [u8; 64] {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut text = [0; 64];
     for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
@@ -164,7 +160,7 @@ pub(super) fn hex(bytes: &[u8; 32]) -> [u8; 64] {
 }
 
 /// Overwrites a secret that is no longer needed.
-pub(super) fn wipe(secret: &mut [u8]) {
+pub fn wipe(secret: &mut [u8]) {
     secret.fill(0);
     black_box(secret); // else the compiler may see that nobody reads the zeros
 }
@@ -178,18 +174,5 @@ mod tests {
         for algorithm in [Algorithm::Sha256, Algorithm::V11, Algorithm::Sm3] {
             assert_eq!(hex(&algorithm.hash(b"")), algorithm.empty_digest().as_bytes());
         }
-    }
-
-    #[test]
-    fn derived_keys_are_remembered_and_bounded() {
-        let keys = DerivedKeys::default();
-        let first = keys.get("AK", b"SK", "20240115/a/b");
-        assert_eq!(keys.get("AK", b"SK", "20240115/a/b").0, first.0);
-        assert_eq!(keys.0.lock().len(), 1);
-        for i in 0..100 {
-            keys.get("AK", b"SK", &format!("20240115/a/{i}"));
-        }
-        assert_eq!(keys.0.lock().len(), SCOPES_MAX);
-        assert_eq!(keys.get("AK", b"SK", "20240115/a/b").0, first.0, "derived again, to the same key");
     }
 }
