@@ -1,7 +1,10 @@
 //! Plain TCP: who is let in, how much passes, that it is the same bytes, and how it ends.
 
+mod backends;
 mod callers;
 mod limits;
+mod openssl;
+mod operators;
 mod proxies;
 
 use crate::support::*;
@@ -187,39 +190,6 @@ fn what_was_cut_does_not_look_whole() {
     let end = told.recv_timeout(secs(5)).unwrap();
     assert_eq!(end, Err(std::io::ErrorKind::ConnectionReset));
     line(&gateway, "caller_broke");
-}
-
-#[test]
-fn the_next_backend_is_tried_when_one_is_down() {
-    let nowhere = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
-    let backend = TcpBackend::echo();
-    let gateway = setup().policy(&policy(&[nowhere, backend.address], BY_NETWORK, "")).start();
-    for number in 0..4 {
-        assert!(echoes(connect(gateway.tcp)), "connection {number}");
-    }
-    assert_eq!(backend.connections(), 4);
-
-    gateway.write_policy(&policy(&[nowhere], BY_NETWORK, ""));
-    eventually("no backend is left", secs(2), || (!echoes(connect(gateway.tcp))).then_some(()));
-    let line = line(&gateway, "unreachable");
-    assert!(line["detail"].as_str().unwrap().contains("refused"), "{line}");
-}
-
-#[test]
-fn a_probe_is_a_connection_and_takes_a_dead_backend_out() {
-    let backend = TcpBackend::echo();
-    let nowhere = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
-    let probed = policy(&[nowhere, backend.address], BY_NETWORK, "").replace(
-        "connect_timeout: 1s,",
-        "connect_timeout: 1s, health: {every: 100ms, timeout: 100ms, unhealthy_after: 1},",
-    );
-    let gateway = setup().policy(&probed).start();
-    eventually("one is out", secs(3), || {
-        let page = gateway.admin("/metrics").text();
-        page.contains(&format!(r#"gateway_upstream_backend_up{{pool="rpc",backend="{nowhere}"}} 0"#))
-            .then_some(())
-    });
-    assert!(echoes(connect(gateway.tcp)));
 }
 
 #[test]

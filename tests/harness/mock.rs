@@ -13,6 +13,8 @@ use std::time::Duration;
 pub struct Mock {
     /// Where models answer.
     pub address: SocketAddr,
+    /// Where plain TCP is echoed.
+    pub tcp: SocketAddr,
     control: SocketAddr,
     process: Process,
     _dir: tempfile::TempDir,
@@ -40,18 +42,21 @@ impl Seen {
 impl Mock {
     pub fn start() -> Mock {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let args = "mock --listen 127.0.0.1:0 --control 127.0.0.1:0 --journal-max 100000".split(' ');
+        let args = "mock --listen 127.0.0.1:0 --control 127.0.0.1:0 --tcp 127.0.0.1:0 --journal-max 100000"
+            .split(' ');
         let mut process = Process::start("pangu-loadtest", args, &[], dir.path());
         let mut address = |label: &str| -> SocketAddr {
             eventually("the mock prints its addresses", Duration::from_secs(10), || {
                 assert!(process.exited().is_none(), "the mock ended: {}", process.stderr());
                 let printed = process.stdout();
                 let line = printed.lines().find(|line| line.starts_with(label))?;
-                line.rsplit("http://").next()?.trim_end_matches('/').parse().ok()
+                let address = line.rsplit(' ').next()?;
+                address.trim_start_matches("http://").trim_end_matches('/').parse().ok()
             })
         };
         let (listen, control) = (address("mock listening on"), address("mock control on"));
-        Mock { address: listen, control, process, _dir: dir }
+        let tcp = address("mock TCP echo on");
+        Mock { address: listen, tcp, control, process, _dir: dir }
     }
 
     /// A counter of `/mock/stats`.
@@ -107,6 +112,35 @@ impl Mock {
     pub fn reset(&self) {
         let answer = Request::post("/mock/reset", "").send(self.control);
         assert!(answer.status < 300, "reset: {}", answer.text());
+    }
+
+    /// A token of `account`'s `user` for its project cn-southwest-2.
+    pub fn token(&self, account: &str, user: &str) -> String {
+        let identity = serde_json::json!({"methods": ["password"], "password": {"user": {
+            "name": user, "password": format!("password-of-{user}"), "domain": {"name": account}}}});
+        let scope = serde_json::json!({"project": {"name": "cn-southwest-2"}});
+        let body = serde_json::json!({"auth": {"identity": identity, "scope": scope}}).to_string();
+        let answer = Request::post("/v3/auth/tokens", body).send(self.address);
+        assert_eq!(answer.status, 201, "{}", answer.text());
+        answer.header("x-subject-token").expect("a token").to_owned()
+    }
+
+    /// How often IAM was asked for a token, and about one.
+    pub fn iam_calls(&self) -> (u64, u64) {
+        let counts = Request::get("/mock/iam").send(self.control).json();
+        (counts["issue"].as_u64().expect("a count"), counts["check"].as_u64().expect("a count"))
+    }
+
+    /// Sets how IAM behaves; what is left out goes back to its default.
+    pub fn iam_behaves(&self, knobs: &str) {
+        let answer = Request::post("/mock/iam/behaviour", knobs).send(self.control);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+
+    /// Ends a token before its time; all of them, if it is empty.
+    pub fn revoke(&self, token: &str) {
+        let answer = Request::post("/mock/iam/revoke", token).send(self.control);
+        assert_eq!(answer.status, 200, "{}", answer.text());
     }
 
     /// Sends a signal by name.

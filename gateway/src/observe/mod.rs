@@ -2,6 +2,7 @@
 
 pub mod access_log;
 pub mod health;
+pub mod iam;
 mod json;
 pub mod limits;
 pub mod line;

@@ -5,6 +5,7 @@
 
 mod coverage;
 mod credential;
+mod iam;
 mod models;
 mod queues;
 mod retries;
@@ -21,6 +22,7 @@ use super::snapshot::{Api, Caps, Ceilings, Timeouts, WebSocket};
 use super::spec::{self, Amount, Budget, Rules};
 use crate::auth::Kind;
 use crate::fair;
+use crate::iam::{CheckSpec, Login, Member, Membership};
 use crate::ids::RouteId;
 use crate::limit::money::Currency;
 use crate::limit::price::Price;
@@ -55,6 +57,8 @@ pub struct Checked {
     pub streams: Vec<Stream>,
     /// Who callers of streams are, by index into `tenants`.
     pub directory: Directory,
+    /// How callers' tokens are checked.
+    pub iam: Option<Iam>,
     /// 0: no guard.
     pub guard_per_address: u32,
     pub table: Table,
@@ -168,6 +172,12 @@ impl Limit {
     }
 }
 
+/// How callers' tokens are checked.
+pub struct Iam {
+    pub login: Login,
+    pub checks: CheckSpec,
+}
+
 pub struct Tenant {
     pub name: Arc<str>,
     /// Index into `plans`.
@@ -175,6 +185,8 @@ pub struct Tenant {
     pub users: Vec<User>,
     /// Is it known by a network or a certificate?
     pub on_streams: bool,
+    /// Whose tokens are its own.
+    pub iam: Option<Membership>,
 }
 
 pub struct User {
@@ -187,6 +199,7 @@ pub enum Credential {
     AkSk { access_key: Box<str>, secret_key: Secret, security_token: Option<Secret> },
     AppCode([u8; 32]),
     ApiKey([u8; 32]),
+    Iam(Member),
 }
 
 impl Credential {
@@ -196,6 +209,7 @@ impl Credential {
             Credential::AkSk { .. } => Kind::AkSk,
             Credential::AppCode(_) => Kind::AppCode,
             Credential::ApiKey(_) => Kind::ApiKey,
+            Credential::Iam(_) => Kind::IamToken,
         }
     }
 }
@@ -213,6 +227,7 @@ pub fn check(mut policy: spec::Policy, secrets: &Secrets<'_>, problems: &Problem
     check.stream_pools(&policy, &pools);
     let directory = check.directory(&policy.tenants);
     check.credentials(&policy.tenants);
+    check.tokens(&policy);
     check.coverage(&policy, &plans);
     check.request_names(&policy.models);
     check.money(&policy);
@@ -223,6 +238,7 @@ pub fn check(mut policy: spec::Policy, secrets: &Secrets<'_>, problems: &Problem
         problems.add(spec::whole(0), "routes", "no file has a route", help);
     }
     let guard_per_address = policy.guard.as_ref().map_or(0, |guard| guard.value.get());
+    let iam = policy.iam.map(|iam| check.iam(iam.value));
     let table = check.table(&policy.routes);
     let names = retries::request_names(&policy.models);
     let routes = policy.routes.into_iter().map(|route| {
@@ -245,6 +261,10 @@ pub fn check(mut policy: spec::Policy, secrets: &Secrets<'_>, problems: &Problem
         tenants: tenants.into_iter().collect::<Option<_>>()?,
         streams: streams.into_iter().collect::<Option<_>>()?,
         directory,
+        iam: match iam {
+            Some(None) => return None,
+            iam => iam.flatten(),
+        },
         guard_per_address,
         table,
     })
@@ -459,8 +479,8 @@ impl Check<'_> {
             backends,
             connect_timeout: pool.connect_timeout,
             queue: pool.queue,
-            health: pool.health,
             credential: credential?,
+            health: pool.health,
         })
     }
 }

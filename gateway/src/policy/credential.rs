@@ -2,6 +2,7 @@
 //! secret.
 
 use super::decode::Entry;
+use super::iam;
 use super::keys;
 use super::problem::{Located, quoted};
 use super::spec::{ClientFiles, Shown, Signing, Source};
@@ -35,6 +36,8 @@ pub fn credential(entry: &Entry<'_>) -> Option<Located<Shown>> {
         "ak_sk" => signing(&entry.object("ak_sk", &keys::SHOWN_AK_SK)?).map(Shown::AkSk),
         "app_code" => named(&entry, "app_code").map(Shown::AppCode),
         "api_key" => named(&entry, "api_key").map(Shown::ApiKey),
+        "iam_token" => iam::login(&entry.object("iam_token", &keys::SHOWN_IAM)?)
+            .map(|login| Shown::IamToken(Box::new(login))),
         "header" => header(&entry.object("header", &keys::SHOWN_HEADER)?),
         _ => pass(&entry),
     };

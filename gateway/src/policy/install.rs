@@ -6,18 +6,23 @@ use super::snapshot::{Caller, Fallback, Metering, Model, Models, Queue, QueueCla
 use crate::auth::{Keyring, KeyringBuilder, Rules};
 use crate::clock::Now;
 use crate::fair;
+use crate::iam;
 use crate::ids::CallerId;
 use crate::limit::{self, CommonPlan, Plan, TenantSpec};
 use crate::observe::metrics::{RouteMetrics, StreamMetrics, queue_wait};
 use crate::observe::retries::{RetryMetrics, budget_exhausted};
 use crate::stream::{Admits, Directory, Member, Stream, Streams};
-use crate::upstream::{Backend, BackendSpec, Pool, PoolSpec, VersionSpec, seen_by_workers};
+use crate::upstream::{
+    Backend, BackendSpec, Credential as Shown, Pool, PoolSpec, VersionSpec, seen_by_workers,
+};
 use http::HeaderValue;
 use std::sync::Arc;
 
 /// Puts the policy's limits in force and returns the snapshot to publish.
 pub fn install(checked: Checked, live: &Live, version: u64, digest: Arc<str>, now: Now) -> Snapshot {
     let keys = keyring(&checked.tenants, live);
+    let iam = checked.iam.as_ref().map(|iam| callers_at_iam(iam, &checked.tenants, live));
+    begin_tokens(&checked, live);
     let budgets = checked.limits().any(check::Limit::is_budget);
     let pools: Vec<Arc<Pool>> =
         checked.pools.iter().map(|spec| pool(spec, live, version == 1, now)).collect();
@@ -107,6 +112,7 @@ pub fn install(checked: Checked, live: &Live, version: u64, digest: Arc<str>, no
         routes,
         pools,
         keys,
+        iam,
         callers,
         models,
         guard_per_address: checked.guard_per_address,
@@ -241,11 +247,49 @@ fn keyring(tenants: &[check::Tenant], live: &Live) -> Keyring {
                 }
                 Credential::AppCode(digest) => keys.app_code(caller, &name, *digest),
                 Credential::ApiKey(digest) => keys.api_key(caller, &name, *digest),
+                Credential::Iam(_) => Ok(()), // in the directory
             };
             debug_assert!(added.is_ok(), "`check` found every credential used once");
         }
     }
     keys.build(&live.auth)
+}
+
+/// Everybody who may call with an IAM token, numbered as in the keyring.
+fn callers_at_iam(spec: &check::Iam, tenants: &[check::Tenant], live: &Live) -> iam::Callers {
+    let source =
+        live.iam.source(&"iam".into(), &spec.login).expect("`check` has built a client of the same login");
+    let mut directory = iam::Directory::default();
+    let mut ids = (0..).map(CallerId);
+    for tenant in tenants {
+        let members = tenant.users.iter().zip(&mut ids).flat_map(|(user, id)| {
+            let members = user.credentials.iter().filter_map(|credential| match credential {
+                Credential::Iam(member) => Some(member.clone()),
+                _ => None,
+            });
+            members.map(move |member| (member, id))
+        });
+        let members: Vec<_> = members.collect(); // also of a tenant that takes no tokens: ids count on
+        if let Some(membership) = &tenant.iam {
+            directory.add(membership, members);
+        }
+    }
+    iam::Callers { checks: live.iam.checks(&spec.checks, &source), directory }
+}
+
+/// Credentials that are IAM tokens begin to be asked for, or go on from the policy before.
+fn begin_tokens(checked: &Checked, live: &Live) {
+    let of_pools = checked.pools.iter().map(|pool| (pool.name.clone(), &pool.credential));
+    let of_routes = checked.routes.iter().filter_map(|route| {
+        let name = format!("route/{}", route.name);
+        Some((name.into(), route.credential.as_ref()?))
+    });
+    for (name, credential) in of_pools.chain(of_routes) {
+        if let Shown::IamToken(own) = &**credential {
+            let source = live.iam.source(&name, own.login());
+            own.begin(source.expect("`check` has built a client of the same login"));
+        }
+    }
 }
 
 fn pool(spec: &check::Pool, live: &Live, starting: bool, now: Now) -> Arc<Pool> {

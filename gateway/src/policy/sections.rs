@@ -3,6 +3,7 @@
 use super::credential::{client, credential};
 use super::decode::{At, Entry};
 use super::health::health;
+use super::iam::iam;
 use super::keys;
 use super::limits::{limits, plans};
 use super::models::{ceilings, metering, model};
@@ -12,7 +13,7 @@ use super::queue::queue;
 use super::retry::retry;
 use super::snapshot::{Api, Caps, Timeouts};
 use super::spec::{Policy, Pool, Route, Rules};
-use super::streams::stream;
+use super::streams::{self, stream};
 use super::tenants::tenant;
 use super::yaml::{Node, Value};
 use super::{url, versions};
@@ -66,6 +67,7 @@ pub fn read(document: &Node<'_>, file: u16, dir: &Path, policy: &mut Policy, pro
         }
     }
     plans(&top, policy);
+    iam(&top, policy);
     guard(&top, policy);
 }
 
@@ -77,7 +79,7 @@ fn alien(document: &Node<'_>) -> Option<(&'static str, &'static str)> {
         _ => {
             return Some((
                 "not a policy",
-                "a policy begins with `routes:`, `pools:`, `models:`, `plans:`, `tenants:`, `streams:` or `guard:`",
+                "a policy begins with `routes:`, `pools:`, `models:`, `plans:`, `tenants:`, `streams:`, `iam:` or `guard:`",
             ));
         }
     };
@@ -96,7 +98,7 @@ fn alien(document: &Node<'_>) -> Option<(&'static str, &'static str)> {
     }
     // One unknown key may be a misspelt section: the table of keys suggests the right one.
     (keys.len() != 1).then_some((
-        "not a policy: none of its keys is `routes`, `pools`, `models`, `plans`, `tenants`, `streams` or `guard`",
+        "not a policy: none of its keys is `routes`, `pools`, `models`, `plans`, `tenants`, `streams`, `iam` or `guard`",
         "keep other files out of the policy directory",
     ))
 }
@@ -250,6 +252,7 @@ fn kinds(entry: &Entry<'_>) -> Vec<Kind> {
         .map(|word| match *word {
             "ak_sk" => Kind::AkSk,
             "app_code" => Kind::AppCode,
+            "iam_token" => Kind::IamToken,
             _ => Kind::ApiKey,
         })
         .collect()
@@ -328,28 +331,24 @@ fn pool(entry: &Entry<'_>, dir: &Path) -> Option<Pool> {
     }
     let queue = queue(entry);
     let health = health(entry);
-    let probe = health.as_ref().and_then(|health| health.probe.as_ref());
-    if raw && probe.is_some_and(|probe| !probe.path.is_empty()) {
-        let help = "leave `path` out: a connection that opens is a success";
-        entry.wrong("health", "backends of streams are not asked for a path", help);
-    }
-    if let (true, Some(_)) = (raw, &queue) {
-        entry.wrong("queue", "connections of streams do not wait in a queue", "limit them at the stream");
-    }
-    Some(Pool {
+    let pool = Pool {
         name: name?,
         backends,
         versions,
         split: split?,
         balance: balance?,
         ca_file,
+        client,
+        credential,
         connect_timeout: connect_timeout?,
         queue,
         health: health?,
-        client,
-        credential,
         raw,
-    })
+    };
+    if raw {
+        streams::pool(entry, &pool);
+    }
+    Some(pool)
 }
 
 fn guard(top: &Entry<'_>, policy: &mut Policy) {

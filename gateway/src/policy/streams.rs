@@ -3,10 +3,11 @@
 use super::decode::{Entry, text};
 use super::keys;
 use super::problem::{Located, quoted};
-use super::spec::{ClientCert, Stream};
+use super::spec::{ClientCert, Pool, Rule, Stream};
 use super::tenants::sha256;
 use super::yaml::Value;
 use crate::stream::{Admits, Rules};
+use crate::upstream::{Balance, Subject, When};
 use ipnet::IpNet;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -71,6 +72,37 @@ pub fn rules(entry: &Entry<'_>) -> Rules {
         bytes_in: speed("bytes_in"),
         bytes_out: speed("bytes_out"),
         bytes: speed("bytes"),
+    }
+}
+
+/// Says what a pool of streams has and cannot use: of a connection nothing is known but its tenant.
+pub fn pool(entry: &Entry<'_>, pool: &Pool) {
+    if pool.health.probe.as_ref().is_some_and(|probe| !probe.path.is_empty()) {
+        let help = "leave `path` out: a connection that opens is a success";
+        entry.wrong("health", "backends of streams are not asked for a path", help);
+    }
+    if pool.queue.is_some() {
+        entry.wrong("queue", "connections of streams do not wait in a queue", "limit them at the stream");
+    }
+    if entry.has("credential") {
+        let help = "leave it out; to `tls://` the gateway may show a certificate: `tls: {client: ...}`";
+        entry.wrong("credential", "connections of streams have no place for a credential", help);
+    }
+    let other = |subject: &Subject| *subject != Subject::Tenant;
+    match &pool.balance {
+        Balance::Ewma => {
+            let help = "write `least_requests`, which counts open connections";
+            entry.wrong("balance", "`ewma` goes by answers, and streams have none", help);
+        }
+        Balance::Hash(subject) if other(subject) => {
+            entry.wrong("hash", "of a stream nothing is known but its tenant", "write `by: tenant`");
+        }
+        _ => {}
+    }
+    let by_header = |rule: &Rule| matches!(rule.when.value, When::Header(..));
+    if pool.split.by.as_ref().is_some_and(other) || pool.split.rules.iter().any(by_header) {
+        let help = "split by `request` or `tenant`, with rules for tenants";
+        entry.wrong("split", "of a stream nothing is known but its tenant", help);
     }
 }
 

@@ -42,7 +42,7 @@ pub async fn forward(
     let admitted = hold_to_hash(exchange, route, admitted).await?;
     let mut body = Outgoing::from(wait_for_turn(exchange, route, admitted).await?);
     let mut tries = Tries::new(exchange, route, &head, &body);
-    let mut picked = tries.first(exchange).ok_or(Reject::NoBackend)?;
+    let mut picked = tries.first(exchange).ok_or_else(|| nobody(route))?;
     loop {
         if let Some(fallback) = tries.fallback().filter(|_| !exchange.fell_back) {
             let since_ms = exchange.deadline.now_ms();
@@ -87,6 +87,12 @@ pub async fn forward(
         unless_reached(exchange, &tries);
         picked = next.expect("without a next one this is over");
     }
+}
+
+/// Why no backend can be asked.
+fn nobody(route: &Route) -> Reject {
+    let missing = route.credential(&route.pool).missing();
+    missing.map_or(Reject::NoBackend, |token| Reject::NoToken { token })
 }
 
 /// What nobody has worked on costs nothing.

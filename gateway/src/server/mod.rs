@@ -18,6 +18,7 @@ mod worker;
 
 use crate::admin;
 use crate::clock::Now;
+use crate::iam;
 use crate::limit::Guard;
 use crate::observe::access_log::Sink;
 use crate::observe::metrics::{self, ServerMetrics};
@@ -103,6 +104,7 @@ pub fn run(settings: Settings, addresses: Option<&Path>) -> Result<ExitCode, Sta
         let page = admin::Page { policy, certificates, saves, recorder, stage: follow, token: admin_token };
         tokio::spawn(admin::serve(admin_socket, page)?);
         tokio::spawn(sweep(shared.clone()));
+        tokio::spawn(ask_iam(shared.clone()));
         tokio::spawn(prober::keep(shared.policy.clone()));
         announce(&listeners, admin_address, &shared, addresses)?;
         Ok(until_ended(&stage, log.as_ref(), workers).await)
@@ -122,6 +124,11 @@ fn tcp_listeners(settings: &Settings) -> Vec<String> {
     listeners.map(|listener| listener.name.clone()).collect()
 }
 
+/// Everything that is said to IAM is said here, off the workers.
+async fn ask_iam(shared: Arc<Shared>) {
+    iam::serve(&shared.policy.live().iam).await;
+}
+
 /// Forgets what no policy names any more and no request needs, once a minute and off the workers.
 async fn sweep(shared: Arc<Shared>) {
     let mut interval = tokio::time::interval(SWEEP);
@@ -131,6 +138,7 @@ async fn sweep(shared: Arc<Shared>) {
         shared.policy.sweep();
         live.limits.sweep(now);
         metrics::set_credentials(&live.auth.sweep(now));
+        crate::observe::iam::set_known_tokens(live.iam.sweep());
     }
 }
 

@@ -6,11 +6,11 @@
 //!
 //! *Cost.* One short lock per connection, and one per read where bytes are limited; none where they are not.
 
+use super::rules::{Rules, lesser};
 use crate::limit::Algorithm;
 use crate::limit::meter::Meter;
 use crate::limit::quota::Quota;
 use crate::observe::metrics::{StreamMetrics, TenantStreamMetrics};
-use ahash::AHashMap;
 use parking_lot::Mutex;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -29,44 +29,6 @@ pub enum Way {
     In,
     /// From the backend to the caller.
     Out,
-}
-
-/// What a tenant may use of a stream. The default is as much as it likes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Rules {
-    /// Open at the same time.
-    pub connections: Option<NonZeroU32>,
-    /// Begun, in a period.
-    pub connects: Option<(NonZeroU32, Duration)>,
-    /// Bytes per second from the callers.
-    pub bytes_in: Option<NonZeroU32>,
-    /// Bytes per second to the callers.
-    pub bytes_out: Option<NonZeroU32>,
-    /// Bytes per second, both ways together.
-    pub bytes: Option<NonZeroU32>,
-}
-
-impl Rules {
-    /// The stricter of both, number by number.
-    pub fn and(self, other: Rules) -> Rules {
-        let slower = |(n, period): &(NonZeroU32, Duration)| period.as_nanos() as u64 / u64::from(n.get());
-        Rules {
-            connections: lesser(self.connections, other.connections),
-            connects: self.connects.into_iter().chain(other.connects).max_by_key(slower),
-            bytes_in: lesser(self.bytes_in, other.bytes_in),
-            bytes_out: lesser(self.bytes_out, other.bytes_out),
-            bytes: lesser(self.bytes, other.bytes),
-        }
-    }
-
-    /// Does it limit nothing?
-    pub fn is_empty(&self) -> bool {
-        *self == Rules::default()
-    }
-}
-
-fn lesser(one: Option<NonZeroU32>, other: Option<NonZeroU32>) -> Option<NonZeroU32> {
-    one.into_iter().chain(other).min()
 }
 
 /// Why a connection does not get a place.
@@ -89,7 +51,7 @@ pub struct Level {
 #[derive(Default)]
 struct State {
     open: u32,
-    connections: Option<NonZeroU32>,
+    rules: Rules,
     connects: Option<Gauge>,
     /// In, out, both ways together.
     bytes: [Option<Gauge>; 3],
@@ -124,7 +86,7 @@ impl Level {
     pub fn apply(&self, rules: &Rules, now_us: u64) {
         let pace = |rate: NonZeroU32| Quota::new(rate, SECOND, slice(rate), Algorithm::TokenBucket);
         let state = &mut *self.state.lock();
-        state.connections = rules.connections;
+        state.rules = *rules;
         let connects = rules.connects.map(|(n, period)| Quota::new(n, period, n, Algorithm::TokenBucket));
         state.connects = Gauge::carried(state.connects.take(), connects, now_us);
         for (gauge, rate) in state.bytes.iter_mut().zip([rules.bytes_in, rules.bytes_out, rules.bytes]) {
@@ -142,7 +104,7 @@ impl Level {
     /// [`Full`]; nothing was charged.
     pub fn enter(self: &Arc<Level>, now_us: u64) -> Result<Place, Full> {
         let state = &mut *self.state.lock();
-        if state.connections.is_some_and(|most| state.open >= most.get()) {
+        if state.rules.connections.is_some_and(|most| state.open >= most.get()) {
             return Err(Full::Connections);
         }
         if let Some(Gauge { quota, meter }) = &mut state.connects {
@@ -176,9 +138,10 @@ impl Level {
         waits.max().unwrap_or(0)
     }
 
-    /// Connections that are open.
-    pub fn open(&self) -> u32 {
-        self.state.lock().open
+    /// How many connections are open, and under which rules.
+    pub fn state(&self) -> (u32, Rules) {
+        let state = self.state.lock();
+        (state.open, state.rules)
     }
 
     /// Its handles, resolved by its first connection: most tenants of a large policy never have one.
@@ -210,34 +173,6 @@ impl Drop for Place {
     }
 }
 
-/// All levels, by the names of stream and tenant; one per gateway.
-#[derive(Default)]
-pub struct Levels {
-    known: Mutex<AHashMap<Pair, Arc<Level>>>,
-}
-
-/// Names of a stream and of a tenant.
-type Pair = (Arc<str>, Arc<str>);
-
-impl Levels {
-    /// Levels for these pairs of stream and tenant, in their order: those there are, under new rules, or new ones.
-    ///
-    /// A tenant that has gone keeps its open connections under the rules it had, and its level as long as one is open.
-    pub fn apply(&self, wanted: &[(Arc<str>, Arc<str>, Rules)], now_us: u64) -> Vec<Arc<Level>> {
-        let mut known = self.known.lock();
-        let mut level = |(stream, tenant, rules): &(Arc<str>, Arc<str>, Rules)| {
-            let level = known
-                .entry((stream.clone(), tenant.clone()))
-                .and_modify(|level| level.apply(rules, now_us))
-                .or_insert_with(|| Arc::new(Level::new(rules, now_us)));
-            level.clone()
-        };
-        let levels = wanted.iter().map(&mut level).collect();
-        known.retain(|_, level| Arc::strong_count(level) > 1);
-        levels
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -259,7 +194,7 @@ mod tests {
         assert_eq!(level.enter(0).err(), Some(Full::Connections));
         drop(first);
         assert!(level.enter(0).is_ok());
-        assert_eq!(level.open(), 1);
+        assert_eq!(level.state().0, 1);
     }
 
     #[test]
@@ -342,38 +277,5 @@ mod tests {
         assert!(level.enter(0).is_err(), "the first still counts");
         level.apply(&Rules::default(), 0);
         assert_eq!(level.spend(Way::In, 1 << 20, 0), 0);
-    }
-
-    #[test]
-    fn a_level_stays_while_policy_or_a_connection_has_it() {
-        let levels = Levels::default();
-        let pair = |tenant: &str| {
-            (Arc::from("rpc"), Arc::from(tenant), Rules { connections: some(1), ..Rules::default() })
-        };
-        let first = levels.apply(&[pair("acme")], 0).remove(0);
-        let place = first.enter(0).ok().unwrap();
-        drop(first);
-        assert!(levels.apply(&[], 0).is_empty());
-        let again = levels.apply(&[pair("acme")], 0).remove(0);
-        assert_eq!(
-            again.enter(0).err(),
-            Some(Full::Connections),
-            "its open connection counts when it comes back"
-        );
-        drop((place, again));
-        levels.apply(&[], 0);
-        assert!(levels.known.lock().is_empty());
-    }
-
-    #[test]
-    fn the_stricter_of_two_rules_counts_number_by_number() {
-        let (minute, second) = (Duration::from_secs(60), SECOND);
-        let one =
-            Rules { connections: some(5), connects: Some((some(120).unwrap(), minute)), ..Rules::default() };
-        let two =
-            Rules { connections: some(9), connects: Some((some(1).unwrap(), second)), bytes: some(7), ..one };
-        let both = Rules { connections: some(5), bytes: some(7), ..two };
-        assert_eq!(one.and(two), both);
-        assert_eq!(two.and(one), both);
     }
 }

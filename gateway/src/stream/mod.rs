@@ -12,16 +12,20 @@
 
 mod door;
 mod level;
+mod levels;
 mod networks;
 mod preface;
 mod relay;
+mod rules;
 mod session;
 mod subject;
 mod who;
 
 pub use door::Door;
-pub use level::{Level, Levels, Rules};
+pub use level::Level;
+pub use levels::{Levels, Use};
 pub use networks::Networks;
+pub use rules::Rules;
 pub use who::{Admits, Directory, Member, TenantIx};
 
 use crate::clock;

@@ -101,6 +101,11 @@ impl Trust {
         }
     }
 
+    /// Opens TLS sessions with those that may be trusted.
+    pub fn connector(&self) -> TlsConnector {
+        TlsConnector::from(self.0.clone())
+    }
+
     /// For what is not HTTP.
     pub(super) fn without_alpn(&self) -> TlsConnector {
         let mut config = (*self.0).clone(); // a few counted references

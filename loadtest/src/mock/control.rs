@@ -9,12 +9,17 @@
 //! | `GET /mock/behaviour` | the knobs in force |
 //! | `POST /mock/behaviour` | sets the knobs given in a JSON object, leaves the others |
 //! | `DELETE /mock/behaviour` | back to the knobs of the start |
+//! | `GET /mock/iam` | calls of IAM |
+//! | `GET /mock/iam/behaviour` | how IAM behaves: `status`, `latency_ms`, `lifetime_ms` |
+//! | `POST /mock/iam/behaviour` | sets all of these, the ones left out to their defaults |
+//! | `POST /mock/iam/revoke` | ends the token in the body; with an empty body, all |
 //! | `GET /health` | 200 while the control thread lives |
 
 use std::convert::Infallible;
 use std::io;
 use std::net::TcpListener as StdListener;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -42,6 +47,8 @@ impl Shared {
     /// Reads the counters, with the tallies by path and tenant if requests are recorded.
     pub fn stats(&self) -> Stats {
         let mut stats = self.counters.read();
+        stats.tcp_connections = self.echoed.connections.load(Relaxed);
+        stats.tcp_bytes = self.echoed.bytes.load(Relaxed);
         if let Some(recorder) = &self.recorder {
             recorder.fill(&mut stats);
         }
@@ -56,6 +63,8 @@ impl Shared {
     /// Clears counters, records and journal.
     pub fn reset(&self) {
         self.counters.reset();
+        self.iam.reset();
+        self.echoed.reset();
         if let Some(recorder) = &self.recorder {
             recorder.reset();
         }
@@ -138,6 +147,19 @@ async fn answer(
             shared.behaviour.store(Arc::new(shared.initial.clone()));
             (StatusCode::OK, json!(**shared.behaviour.load()))
         }
+        (&Method::GET, "/mock/iam") => (StatusCode::OK, json!(shared.iam.counts())),
+        (&Method::GET, "/mock/iam/behaviour") => (StatusCode::OK, json!(shared.iam.knobs())),
+        (&Method::POST, "/mock/iam/behaviour") => match turn_iam(&shared, body).await {
+            Ok(()) => (StatusCode::OK, json!(shared.iam.knobs())),
+            Err(what) => problem(&what),
+        },
+        (&Method::POST, "/mock/iam/revoke") => match text(body).await {
+            Ok(token) => {
+                shared.iam.revoke(Some(token.as_str()).filter(|token| !token.is_empty()));
+                (StatusCode::OK, json!({}))
+            }
+            Err(what) => problem(&what),
+        },
         _ => (StatusCode::NOT_FOUND, json!({"error": "no such control endpoint"})),
     };
     Ok(response(status, "application/json", value.to_string().into()))
@@ -170,6 +192,16 @@ fn last(query: Option<&str>) -> Option<usize> {
         None | Some("") => Some(usize::MAX),
         Some(query) => query.strip_prefix("last=")?.parse().ok(),
     }
+}
+
+async fn turn_iam(shared: &Shared, body: Incoming) -> Result<(), String> {
+    shared.iam.turn(serde_json::from_str(&text(body).await?).map_err(|e| e.to_string())?);
+    Ok(())
+}
+
+async fn text(body: Incoming) -> Result<String, String> {
+    let body = Limited::new(body, BODY_BYTES_MAX).collect().await.map_err(|e| e.to_string())?;
+    String::from_utf8(body.to_bytes().into()).map_err(|e| e.to_string())
 }
 
 async fn change(shared: &Shared, body: Incoming) -> Result<(), String> {

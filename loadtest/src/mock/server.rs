@@ -21,9 +21,11 @@ use tokio::sync::watch;
 
 use super::behaviour::Behaviour;
 use super::count::Counters;
+use super::iam::Iam;
 use super::journal::Books;
 use super::record::Recorder;
 use super::serve::serve;
+use super::tcp::Echoed;
 use super::websocket;
 use super::wire::{Conn, Wire};
 
@@ -45,6 +47,10 @@ pub struct Shared {
     pub journal: Option<Books>,
     /// Header that names the tenant.
     pub tenant_header: String,
+    /// Tokens.
+    pub iam: Iam,
+    /// What the TCP echo has done.
+    pub echoed: Echoed,
 }
 
 /// One worker, as its requests see it.

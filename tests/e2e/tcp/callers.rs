@@ -26,17 +26,23 @@ fn anybody_is_let_in_where_nobody_has_to_say_who_they_are() {
     assert!(!echoes(connect(gateway.tcp)), "all count together");
 }
 
-/// A gateway whose stream `rpcs` takes `auth`, and the authorities of its own and of its callers' certificates.
+/// As [`before`] an echo.
 fn with_certificates(auth: &str) -> (TcpBackend, Gateway, Authority, Authority) {
-    let (ours, theirs) = (Authority::new(), Authority::new());
     let backend = TcpBackend::echo();
+    let (gateway, ours, theirs) = before(backend.address, auth);
+    (backend, gateway, ours, theirs)
+}
+
+/// A gateway whose stream `rpcs` takes `auth`, and the authorities of its own and of its callers' certificates.
+pub fn before(backend: SocketAddr, auth: &str) -> (Gateway, Authority, Authority) {
+    let (ours, theirs) = (Authority::new(), Authority::new());
     let setup = setup();
     ours.issue("gateway", &["gateway.test"]).write(&setup.certs(), "gateway");
     write_whole(&setup.policies(), "callers.pem", &theirs.pem());
-    let policy = policy(&[backend.address], &format!(", auth: {auth}, client_ca: callers.pem"), "")
+    let policy = policy(&[backend], &format!(", auth: {auth}, client_ca: callers.pem"), "")
         .replace("listener: rpc,", "listener: rpcs,")
         .replace("name: acme,", "name: acme, client_certs: [{name: rpc.acme.internal}, {name: batch}],");
-    (backend, setup.policy(&policy).start(), ours, theirs)
+    (setup.policy(&policy).start(), ours, theirs)
 }
 
 #[test]

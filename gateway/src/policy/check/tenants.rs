@@ -42,7 +42,8 @@ impl Check<'_> {
         let plan = self.find(format!("{path}.plan"), "plan", &tenant.plan, plans);
         let users = tenant.users.into_iter().map(|user| self.user(user, &path)).collect();
         let on_streams = !tenant.networks.is_empty() || !tenant.client_certs.is_empty();
-        Some(Tenant { name: tenant.name.value, plan: plan?, users, on_streams })
+        let iam = tenant.iam.map(|iam| iam.value);
+        Some(Tenant { name: tenant.name.value, plan: plan?, users, iam, on_streams })
     }
 
     fn user(&self, user: spec::User, tenant: &str) -> User {
@@ -66,6 +67,7 @@ impl Check<'_> {
                 };
                 Some(Credential::AkSk { access_key, secret_key: secret?, security_token })
             }
+            spec::Credential::Iam(member) => Some(Credential::Iam(member)),
             spec::Credential::AppCode(hashed) => {
                 self.code(Kind::AppCode, hashed, place, format!("{path}.app_code")).map(Credential::AppCode)
             }
