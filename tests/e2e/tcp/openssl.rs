@@ -62,8 +62,9 @@ fn openssl_is_told_what_is_wrong_with_its_certificate() {
     let (gateway, ours, _theirs) = before(mock.tcp, "[client_cert]");
     let dir = tempfile::tempdir().expect("a directory");
     write_whole(dir.path(), "ca.crt", &ours.pem());
+    // Of an authority by the same name, with another key: its signature is wrong.
     let forged = Authority::new().issue("x", &["rpc.acme.internal"]);
-    for (shown, alert) in [(None, "certificate required"), (Some(&forged), "unknown ca")] {
+    for (shown, alert) in [(None, "certificate required"), (Some(&forged), "decrypt error")] {
         let told = s_client(&gateway, dir.path(), "-tls1_3", shown);
         assert!(!told.good && told.heard.is_empty(), "{:?}", told.heard);
         assert!(told.complaint.contains(alert), "{alert}: {}", told.complaint);

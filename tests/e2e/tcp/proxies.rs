@@ -94,8 +94,9 @@ fn all_callers_of_a_proxy_come_from_its_address() {
 fn nobody_else_is_believed_or_let_in() {
     let (backend, gateway) = behind_a_proxy(BY_NETWORK);
     let mut liar = connect(gateway.tcp);
-    let _ = liar.write_all(&header([127, 0, 5, 77]));
-    assert_eq!(end_of(&mut liar), RESET);
+    // A reset is told once: to the write, if it comes after it.
+    let reset = liar.write_all(&header([127, 0, 5, 77])).is_err() || end_of(&mut liar) == RESET;
+    assert!(reset, "it looks like an empty answer");
     let line = line(&gateway, "untrusted_proxy");
     assert_eq!((&line["peer"], &line["tenant"]), (&"127.0.0.1".into(), &Value::Null));
 
