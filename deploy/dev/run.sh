@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-http=127.0.0.1:8080 https=127.0.0.1:8443 admin=127.0.0.1:9900 mock=127.0.0.1:9100 control=127.0.0.1:9101
+http=127.0.0.1:8080 https=127.0.0.1:8443 tcp=127.0.0.1:8090 admin=127.0.0.1:9900 mock=127.0.0.1:9100 control=127.0.0.1:9101 echo=127.0.0.1:9102
 programs=${CARGO_TARGET_DIR:-target}/release
 logs=.run
 
@@ -20,7 +20,7 @@ main() {
     mkdir -p "$logs"
     trap stop EXIT
     trap 'exit 0' INT TERM
-    start mock "$programs/pangu-loadtest" mock --listen "$mock" --control "$control" \
+    start mock "$programs/pangu-loadtest" mock --listen "$mock" --control "$control" --tcp "$echo" \
         --ttft-ms 200 --token-every-ms 30
     start gateway "$programs/pangu-gateway" run --settings deploy/dev/gateway.yaml
     wait_until_ready
@@ -50,7 +50,7 @@ listening() { (exec 3<>"/dev/tcp/${1%:*}/${1##*:}") 2>/dev/null; }
 
 refuse_busy_ports() {
     local address busy=0
-    for address in "$http" "$https" "$admin" "$mock" "$control"; do
+    for address in "$http" "$https" "$tcp" "$admin" "$mock" "$control" "$echo"; do
         if listening "$address"; then
             echo "run: $address is taken; see who listens there with: ss -ltnp 'sport = :${address##*:}'" >&2
             busy=1
@@ -90,6 +90,7 @@ print_commands() {
 
   HTTP    http://$http
   HTTPS   https://localhost:${https##*:}   (curl --cacert certs/ca.crt)
+  TCP     $tcp
   admin   http://$admin   (/metrics /livez /readyz)
   mock    http://$mock
   logs    $logs/gateway.log  $logs/mock.log
@@ -105,7 +106,10 @@ curl -sN http://$http/v1/chat/completions -H 'Authorization: Bearer $alice_key' 
 # 3. Pangu chat with an AppCode
 curl -s http://$http/v1/demo-project/deployments/demo-deployment/chat/completions -H 'X-Apig-AppCode: $alice_code' -H 'Content-Type: application/json' -d '{"messages":[{"role":"user","content":"hello"}]}'; echo
 
-# 4. Bob's plan lets him call three times a minute: ends in 429
+# 4. Plain TCP, by the network it comes from; the mock echoes it
+bash -c 'exec 3<>/dev/tcp/${tcp/://}; echo hello >&3; head -n 1 <&3'
+
+# 5. Bob's plan lets him call three times a minute: ends in 429
 for i in 1 2 3 4 5; do curl -s -o /dev/null -w '%{http_code}\n' http://$http/v1/chat/completions -H 'Authorization: Bearer $bob_key' -H 'Content-Type: application/json' -d '{"model":"pangu-chat","messages":[{"role":"user","content":"hello"}]}'; done
 
 Ctrl-C stops everything.

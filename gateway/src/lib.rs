@@ -15,6 +15,8 @@ pub mod policy;
 
 pub mod proxy;
 
+pub mod stream;
+
 pub mod route;
 
 pub mod auth;

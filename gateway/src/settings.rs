@@ -37,7 +37,7 @@ pub struct Settings {
     /// Bytes of request bodies held in memory while their signatures are checked, over all workers.
     /// Default: 256 MiB. Beyond it, signed requests get a 503.
     pub buffered_bodies_max: u64,
-    /// Proxies whose `X-Forwarded-For` names the caller's address. Default: none.
+    /// Proxies whose `X-Forwarded-For` or PROXY header names the caller's address. Default: none.
     pub trusted_proxies: Vec<ipnet::IpNet>,
 }
 
@@ -52,6 +52,13 @@ pub struct Listener {
     /// TLS with the pairs in `certs`; HTTP/2 by ALPN. Default: false.
     #[serde(default)]
     pub tls: bool,
+    /// Plain TCP, for the stream of the policy that names this listener. Default: false, which is HTTP.
+    #[serde(default)]
+    pub tcp: bool,
+    /// Every connection comes from one of `trusted_proxies` and begins with a PROXY header of version 2; only with
+    /// `tcp`. Default: false, and no header is believed.
+    #[serde(default)]
+    pub proxy_protocol: bool,
 }
 
 /// The operators' listener.
@@ -130,6 +137,8 @@ impl Default for Settings {
                 name: "http".into(),
                 address: SocketAddr::from(([127, 0, 0, 1], 8080)),
                 tls: false,
+                tcp: false,
+                proxy_protocol: false,
             }],
             admin: Admin { address: SocketAddr::from(([127, 0, 0, 1], 9900)), token_file: None },
             policies: "policies".into(),
@@ -206,6 +215,16 @@ impl Settings {
         if self.listeners.is_empty() {
             return Err("`listeners` is empty; name at least one address to listen on");
         }
+        if self.listeners.iter().any(|listener| listener.proxy_protocol && !listener.tcp) {
+            return Err("`proxy_protocol` is for listeners with `tcp: true`; HTTP callers are known by \
+                        `X-Forwarded-For` of `trusted_proxies`");
+        }
+        if self.trusted_proxies.is_empty() && self.listeners.iter().any(|listener| listener.proxy_protocol) {
+            return Err(
+                "a listener with `proxy_protocol` lets in nobody but `trusted_proxies`, and there are none; \
+                        write their networks, such as `[10.0.0.0/24]`",
+            );
+        }
         if self.workers == Some(0) {
             return Err("`workers: 0` serves nobody; leave it out for one per core");
         }
@@ -278,6 +297,20 @@ mod tests {
     fn an_admin_listener_for_other_machines_needs_a_token() {
         let error = load("admin: {address: \"0.0.0.0:9900\"}").unwrap_err();
         assert!(error.contains("token_file"), "{error}");
+    }
+
+    #[test]
+    fn a_proxy_header_is_for_tcp_listeners_and_trusted_proxies() {
+        let listener = |more: &str| {
+            let text =
+                format!("listeners: [{{name: a, address: \"127.0.0.1:0\", proxy_protocol: true{more}}}]\n");
+            text + "trusted_proxies: [10.0.0.0/24]"
+        };
+        assert!(load(&listener(", tcp: true")).is_ok());
+        let error = load(&listener("")).unwrap_err();
+        assert!(error.contains("`tcp: true`"), "{error}");
+        let error = load(&listener(", tcp: true").replace("[10.0.0.0/24]", "[]")).unwrap_err();
+        assert!(error.contains("trusted_proxies"), "{error}");
     }
 
     #[test]

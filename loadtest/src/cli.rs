@@ -146,6 +146,9 @@ pub struct MockArgs {
     /// Address of the control API; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
     control: SocketAddr,
+    /// Address of a TCP echo; port 0 takes a free one [default: none]
+    #[arg(long, value_name = "ADDRESS")]
+    tcp: Option<SocketAddr>,
     /// Worker threads; several share the port
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     workers: u16,
@@ -256,6 +259,7 @@ impl MockArgs {
         Ok(Options {
             listen: self.listen,
             control: self.control,
+            tcp: self.tcp,
             workers: self.workers.into(),
             record: (!self.no_record).then_some(self.record_max),
             journal: (self.journal_max > 0).then_some(self.journal_max),

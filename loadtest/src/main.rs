@@ -63,7 +63,7 @@ fn print_hash(string: &str) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Serves until SIGTERM or SIGINT. The two lines it prints mean: ready.
+/// Serves until SIGTERM or SIGINT. The lines it prints mean: ready.
 fn serve_mock(args: &MockArgs) -> Result<(), Box<dyn Error>> {
     let options = args.options()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -71,10 +71,16 @@ fn serve_mock(args: &MockArgs) -> Result<(), Box<dyn Error>> {
         // Before the ready lines: who reads them may send a signal at once.
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
-        let mock = Mock::start(&options)
-            .map_err(|e| format!("cannot listen on {} or {}: {e}", options.listen, options.control))?;
+        let mock = Mock::start(&options).map_err(|e| {
+            let addresses = [options.listen, options.control].into_iter().chain(options.tcp);
+            let addresses: Vec<String> = addresses.map(|address| address.to_string()).collect();
+            format!("cannot listen on {}: {e}", addresses.join(" or "))
+        })?;
         writeln!(stdout(), "mock listening on {}", mock.url())?;
         writeln!(stdout(), "mock control on http://{}", mock.control_address())?;
+        if let Some(address) = mock.tcp_address() {
+            writeln!(stdout(), "mock TCP echo on {address}")?;
+        }
         stdout().flush()?;
         tokio::select! {
             _ = terminate.recv() => {}

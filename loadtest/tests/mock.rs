@@ -4,6 +4,8 @@
 
 mod caller;
 
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
 use caller::{Caller, get, post, post_with};
@@ -37,6 +39,28 @@ fn eventually(mock: &Mock, claim: impl Fn(&Stats) -> bool) -> Duration {
 #[allow(clippy::disallowed_methods)] // a test measures from outside
 fn now() -> Instant {
     Instant::now()
+}
+
+#[test]
+fn bytes_of_plain_tcp_come_back_and_each_direction_ends_by_itself() {
+    let any = "127.0.0.1:0".parse().unwrap();
+    let mock = Mock::start(&Options { tcp: Some(any), ..Options::default() }).unwrap();
+    let sent: Vec<u8> = (0..1_000_000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let caller = TcpStream::connect(mock.tcp_address().unwrap()).unwrap();
+    caller.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let mut got = Vec::new();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            (&caller).write_all(&sent).unwrap();
+            caller.shutdown(Shutdown::Write).unwrap();
+        });
+        (&caller).read_to_end(&mut got).unwrap();
+    });
+    assert!(got == sent, "{} bytes came back", got.len());
+    eventually(&mock, |stats| (stats.tcp_connections, stats.tcp_bytes) == (1, 1_000_000));
+    mock.reset();
+    assert_eq!(mock.stats().tcp_bytes, 0);
+    assert_eq!(start().tcp_address(), None, "none unless it is asked for");
 }
 
 fn parse(body: &[u8]) -> Value {

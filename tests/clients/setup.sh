@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the end-to-end tests need: a Python venv with the pinned SDKs in .venv, the npm SDK in
-# tests/clients/node_modules, Debian's Chromium and valgrind. Does nothing when all are there and no pin has changed.
+# tests/clients/node_modules, Debian's Chromium, valgrind and openssl. Does nothing when all are there and no pin has changed.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 clients=tests/clients
@@ -54,6 +54,11 @@ counter() {
     command -v valgrind >/dev/null && command -v vgdb >/dev/null || debian valgrind
 }
 
+# A caller of TLS streams.
+tls_caller() {
+    command -v openssl >/dev/null || debian openssl
+}
+
 # What checks the alerts. Only the tool: the package would start a server.
 alerts() {
     command -v promtool >/dev/null || [ -x .venv/bin/promtool ] && return
@@ -74,4 +79,5 @@ python_modules
 node_modules
 browser
 counter
+tls_caller
 alerts

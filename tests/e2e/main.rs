@@ -31,6 +31,8 @@ mod upstream_http1;
 mod upstream_tls;
 mod websocket;
 
+mod tcp;
+
 mod budgets;
 mod reload;
 mod shutdown;

@@ -46,15 +46,20 @@ impl Authority {
         Pair { certificate: certificate.pem(), key: key.serialize_pem() }
     }
 
-    /// Trusts this authority and nobody else.
-    pub fn trust(&self, alpn: &[&str]) -> rustls::ClientConfig {
+    /// This authority and no other.
+    pub fn roots(&self) -> rustls::RootCertStore {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(self.root.der().clone()).expect("the root is well formed");
+        roots
+    }
+
+    /// Trusts this authority and nobody else.
+    pub fn trust(&self, alpn: &[&str]) -> rustls::ClientConfig {
         let provider = rustls::crypto::aws_lc_rs::default_provider().into();
         let mut config = rustls::ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .expect("the provider knows TLS 1.2 and 1.3")
-            .with_root_certificates(roots)
+            .with_root_certificates(self.roots())
             .with_no_client_auth();
         config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
         config
@@ -71,6 +76,12 @@ impl Pair {
     /// Its certificate, as it goes over the wire.
     pub fn der(&self) -> CertificateDer<'static> {
         CertificateDer::from_pem_slice(self.certificate.as_bytes()).expect("a certificate")
+    }
+
+    /// Digest of the certificate, as policies write it.
+    pub fn sha256(&self) -> String {
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &self.der());
+        digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// Writes `<name>.crt` and `<name>.key`, each in one step, the key readable by its owner only.

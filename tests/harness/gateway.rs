@@ -112,10 +112,12 @@ impl Setup {
         let list = |key: &str| -> Vec<SocketAddr> {
             addresses[key].as_array().into_iter().flatten().filter_map(address).collect()
         };
-        let (http, https) = (list("http"), list("https"));
+        let first = |key: &str| list(key).first().copied().unwrap_or(NOWHERE);
         Gateway {
-            http: http.first().copied().unwrap_or(NOWHERE),
-            https: https.first().copied().unwrap_or(NOWHERE),
+            http: first("http"),
+            https: first("https"),
+            tcp: first("tcp"),
+            tls: first("tls"),
             admin: address(&addresses["admin"]).expect("an admin address"),
             process,
             mock: self.mock,
@@ -162,6 +164,10 @@ fn at_mock(policy: &str, mock: SocketAddr) -> String {
 pub struct Gateway {
     pub http: SocketAddr,
     pub https: SocketAddr,
+    /// Plain TCP.
+    pub tcp: SocketAddr,
+    /// Plain TCP over TLS.
+    pub tls: SocketAddr,
     pub admin: SocketAddr,
     pub process: Process,
     mock: SocketAddr,

@@ -13,6 +13,8 @@ use std::time::Duration;
 pub struct Mock {
     /// Where models answer.
     pub address: SocketAddr,
+    /// Where plain TCP is echoed.
+    pub tcp: SocketAddr,
     control: SocketAddr,
     process: Process,
     _dir: tempfile::TempDir,
@@ -40,18 +42,21 @@ impl Seen {
 impl Mock {
     pub fn start() -> Mock {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let args = "mock --listen 127.0.0.1:0 --control 127.0.0.1:0 --journal-max 100000".split(' ');
+        let args = "mock --listen 127.0.0.1:0 --control 127.0.0.1:0 --tcp 127.0.0.1:0 --journal-max 100000"
+            .split(' ');
         let mut process = Process::start("pangu-loadtest", args, &[], dir.path());
         let mut address = |label: &str| -> SocketAddr {
             eventually("the mock prints its addresses", Duration::from_secs(10), || {
                 assert!(process.exited().is_none(), "the mock ended: {}", process.stderr());
                 let printed = process.stdout();
                 let line = printed.lines().find(|line| line.starts_with(label))?;
-                line.rsplit("http://").next()?.trim_end_matches('/').parse().ok()
+                let address = line.rsplit(' ').next()?;
+                address.trim_start_matches("http://").trim_end_matches('/').parse().ok()
             })
         };
         let (listen, control) = (address("mock listening on"), address("mock control on"));
-        Mock { address: listen, control, process, _dir: dir }
+        let tcp = address("mock TCP echo on");
+        Mock { address: listen, tcp, control, process, _dir: dir }
     }
 
     /// A counter of `/mock/stats`.

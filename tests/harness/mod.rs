@@ -15,6 +15,7 @@ pub mod mock;
 pub mod process;
 pub mod script;
 pub mod sign;
+pub mod tcp_backend;
 pub mod tls_backend;
 pub mod websocket;
 
@@ -23,5 +24,6 @@ pub use gateway::{Gateway, Setup};
 pub use http1::{Conn, Request, Response};
 pub use mock::Mock;
 pub use script::{Reply, Script};
+pub use tcp_backend::TcpBackend;
 pub use tls_backend::TlsBackend;
 pub use websocket::WebSocket;

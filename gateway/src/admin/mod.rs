@@ -12,6 +12,7 @@
 //! | `/forecast?tenant=NAME` | when a tenant's budgets will be spent |
 //! | `/backends` | which backends of which pool get requests, and why the others do not |
 //! | `/queues` | who waits before which pool, who fills it, and how much it takes now |
+//! | `/streams` | who has how many connections of plain TCP open, and how the backends are that they go to |
 //!
 //! What may take long (100,000 tenants) runs on a thread of its own, beside the one that health is answered on.
 
@@ -19,6 +20,7 @@ mod explain;
 pub mod query;
 mod queues;
 pub mod shown;
+mod streams;
 
 use crate::clock::Now;
 use crate::observe::{self, limits, metrics};
@@ -51,7 +53,7 @@ const CONNECTIONS_MAX: usize = 64;
 
 const PAGES: &str = "/livez /readyz /metrics /policy\n\
     /limits?tenant=NAME /limits?route=NAME /limits?model=NAME\n\
-    /explain?tenant=NAME&route=NAME[&user=NAME][&model=NAME] /forecast?tenant=NAME\n/backends /queues\n";
+    /explain?tenant=NAME&route=NAME[&user=NAME][&model=NAME] /forecast?tenant=NAME\n/backends /queues /streams\n";
 
 /// What the pages show.
 pub struct Page {
@@ -155,6 +157,9 @@ impl Page {
             "/forecast" => found(explain::forecast(&self.policy, query, Now::read())),
             "/backends" => json_page(&self.backends()),
             "/queues" => json_page(&queues::queues(&self.policy, Now::read().mono_us)),
+            "/streams" => {
+                json_page(&streams::streams(&self.policy, seen_by_workers(Now::read().mono_us / 1_000)))
+            }
             "/" => text(StatusCode::OK, PAGES),
             _ => text(StatusCode::NOT_FOUND, "see /\n"),
         }

@@ -4,7 +4,7 @@
 //! disk never stops a worker. The queue between them is bounded: when the sink stands still, lines are
 //! dropped and counted (`gateway_access_log_lines_dropped_total`), and requests go on.
 
-use super::line::Line;
+use super::line::{Line, StreamLine};
 use crate::observe::metrics;
 use crate::settings::AccessLog;
 use std::fs::OpenOptions;
@@ -78,10 +78,20 @@ pub struct Buffer {
 impl Buffer {
     /// Appends one line.
     pub fn write(&mut self, line: &Line<'_>) {
+        self.append(|bytes| line.append(bytes));
+    }
+
+    /// Appends the line of a connection of plain TCP.
+    pub fn write_stream(&mut self, line: &StreamLine<'_>) {
+        self.append(|bytes| line.append(bytes));
+    }
+
+    #[inline]
+    fn append(&mut self, line: impl FnOnce(&mut Vec<u8>)) {
         if self.queue.is_none() {
             return;
         }
-        line.append(&mut self.bytes);
+        line(&mut self.bytes);
         self.lines += 1;
         if self.bytes.len() >= BUFFER_BYTES {
             self.flush();

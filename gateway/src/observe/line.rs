@@ -123,6 +123,64 @@ impl Line<'_> {
     }
 }
 
+/// What one connection of plain TCP says at its end.
+#[derive(Debug)]
+#[cfg_attr(test, derive(serde::Serialize))] // as with `Line`
+pub struct StreamLine<'a> {
+    /// When it was accepted, as RFC 3339 in UTC.
+    pub time: &'a str,
+    /// Tells it from others; the same form as that of requests.
+    pub request_id: &'a str,
+    /// Listener's name.
+    pub listener: &'a str,
+    /// Caller's address: the peer's, or what a trusted proxy's PROXY header says.
+    pub peer: IpAddr,
+    /// Stream's name.
+    pub stream: Option<&'a str>,
+    /// Tenant's name, once it is known.
+    pub tenant: Option<&'a str>,
+    /// How it ended; a closed set of words.
+    pub outcome: &'static str,
+    /// Why, where there is more to say.
+    #[cfg_attr(test, serde(skip_serializing_if = "Option::is_none"))]
+    pub detail: Option<&'a str>,
+    /// Bytes written to the backend.
+    pub bytes_in: u64,
+    /// Bytes written to the caller.
+    pub bytes_out: u64,
+    /// Accepted to ended.
+    pub duration_us: u64,
+    /// `host:port` of the backend, or of the last one that was tried.
+    #[cfg_attr(test, serde(skip_serializing_if = "Option::is_none"))]
+    pub backend: Option<&'a str>,
+    /// Version of the policy that let it in.
+    pub policy: u64,
+}
+
+impl StreamLine<'_> {
+    /// Appends the line and its end. Spelt out, and safe, as [`Line::append`].
+    pub fn append(&self, out: &mut Vec<u8>) {
+        let mut json = Json(out);
+        json.raw(br#"{"time":""#).plain(self.time);
+        json.raw(br#"","request_id":""#).plain(self.request_id);
+        json.raw(br#"","listener":""#).text(self.listener);
+        json.raw(br#"","peer":""#).address(self.peer);
+        json.raw(br#"","protocol":"tcp","stream":"#).name(self.stream);
+        json.raw(br#","tenant":"#).name(self.tenant);
+        json.raw(br#","outcome":""#).plain(self.outcome).raw(b"\"");
+        if let Some(detail) = self.detail {
+            json.raw(br#","detail":""#).text(detail).raw(b"\"");
+        }
+        json.raw(br#","bytes_in":"#).number(self.bytes_in);
+        json.raw(br#","bytes_out":"#).number(self.bytes_out);
+        json.raw(br#","duration_us":"#).number(self.duration_us);
+        if let Some(backend) = self.backend {
+            json.raw(br#","backend":""#).text(backend).raw(b"\"");
+        }
+        json.raw(br#","policy":"#).number(self.policy).raw(b"}\n");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -189,6 +247,36 @@ mod tests {
             line.append(&mut written);
             prop_assert_eq!(written.pop(), Some(b'\n'));
             prop_assert_eq!(String::from_utf8(written).unwrap(), serde_json::to_string(&line).unwrap());
+        }
+
+        #[test]
+        fn a_line_of_a_connection_is_what_serde_would_write(
+            (request_id, listener, peer) in ("[0-9a-f]{32}", text(), any::<IpAddr>()),
+            (stream, tenant) in (name(), name()),
+            (detail, backend) in (optional(), optional()),
+            (bytes_in, bytes_out, duration_us, policy) in any::<(u64, u64, u64, u64)>(),
+        ) {
+            let line = StreamLine {
+                time: "2026-01-01T00:00:00.000Z",
+                request_id: &request_id,
+                listener: &listener,
+                peer,
+                stream: stream.as_deref(),
+                tenant: tenant.as_deref(),
+                outcome: "ok",
+                detail: detail.as_deref(),
+                bytes_in,
+                bytes_out,
+                duration_us,
+                backend: backend.as_deref(),
+                policy,
+            };
+            let mut written = Vec::new();
+            line.append(&mut written);
+            prop_assert_eq!(written.pop(), Some(b'\n'));
+            let expected = serde_json::to_string(&line).unwrap();
+            let expected = expected.replacen(r#","stream":"#, r#","protocol":"tcp","stream":"#, 1);
+            prop_assert_eq!(String::from_utf8(written).unwrap(), expected);
         }
     }
 }

@@ -81,6 +81,10 @@ pub(super) const IAM_TOKEN_ISSUED: &str = "gateway_iam_token_issued_timestamp_se
 pub(super) const IAM_TOKEN_END: &str = "gateway_iam_token_end_timestamp_seconds";
 const STATE_FAILURES: &str = "gateway_state_save_failures_total";
 const STATE_AGE: &str = "gateway_state_save_age_seconds";
+const STREAM_CONNECTIONS: &str = "gateway_stream_connections";
+const STREAM_SECONDS: &str = "gateway_stream_duration_seconds";
+const STREAM_ENDED: &str = "gateway_stream_ended_total";
+const STREAM_BYTES: &str = "gateway_stream_bytes_total";
 pub(super) const QUEUE_WAITING: &str = "gateway_queue_waiting";
 pub(super) const QUEUE_IN_FLIGHT: &str = "gateway_queue_in_flight";
 pub(super) const QUEUE_IN_FLIGHT_MAX: &str = "gateway_queue_in_flight_max";
@@ -131,6 +135,10 @@ pub const METRICS: &[Metric] = &[
     counter  (CONNECTIONS_REFUSED, &["reason"],                "Connections closed at accept: `max` or `per_address`."),
     counter  (HANDSHAKE_FAILURES,  &[],                        "TLS handshakes that failed or took too long."),
     counter  (FRAMING,             &["code"],                  "HTTP/1 heads and bodies refused before they were parsed."),
+    gauge    (STREAM_CONNECTIONS,  &["stream", "tenant"],      "Open connections of plain TCP that were let in; tenant `-` where anybody is."),
+    histogram(STREAM_SECONDS,      &["stream"],                "From accepted to ended; `_count` counts connections."),
+    counter  (STREAM_ENDED,        &["stream", "outcome"],     "How connections of plain TCP ended or were refused, as in the access log. Those of a listener without a stream count as stream `-`."),
+    counter  (STREAM_BYTES,        &["stream", "tenant", "direction"], "Bytes written: `in` to backends, `out` to callers."),
     gauge    (POLICY_VERSION,      &[],                        "Version of the policy in force."),
     counter  (POLICY_RELOADS,      &[],                        "Policies that took effect after the first."),
     counter  (POLICY_FAILURES,     &[],                        "Policies refused; traffic kept the one before."),
@@ -375,6 +383,48 @@ impl VersionMetrics {
     }
 }
 
+/// The handles of one stream, resolved when its policy is compiled.
+pub struct StreamMetrics {
+    stream: Arc<str>,
+    seconds: Histogram,
+}
+
+/// The handles of one tenant's connections on a stream.
+pub struct TenantStreamMetrics {
+    /// Open connections.
+    pub open: Gauge,
+    /// Bytes to the backend, and to the caller.
+    pub bytes: [Counter; 2],
+}
+
+impl StreamMetrics {
+    /// Resolves the handles of `stream`; `-` stands for connections that no stream takes.
+    pub fn new(stream: &Arc<str>) -> StreamMetrics {
+        let seconds = metrics::histogram!(STREAM_SECONDS, "stream" => stream.to_string());
+        StreamMetrics { stream: stream.clone(), seconds }
+    }
+
+    /// The handles of a tenant; None: of anybody.
+    pub fn of_tenant(&self, tenant: Option<&str>) -> TenantStreamMetrics {
+        let labels = || [("stream", self.stream.to_string()), ("tenant", tenant.unwrap_or("-").to_owned())];
+        let bytes = |direction: &'static str| {
+            let [stream, tenant] = labels();
+            metrics::counter!(STREAM_BYTES, &[stream, tenant, ("direction", direction.to_owned())])
+        };
+        TenantStreamMetrics {
+            open: metrics::gauge!(STREAM_CONNECTIONS, &labels()),
+            bytes: [bytes("in"), bytes("out")],
+        }
+    }
+
+    /// Counts one connection that has ended. Looked up by name: it is once in the life of a connection.
+    pub fn ended(&self, outcome: &'static str, duration_us: u64) {
+        self.seconds.record(duration_us as f64 / 1e6);
+        metrics::counter!(STREAM_ENDED, "stream" => self.stream.to_string(), "outcome" => outcome)
+            .increment(1);
+    }
+}
+
 /// Handles of what belongs to no route.
 pub struct ServerMetrics {
     /// Closed at accept: all connections together.
@@ -385,6 +435,8 @@ pub struct ServerMetrics {
     pub handshake_failures: Counter,
     /// Requests that no route takes.
     pub no_route: RouteMetrics,
+    /// Connections that no stream takes.
+    pub no_stream: StreamMetrics,
 }
 
 impl Default for ServerMetrics {
@@ -394,6 +446,7 @@ impl Default for ServerMetrics {
             refused_per_address: metrics::counter!(CONNECTIONS_REFUSED, "reason" => "per_address"),
             handshake_failures: metrics::counter!(HANDSHAKE_FAILURES),
             no_route: RouteMetrics::new(&Arc::from("-")),
+            no_stream: StreamMetrics::new(&Arc::from("-")),
         }
     }
 }

@@ -9,8 +9,11 @@ mod iam;
 mod models;
 mod queues;
 mod retries;
+mod streams;
 mod tenants;
 mod versions;
+
+pub use self::streams::Stream;
 
 use self::retries::RequestNames;
 use super::problem::{Located, Place, Problems, nearest};
@@ -25,6 +28,7 @@ use crate::limit::money::Currency;
 use crate::limit::price::Price;
 use crate::limit::{self, Per};
 use crate::route::{Conflict, Table, TableBuilder};
+use crate::stream::{self, Directory};
 use crate::upstream::health::rules as health;
 use crate::upstream::retry::Rule;
 use crate::upstream::{Backend, BackendSpec, Balance, ClientIdentity, Credential as Shown, Split};
@@ -50,6 +54,9 @@ pub struct Checked {
     pub models: Vec<Model>,
     pub plans: Vec<Plan>,
     pub tenants: Vec<Tenant>,
+    pub streams: Vec<Stream>,
+    /// Who callers of streams are, by index into `tenants`.
+    pub directory: Directory,
     /// How callers' tokens are checked.
     pub iam: Option<Iam>,
     /// 0: no guard.
@@ -146,6 +153,7 @@ pub struct Plan {
     pub ceilings: Ceilings,
     pub weight: NonZeroU32,
     pub class: Option<Arc<str>>,
+    pub streams: stream::Rules,
 }
 
 /// A limit, and what `posture` tells of it besides.
@@ -175,6 +183,8 @@ pub struct Tenant {
     /// Index into `plans`.
     pub plan: usize,
     pub users: Vec<User>,
+    /// Is it known by a network or a certificate?
+    pub on_streams: bool,
     /// Whose tokens are its own.
     pub iam: Option<Membership>,
 }
@@ -213,6 +223,9 @@ pub fn check(mut policy: spec::Policy, secrets: &Secrets<'_>, problems: &Problem
     let plans = check.index("plans", policy.plans.iter().map(|plan| &plan.name));
     check.index("routes", policy.routes.iter().map(|route| &route.name));
     let tenant_names = check.index("tenants", policy.tenants.iter().map(|tenant| &tenant.name));
+    check.index("streams", policy.streams.iter().map(|stream| &stream.name));
+    check.stream_pools(&policy, &pools);
+    let directory = check.directory(&policy.tenants);
     check.credentials(&policy.tenants);
     check.tokens(&policy);
     check.coverage(&policy, &plans);
@@ -220,7 +233,7 @@ pub fn check(mut policy: spec::Policy, secrets: &Secrets<'_>, problems: &Problem
     check.money(&policy);
     check.classes(&policy);
     check.subjects(&policy);
-    if policy.routes.is_empty() && problems.count() == 0 {
+    if policy.routes.is_empty() && policy.streams.is_empty() && problems.count() == 0 {
         let help = "a policy needs at least one entry in `routes`";
         problems.add(spec::whole(0), "routes", "no file has a route", help);
     }
@@ -233,6 +246,8 @@ pub fn check(mut policy: spec::Policy, secrets: &Secrets<'_>, problems: &Problem
         (check.route(route, &pools, &models, &names), place)
     });
     let routes = routes.collect::<Vec<_>>();
+    let streams = policy.streams.into_iter().map(|stream| check.stream(stream, &pools, &policy.pools));
+    let streams = streams.collect::<Vec<_>>();
     let tenants = policy.tenants.into_iter().map(|tenant| check.tenant(tenant, &plans)).collect::<Vec<_>>();
     let models = check.models(policy.models);
     let plans = policy.plans.into_iter().map(|plan| check.plan(plan)).collect();
@@ -244,6 +259,8 @@ pub fn check(mut policy: spec::Policy, secrets: &Secrets<'_>, problems: &Problem
         models,
         plans,
         tenants: tenants.into_iter().collect::<Option<_>>()?,
+        streams: streams.into_iter().collect::<Option<_>>()?,
+        directory,
         iam: match iam {
             Some(None) => return None,
             iam => iam.flatten(),
@@ -403,7 +420,7 @@ impl Check<'_> {
         let limits = self.limits(&format!("plans.{}", plan.name.value), plan.limits);
         let class = plan.class.map(|class| class.value);
         let (body_max, ceilings, weight) = (plan.body_max, plan.ceilings, plan.weight);
-        Plan { name: plan.name.value, limits, body_max, ceilings, weight, class }
+        Plan { name: plan.name.value, limits, body_max, ceilings, weight, class, streams: plan.streams }
     }
 
     fn limits(&self, path: &str, limits: spec::Limits) -> Vec<Limit> {

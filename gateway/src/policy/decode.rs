@@ -262,6 +262,11 @@ impl<'a> Entry<'a> {
         None
     }
 
+    /// Bytes per second.
+    pub fn speed(&self, key: &'a str) -> Option<std::num::NonZeroU32> {
+        self.parsed(key, units::speed, "a number of bytes per second", units::SPEED_HELP)
+    }
+
     /// `true` or `false`; anything else counts as false after it was recorded.
     pub fn flag(&self, key: &'a str) -> bool {
         let read = |text: &str| text.parse::<bool>().ok();

@@ -61,6 +61,12 @@ fn probe(pool: &Entry<'_>) -> Option<Option<Arc<Probe>>> {
 }
 
 fn path(health: &Entry<'_>) -> Option<Box<str>> {
+    if !health.has("path") {
+        for key in ["expect", "body"].into_iter().filter(|key| health.has(key)) {
+            health.wrong(key, "nothing is asked that could be answered so", "add `path`, or leave it out");
+        }
+        return Some("".into());
+    }
     let path = health.text("path")?.value;
     let good = path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
     if !good {

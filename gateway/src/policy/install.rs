@@ -9,8 +9,9 @@ use crate::fair;
 use crate::iam;
 use crate::ids::CallerId;
 use crate::limit::{self, CommonPlan, Plan, TenantSpec};
-use crate::observe::metrics::{RouteMetrics, queue_wait};
+use crate::observe::metrics::{RouteMetrics, StreamMetrics, queue_wait};
 use crate::observe::retries::{RetryMetrics, budget_exhausted};
+use crate::stream::{Admits, Directory, Member, Stream, Streams};
 use crate::upstream::{
     Backend, BackendSpec, Credential as Shown, Pool, PoolSpec, VersionSpec, seen_by_workers,
 };
@@ -101,6 +102,8 @@ pub fn install(checked: Checked, live: &Live, version: u64, digest: Arc<str>, no
             })
         })
         .collect();
+    let streams =
+        streams(&checked.streams, &checked.tenants, &checked.plans, checked.directory, &pools, live, now);
     Snapshot {
         version,
         digest,
@@ -113,8 +116,58 @@ pub fn install(checked: Checked, live: &Live, version: u64, digest: Arc<str>, no
         callers,
         models,
         guard_per_address: checked.guard_per_address,
+        streams,
         budgets,
     }
+}
+
+/// Streams with a level for each tenant that may be known on them.
+fn streams(
+    specs: &[check::Stream],
+    tenants: &[check::Tenant],
+    plans: &[check::Plan],
+    directory: Directory,
+    pools: &[Arc<Pool>],
+    live: &Live,
+    now: Now,
+) -> Streams {
+    let anybody: Arc<str> = "-".into(); // no tenant has this name
+    let mut wanted = Vec::new();
+    for spec in specs {
+        if spec.admits == Admits::Anybody {
+            wanted.push((spec.name.clone(), anybody.clone(), spec.rules));
+            continue;
+        }
+        for tenant in tenants.iter().filter(|tenant| tenant.on_streams) {
+            let rules = spec.rules.and(plans[tenant.plan].streams);
+            wanted.push((spec.name.clone(), tenant.name.clone(), rules));
+        }
+    }
+    let mut levels = live.streams.apply(&wanted, now.mono_us).into_iter();
+    let mut level = || levels.next().expect("a level for each that was wanted");
+    let mut stream = |spec: &check::Stream| {
+        let members = if spec.admits == Admits::Anybody {
+            vec![Some(Member { tenant: None, level: level() })]
+        } else {
+            let member = |tenant: &check::Tenant| {
+                tenant.on_streams.then(|| Member { tenant: Some(tenant.name.clone()), level: level() })
+            };
+            tenants.iter().map(member).collect()
+        };
+        Arc::new(Stream {
+            metrics: StreamMetrics::new(&spec.name),
+            name: spec.name.clone(),
+            listener: spec.listener.clone(),
+            pool: pools[spec.pool].clone(),
+            admits: spec.admits,
+            verifier: spec.verifier.clone(),
+            members,
+            idle: spec.idle,
+            total: spec.total,
+            tells: spec.tells,
+        })
+    };
+    Streams { all: specs.iter().map(&mut stream).collect(), directory: Arc::new(directory) }
 }
 
 /// For each pool the gate before it, if it has one.

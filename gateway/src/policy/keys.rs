@@ -46,6 +46,8 @@ pub enum Kind {
     Duration,
     /// So many in every period.
     Rate,
+    /// Bytes per second.
+    Speed,
     /// So many model tokens in every period, day or month.
     Tokens,
     /// So much money in every day or month.
@@ -82,7 +84,7 @@ pub enum Kind {
 
 use Kind::{
     Bool, Budget, Count, Currency, Decimal, Duration, Either, Hashed, Later, List, Many, Name, Named, Percent, Rate,
-    Secret, Size, Text, Tokens, Word,
+    Secret, Size, Speed, Text, Tokens, Word,
 };
 use Need::{Default, Optional, Required};
 
@@ -103,6 +105,7 @@ pub static POLICY: Object = Object {
         key("models", List(&Kind::Object(&MODEL)), Optional, "[{name: pangu-large, price: {...}}]", "What requests may be for: prices, limits and ceilings of models. All other models go by the name `other`."),
         key("plans", Named(&PLAN), Optional, "{gold: [...]}", "Named lists of limits; tenants name theirs."),
         key("tenants", List(&Kind::Object(&TENANT)), Optional, "[...]", "Who may call."),
+        key("streams", List(&Kind::Object(&STREAM)), Optional, "[{name: rpc, listener: rpc, pool: rpc, auth: [network]}]", "Plain TCP: what callers of a listener with `tcp: true` may reach."),
         key("iam", Kind::Object(&IAM), Optional, "{endpoint: \"https://iam.cn-southwest-2.myhuaweicloud.com\", ...}", "How callers' IAM tokens are checked; needed with `auth: [iam_token]`. Written once."),
         key("guard", Kind::Object(&GUARD), Optional, "{per_address: 200/s}", "Defence before authentication. Written once."),
     ],
@@ -308,6 +311,7 @@ pub static PLAN_OBJECT: Object = Object {
         key("body_max", Size, Optional, "4MiB", "Longest body its tenants may send; a smaller one of the route counts."),
         key("ceilings", Kind::Object(&CEILINGS), Optional, "{prompt_tokens: 8k}", "How much one request of its tenants may ask for; of route, plan and model the strictest counts."),
         key("weight", Count, Default("1"), "3", "Share of a busy pool, by that of others, 1 to 1000; only where a pool has a `queue`."),
+        key("streams", Kind::Object(&STREAM_LIMITS), Optional, "{connections: 200}", "What each of its tenants may use of each stream; of stream and plan the stricter number counts."),
         key("class", Name, Optional, "interactive", "Class in the queues of pools. Default, and where a pool has no such class: the lowest."),
     ],
 };
@@ -360,7 +364,7 @@ pub static POOL: Object = Object {
 pub static HEALTH: Object = Object {
     doc: "What every backend is asked, again and again. Pools with the same address and the same question share the answers.",
     keys: &[
-        key("path", Text, Required, "/health", "What is asked for with GET, behind the path of the backend's url."),
+        key("path", Text, Optional, "/health", "What is asked for with GET, behind the path of the backend's url. Without it, as for all pools of streams, a connection that opens is a success."),
         key("every", Duration, Default("5s"), "2s", "From one to the next; up to a tenth less, by chance."),
         key("timeout", Duration, Default("1s"), "500ms", "For all of it, the connection included; at most `every`."),
         key("healthy_after", Count, Default("2"), "3", "Successes in a row that bring a backend back, 1 to 100. The first success of a new one is enough."),
@@ -478,7 +482,7 @@ pub static HEADER_IS: Object = Object {
 pub static BACKEND: Object = Object {
     doc: "One upstream address.",
     keys: &[
-        key("url", Text, Required, "https://10.0.0.11:8443/base", "`http` or `https`; a path is put before every request path. Link-local and metadata addresses are refused."),
+        key("url", Text, Required, "https://10.0.0.11:8443/base", "`http` or `https`; a path is put before every request path. For streams `tcp` or `tls`, with a port. Link-local and metadata addresses are refused."),
         key("weight", Count, Default("1"), "3", "Share of requests, 1 to 1000."),
     ],
 };
@@ -548,7 +552,9 @@ pub static TENANT: Object = Object {
         key("name", Name, Required, "acme", "Unique; appears in logs, metrics and `tenant_header`."),
         key("plan", Name, Required, "gold", "Name of a plan."),
         key("iam", Kind::Object(&TENANT_IAM), Optional, "{domain: acme}", "Whose IAM tokens are its own; users say which of them. The closest counts: a project before its account."),
-        key("users", List(&Kind::Object(&USER)), Required, "[{name: alice, api_key: {env: ALICE_KEY}}]", "Its users: people or programs."),
+        key("users", List(&Kind::Object(&USER)), Required, "[{name: alice, api_key: {env: ALICE_KEY}}]", "Its users: people or programs. `[]` for a tenant of streams only."),
+        key("networks", List(&Text), Optional, "[10.1.0.0/16]", "Streams with `auth: [network]`: connections from these are its own. Of all tenants' networks the longest prefix wins."),
+        key("client_certs", List(&Kind::Object(&CLIENT_CERT)), Optional, "[{name: rpc.acme.internal}]", "Streams with `auth: [client_cert]`: connections that show these are its own."),
     ],
 };
 
@@ -592,6 +598,54 @@ pub static HASHED: Object = Object {
         key("sha256", Text, Optional, "9f86...", "64 hex digits: `printf %s CODE | sha256sum`."),
         key("env", Text, Optional, "ALICE_KEY", "Environment variable, read when the policy is loaded."),
         key("file", Text, Optional, "/run/secrets/alice", "File, relative to the policy directory; one newline at its end does not count. Read again on every reload."),
+    ],
+};
+
+/// `tenants[].client_certs[]`
+pub static CLIENT_CERT: Object = Object {
+    doc: "A certificate of a caller: exactly one of both.",
+    keys: &[
+        key("name", Text, Optional, "rpc.acme.internal", "A DNS name or URI of the certificate, or else its common name; whole, in any case of letters. Its issuer is one of the stream's `client_ca`."),
+        key("sha256", Text, Optional, "9f86...", "64 hex digits: `openssl x509 -in CERT -outform DER | sha256sum`."),
+    ],
+};
+
+/// `streams[]`
+pub static STREAM: Object = Object {
+    doc: "Connections whose bytes pass as they are.",
+    keys: &[
+        key("name", Name, Required, "rpc", "Unique; appears in logs and metrics."),
+        key("listener", Name, Required, "rpc", "Name of a listener of gateway.yaml with `tcp: true`; one stream for each."),
+        key("pool", Name, Required, "rpc", "Name of the pool; its backends are `tcp://` or `tls://`."),
+        key("auth", Either(&Word(&["none"]), &List(&Word(STREAM_CREDENTIALS))), Required, "[client_cert, network]", "How a tenant is known, in this order; a certificate that is shown decides. `none` lets anybody in."),
+        key("client_ca", Text, Optional, "callers.pem", "PEM file of the authorities of callers' certificates; relative to the policy directory. Required with `client_cert`, which also needs `tls: true` at the listener."),
+        key("limits", Kind::Object(&STREAM_LIMITS), Optional, "{connections: 64, connects: 20/s, bytes: 50MiB/s}", "What each tenant may use of it; with `auth: none`, all together."),
+        key("timeouts", Kind::Object(&STREAM_TIMEOUTS), Optional, "{idle: 5m}", "How long a connection may stand open."),
+        key("proxy_protocol", Word(&["none", "v2"]), Default("none"), "v2", "`v2`: backends are told by a PROXY header whose connection it is, the tenant's name in type 0xE0."),
+    ],
+};
+
+/// `streams[].auth[]`
+pub static STREAM_CREDENTIALS: &[&str] = &["client_cert", "network"];
+
+/// `streams[].limits`, `plans.*.streams`
+pub static STREAM_LIMITS: Object = Object {
+    doc: "What one tenant may use of one stream.",
+    keys: &[
+        key("connections", Count, Optional, "64", "Open at the same time."),
+        key("connects", Rate, Optional, "20/s", "Begun in a period; as many at once. What was refused does not count."),
+        key("bytes_in", Speed, Optional, "10MiB/s", "Towards backends. More waits, and nothing is dropped."),
+        key("bytes_out", Speed, Optional, "10MiB/s", "Towards callers."),
+        key("bytes", Speed, Optional, "15MiB/s", "Both ways together."),
+    ],
+};
+
+/// `streams[].timeouts`
+pub static STREAM_TIMEOUTS: Object = Object {
+    doc: "How long a connection may stand open.",
+    keys: &[
+        key("idle", Duration, Default("10m"), "5m", "Longest silence in both directions."),
+        key("total", Duration, Optional, "1d", "Longest life. Default: no end."),
     ],
 };
 

@@ -6,6 +6,7 @@ use super::models::ceilings;
 use super::problem::{Located, quoted};
 use super::sections::BODY_MAX;
 use super::spec::{Amount, Budget, Limit, Limits, Plan, Policy};
+use super::streams::rules;
 use super::units::{self, Span};
 use super::yaml::{Key, Mark, Node, Value};
 use crate::limit::calendar::{Calendar, Unit};
@@ -42,7 +43,9 @@ pub fn plans(top: &Entry<'_>, policy: &mut Policy) {
         let weight = entry.count("weight", 1..=1_000).and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN);
         let class = if entry.has("class") { entry.name("class") } else { None };
         let ceilings = ceilings.unwrap_or_default();
-        policy.plans.push(Plan { name, limits, body_max, ceilings, weight, class });
+        let streams = entry.object("streams", &keys::STREAM_LIMITS).map(|limits| rules(&limits));
+        let streams = streams.unwrap_or_default();
+        policy.plans.push(Plan { name, limits, body_max, ceilings, weight, class, streams });
     }
 }
 

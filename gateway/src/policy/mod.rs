@@ -35,6 +35,7 @@ mod sections;
 mod snapshot;
 mod spec;
 mod store;
+mod streams;
 mod tenants;
 mod units;
 mod url;
@@ -79,6 +80,10 @@ pub struct Live {
     pub backends: crate::upstream::Registry,
     /// What is left for trying again, by pool.
     pub retries: crate::upstream::budget::Budgets,
+    /// What tenants use of streams.
+    pub streams: crate::stream::Levels,
+    /// Names of the listeners that streams may be for.
+    pub tcp_listeners: Vec<String>,
     /// Is what was spent of budgets on the disk for the next start?
     pub budgets_saved: bool,
 }
@@ -95,15 +100,17 @@ pub struct Summary {
     pub plans: usize,
     pub tenants: usize,
     pub users: usize,
+    pub streams: usize,
 }
 
 impl std::fmt::Display for Summary {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Summary { digest, files, routes, pools, plans, tenants, users } = self;
+        let Summary { digest, files, routes, pools, plans, tenants, users, streams } = self;
         write!(
             f,
             "policy {digest}: {files} files, {routes} routes, {pools} pools, {plans} plans, {tenants} tenants, {users} users"
-        )
+        )?;
+        if *streams > 0 { write!(f, ", {streams} streams") } else { Ok(()) }
     }
 }
 
@@ -121,6 +128,7 @@ pub fn check(dir: &Path) -> Result<Summary, Vec<Problem>> {
         plans: checked.plans.len(),
         tenants: checked.tenants.len(),
         users: checked.tenants.iter().map(|tenant| tenant.users.len()).sum(),
+        streams: checked.streams.len(),
     })
 }
 

@@ -1,6 +1,7 @@
 //! What a policy amounts to: for every route, what limits it, who may call it, and what is worth a look.
 
 mod lines;
+mod streams;
 
 use super::check::{Checked, Limit, Model, Plan, Pool, Route, Tenant};
 use super::snapshot::Api;
@@ -12,6 +13,9 @@ use humantime::format_duration;
 use lines::{bytes, ceilings_line, limit_line, price_line, queue_line, retry_line, share_line};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use streams::of_stream;
+
+pub use streams::StreamPosture;
 
 /// Tenants named for a route; with more, only their number is.
 const TENANTS_SHOWN: usize = 8;
@@ -23,6 +27,9 @@ pub struct Posture {
     pub routes: Vec<RoutePosture>,
     /// In the order of the files; the last, `other`, stands for all that are not there.
     pub models: Vec<ModelPosture>,
+    /// In the order of the files.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub streams: Vec<StreamPosture>,
     /// Worth a look, beyond single routes.
     pub notes: Vec<String>,
 }
@@ -92,24 +99,29 @@ impl Posture {
         for (_, plan) in checked.plans.iter().enumerate().filter(|(i, _)| !named.contains(i)) {
             notes.push(format!("plan `{}` is used by no tenant", plan.name));
         }
-        let named: BTreeSet<usize> = checked.routes.iter().map(|route| route.pool).collect();
+        let by_routes = checked.routes.iter().map(|route| route.pool);
+        let named: BTreeSet<usize> =
+            by_routes.chain(checked.streams.iter().map(|stream| stream.pool)).collect();
         for (_, pool) in checked.pools.iter().enumerate().filter(|(i, _)| !named.contains(i)) {
             notes.push(format!("pool `{}` is used by no route", pool.name));
         }
-        for plan in checked.plans.iter().filter(|plan| plan.limits.is_empty()) {
+        let empty = |plan: &&Plan| plan.limits.is_empty() && plan.streams.is_empty();
+        for plan in checked.plans.iter().filter(empty) {
             notes.push(format!("plan `{}` limits nothing", plan.name));
         }
         for plan in checked.plans.iter().filter(|plan| only_shadows(&plan.limits)) {
             notes.push(format!("plan `{}` refuses nobody: all its limits are shadows", plan.name));
         }
         notes.extend(free_of_budgets(checked));
-        for tenant in checked.tenants.iter().filter(|tenant| tenant.users.is_empty()) {
+        let nobody = |tenant: &&Tenant| tenant.users.is_empty() && !tenant.on_streams;
+        for tenant in checked.tenants.iter().filter(nobody) {
             notes.push(format!("tenant `{}` has no users", tenant.name));
         }
         if checked.guard_per_address == 0 {
             notes.push("no guard: one address may send as many unauthenticated requests as it likes".into());
         }
-        Posture { routes, models, notes }
+        let streams = checked.streams.iter().map(|stream| of_stream(stream, checked)).collect();
+        Posture { routes, models, streams, notes }
     }
 
     /// Of a gateway without a state directory.
@@ -258,10 +270,15 @@ impl fmt::Display for Posture {
         for model in self.models.iter().filter(|model| self.models.len() > 1 || model.is_told()) {
             writeln!(f, "{model}")?;
         }
+        for stream in &self.streams {
+            writeln!(f, "{stream}")?;
+        }
         for note in &self.notes {
             writeln!(f, "note: {note}")?;
         }
-        let worth = self.notes.len() + self.routes.iter().map(|route| route.notes.len()).sum::<usize>();
+        let of_streams = self.streams.iter().map(|stream| stream.notes.len()).sum::<usize>();
+        let worth =
+            self.notes.len() + of_streams + self.routes.iter().map(|route| route.notes.len()).sum::<usize>();
         write!(f, "{} routes, {worth} things worth a look", self.routes.len())
     }
 }

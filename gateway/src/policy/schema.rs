@@ -7,6 +7,7 @@ use std::fmt::Write;
 const SIZE: &str = "^[0-9]+ ?(B|KB|kB|KiB|MB|MiB|GB|GiB)?$";
 const DURATION: &str = "^[0-9]+ ?(ms|s|m|min|h|d)$";
 const RATE: &str = "^[0-9]+ ?[kMG]? ?/ ?(s|min|h|day)$";
+const SPEED: &str = "^[0-9]+ ?(B|KB|kB|KiB|MB|MiB|GB|GiB)? ?/s$";
 const TOKENS: &str = "^[0-9]+ ?[kMG]? ?/ ?(s|min|h|day|month)$";
 const BUDGET: &str = "^[0-9]+([.][0-9]+)? ?[A-Z]{3} ?/ ?(day|month)$";
 const DECIMAL: &str = "^[0-9]+([.][0-9]+)?$";
@@ -60,6 +61,7 @@ fn kind(of: &'static Kind) -> Value {
         Kind::Size => json!({"type": ["string", "integer"], "pattern": SIZE, "minimum": 0}),
         Kind::Duration => json!({"type": "string", "pattern": DURATION}),
         Kind::Rate => json!({"type": "string", "pattern": RATE}),
+        Kind::Speed => json!({"type": "string", "pattern": SPEED}),
         Kind::Tokens => json!({"type": "string", "pattern": TOKENS}),
         Kind::Budget => json!({"type": "string", "pattern": BUDGET}),
         Kind::Decimal => json!({"type": ["string", "number"], "pattern": DECIMAL, "minimum": 0}),
@@ -148,6 +150,7 @@ fn words(kind: &'static Kind) -> String {
         Kind::Size => "size: B, KB, KiB, MB, MiB, GB, GiB".into(),
         Kind::Duration => "duration: ms, s, m, h, d".into(),
         Kind::Rate => "number per s, min, h or day".into(),
+        Kind::Speed => "size per s".into(),
         Kind::Tokens => "number per s, min, h, day or month; k, M, G".into(),
         Kind::Budget => "amount and currency per day or month".into(),
         Kind::Decimal => "decimal".into(),

@@ -13,6 +13,7 @@ use super::queue::queue;
 use super::retry::retry;
 use super::snapshot::{Api, Caps, Timeouts};
 use super::spec::{Policy, Pool, Route, Rules};
+use super::streams::{self, stream};
 use super::tenants::tenant;
 use super::yaml::{Node, Value};
 use super::{url, versions};
@@ -42,6 +43,7 @@ pub fn read(document: &Node<'_>, file: u16, dir: &Path, policy: &mut Policy, pro
         ("pools", &keys::POOL),
         ("models", &keys::MODEL),
         ("tenants", &keys::TENANT),
+        ("streams", &keys::STREAM),
     ] {
         let at = at.key(key);
         for (i, node) in top.items(key).iter().enumerate() {
@@ -59,6 +61,7 @@ pub fn read(document: &Node<'_>, file: u16, dir: &Path, policy: &mut Policy, pro
                     Some(model) => policy.models.push(model),
                     None => policy.broken.extend(name_of(node)),
                 },
+                "streams" => policy.streams.extend(stream(&entry, dir)),
                 _ => policy.tenants.extend(tenant(&entry)),
             }
         }
@@ -76,7 +79,7 @@ fn alien(document: &Node<'_>) -> Option<(&'static str, &'static str)> {
         _ => {
             return Some((
                 "not a policy",
-                "a policy begins with `routes:`, `pools:`, `models:`, `plans:`, `tenants:`, `iam:` or `guard:`",
+                "a policy begins with `routes:`, `pools:`, `models:`, `plans:`, `tenants:`, `streams:`, `iam:` or `guard:`",
             ));
         }
     };
@@ -95,7 +98,7 @@ fn alien(document: &Node<'_>) -> Option<(&'static str, &'static str)> {
     }
     // One unknown key may be a misspelt section: the table of keys suggests the right one.
     (keys.len() != 1).then_some((
-        "not a policy: none of its keys is `routes`, `pools`, `models`, `plans`, `tenants`, `iam` or `guard`",
+        "not a policy: none of its keys is `routes`, `pools`, `models`, `plans`, `tenants`, `streams`, `iam` or `guard`",
         "keep other files out of the policy directory",
     ))
 }
@@ -312,7 +315,7 @@ fn pool(entry: &Entry<'_>, dir: &Path) -> Option<Pool> {
         }
         good
     });
-    let (mut backends, versions) = versions::backends(entry);
+    let versions::Written { mut backends, versions, raw } = versions::written(entry);
     for tls in backends.iter_mut().filter_map(|(spec, _)| spec.value.tls.as_mut()) {
         if let Some(name) = &tls_name {
             tls.name = name.value.into();
@@ -323,12 +326,12 @@ fn pool(entry: &Entry<'_>, dir: &Path) -> Option<Pool> {
         entry.wrong(
             "tls",
             "no backend of this pool speaks TLS",
-            "write `https://` in their urls, or leave `tls` out",
+            "write `https://` (or, for streams, `tls://`) in their urls, or leave `tls` out",
         );
     }
     let queue = queue(entry);
     let health = health(entry);
-    Some(Pool {
+    let pool = Pool {
         name: name?,
         backends,
         versions,
@@ -340,7 +343,12 @@ fn pool(entry: &Entry<'_>, dir: &Path) -> Option<Pool> {
         connect_timeout: connect_timeout?,
         queue,
         health: health?,
-    })
+        raw,
+    };
+    if raw {
+        streams::pool(entry, &pool);
+    }
+    Some(pool)
 }
 
 fn guard(top: &Entry<'_>, policy: &mut Policy) {

@@ -10,6 +10,7 @@ use crate::observe::metrics::RouteMetrics;
 use crate::observe::retries::RetryMetrics;
 use crate::observe::tenants::OnRoute;
 use crate::route::Table;
+use crate::stream::Streams;
 use crate::upstream::budget::Budget;
 use crate::upstream::retry::Rule;
 use crate::upstream::{Credential, Pool};
@@ -44,6 +45,8 @@ pub struct Snapshot {
     pub models: Models,
     /// Requests per second and address before authentication; 0: no guard.
     pub guard_per_address: u32,
+    /// What callers of listeners for plain TCP may reach.
+    pub streams: Streams,
     /// Does any limit count tokens or money per day or month?
     pub budgets: bool,
 }

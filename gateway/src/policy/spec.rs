@@ -11,11 +11,13 @@ use crate::limit::measure::Measure;
 use crate::limit::money::Currency;
 use crate::limit::price::Price;
 use crate::limit::{Algorithm, Per};
+use crate::stream::{self, Admits};
 use crate::upstream::health::rules as health;
 use crate::upstream::retry;
 use crate::upstream::{BackendSpec, Balance, Subject, When};
 use crate::usage::Shape;
 use http::{HeaderName, HeaderValue, Method};
+use ipnet::IpNet;
 use std::num::NonZeroU32;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -30,6 +32,7 @@ pub struct Policy {
     pub models: Vec<Model>,
     pub plans: Vec<Plan>,
     pub tenants: Vec<Tenant>,
+    pub streams: Vec<Stream>,
     pub guard: Option<Located<NonZeroU32>>,
     pub iam: Option<Located<Iam>>,
     /// There is an `iam`, but it could not be read.
@@ -111,6 +114,30 @@ pub struct Pool {
     pub connect_timeout: Duration,
     pub queue: Option<fair::Config>,
     pub health: health::Rules,
+    /// Its backends are for streams, and for no route.
+    pub raw: bool,
+}
+
+/// `streams[]`
+pub struct Stream {
+    pub name: Located<Arc<str>>,
+    pub listener: Located<Arc<str>>,
+    pub pool: Located<Arc<str>>,
+    pub admits: Admits,
+    /// PEM file of the authorities of callers.
+    pub client_ca: Option<Located<PathBuf>>,
+    pub rules: stream::Rules,
+    pub idle: Duration,
+    pub total: Option<Duration>,
+    /// `proxy_protocol: v2`
+    pub tells: bool,
+}
+
+/// `tenants[].client_certs[]`
+pub enum ClientCert {
+    Sha256([u8; 32]),
+    /// In lower case.
+    Name(Box<str>),
 }
 
 /// `pools[].versions[]`
@@ -155,6 +182,8 @@ pub struct Plan {
     pub ceilings: Ceilings,
     pub weight: NonZeroU32,
     pub class: Option<Located<Arc<str>>>,
+    /// Of each tenant on each stream.
+    pub streams: stream::Rules,
 }
 
 /// The limits of one place.
@@ -241,6 +270,8 @@ pub struct Tenant {
     pub name: Located<Arc<str>>,
     pub plan: Located<Arc<str>>,
     pub users: Vec<User>,
+    pub networks: Vec<Located<IpNet>>,
+    pub client_certs: Vec<Located<ClientCert>>,
     pub iam: Option<Located<Membership>>,
     /// There is an `iam`, but it could not be read.
     pub iam_broken: bool,

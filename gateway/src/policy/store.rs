@@ -63,6 +63,7 @@ impl Store {
         let loaded = result?;
         let snapshot = install::install(loaded.checked, &live, 1, loaded.digest, Now::read());
         warn_of_budgets(&snapshot, &live);
+        warn_of_listeners(&snapshot, &live);
         memory::give_back();
         Ok(Arc::new(Store {
             dir,
@@ -120,6 +121,7 @@ impl Store {
                     install::install(loaded.checked, &self.live, version, loaded.digest, Now::read());
                 tracing::info!(version, digest = %snapshot.digest, "policy in force");
                 warn_of_budgets(&snapshot, &self.live);
+                warn_of_listeners(&snapshot, &self.live);
                 let before = self.current.swap(Arc::new(snapshot));
                 self.version.store(version, Ordering::Release);
                 self.retired.lock().push(before);
@@ -187,5 +189,26 @@ fn warn_of_budgets(snapshot: &Snapshot, live: &Live) {
             "budgets per day and month are counted in memory only, and begin anew with a restart; \
              set `state_dir` in gateway.yaml to keep them"
         );
+    }
+}
+
+/// A policy does not know the settings, so what does not fit them can only be said when both are there.
+fn warn_of_listeners(snapshot: &Snapshot, live: &Live) {
+    for stream in &snapshot.streams.all {
+        if !live.tcp_listeners.iter().any(|name| **name == *stream.listener) {
+            tracing::warn!(
+                "stream `{}` is for listener `{}`, and gateway.yaml has no listener of that name with `tcp: true`: \
+                 nobody can reach it",
+                stream.name,
+                stream.listener
+            );
+        }
+    }
+    for name in &live.tcp_listeners {
+        if snapshot.streams.of(name).is_none() {
+            tracing::warn!(
+                "listener `{name}` is for plain TCP, and no stream is for it: its connections are refused"
+            );
+        }
     }
 }

@@ -5,6 +5,7 @@ use super::iam;
 use super::keys;
 use super::problem::{Located, Problems};
 use super::spec::{Credential, Hashed, Source, Tenant, User};
+use super::streams::{client_certs, networks};
 use super::yaml::{Node, Value};
 
 /// `tenants[]`
@@ -15,9 +16,11 @@ pub fn tenant(entry: &Entry<'_>) -> Option<Tenant> {
     let items = entry.items("users");
     let open = |(i, node)| Entry::open(node, &keys::USER, at.item(i, node), entry.problems);
     let users = items.iter().enumerate().filter_map(open).filter_map(|entry| user(&entry)).collect();
+    let networks = networks(entry);
+    let client_certs = client_certs(entry);
     let iam = iam::membership(entry);
     let iam_broken = iam.is_none() && entry.has("iam");
-    Some(Tenant { name: name?, plan: plan?, users, iam, iam_broken })
+    Some(Tenant { name: name?, plan: plan?, users, networks, client_certs, iam, iam_broken })
 }
 
 fn user(entry: &Entry<'_>) -> Option<User> {
@@ -143,7 +146,8 @@ fn one_of(
     Some((known, text.value.to_string()))
 }
 
-fn sha256(text: &str) -> Option<[u8; 32]> {
+/// Bytes of 64 hex digits.
+pub fn sha256(text: &str) -> Option<[u8; 32]> {
     let mut bytes = [0; 32];
     if text.len() != 64 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
         return None;

@@ -13,6 +13,8 @@ pub const SIZE_HELP: &str = "write a whole number and B, KB, KiB, MB, MiB, GB or
 pub const DURATION_HELP: &str = "write a whole number and ms, s, m, h or d, such as `30s`";
 /// What a rate looks like.
 pub const RATE_HELP: &str = "write a whole number per s, min, h or day, such as `20/min`";
+/// What a number of bytes per second looks like.
+pub const SPEED_HELP: &str = "write a size per s, such as `10MiB/s`, below 4GiB/s";
 /// What a count looks like.
 pub const COUNT_HELP: &str =
     "write a whole number, such as `64`; k, M and G stand for 1,000, 1,000,000 and 1,000,000,000";
@@ -61,6 +63,13 @@ pub fn size(text: &str) -> Option<u64> {
         _ => return None,
     };
     digits(number)?.checked_mul(factor)
+}
+
+/// Bytes per second: `10MiB/s`. Zero is none, and more than 4 GiB are not counted.
+pub fn speed(text: &str) -> Option<NonZeroU32> {
+    let (bytes, unit) = text.split_once('/')?;
+    let bytes = size(bytes.trim()).filter(|_| unit.trim() == "s")?;
+    NonZeroU32::new(u32::try_from(bytes).ok()?)
 }
 
 /// A time span: `250ms`, `30s`, `10m`, `1h`, `1d`. A bare number has no meaning.
@@ -161,6 +170,15 @@ mod tests {
         assert_eq!(size("0"), Some(0));
         for wrong in ["", "KiB", "1.5MiB", "-1", "+1", "1mib", "1 M iB", "99999999999GiB", "٣KiB"] {
             assert_eq!(size(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn speeds_are_per_second() {
+        assert_eq!(speed("10MiB/s").map(NonZeroU32::get), Some(10 << 20));
+        assert_eq!(speed("64 KB / s").map(NonZeroU32::get), Some(64_000));
+        for wrong in ["", "/s", "0/s", "10MiB", "10MiB/min", "4GiB/s", "-1B/s"] {
+            assert_eq!(speed(wrong), None, "{wrong}");
         }
     }
 

@@ -20,6 +20,8 @@ pub fn backend(text: &str) -> Result<BackendSpec, Wrong> {
     let (tls, rest) = match text.split_once("://") {
         Some(("http", rest)) => (false, rest),
         Some(("https", rest)) => (true, rest),
+        Some(("tcp", rest)) => (false, only_authority(rest)?),
+        Some(("tls", rest)) => (true, only_authority(rest)?),
         _ => return wrong("not an http or https url".into(), "write `https://host:port`"),
     };
     let (authority, base) = rest.find('/').map_or((rest, ""), |slash| rest.split_at(slash));
@@ -43,6 +45,20 @@ pub fn backend(text: &str) -> Result<BackendSpec, Wrong> {
     let host: Arc<str> = host.into();
     let tls = tls.then(|| TlsSpec { ca_pem: None, name: host.clone(), client: None });
     Ok(BackendSpec { tls, host, port, base_path: base.into() })
+}
+
+/// Is this the url of a backend for streams, of which nothing but its bytes is known?
+pub fn is_raw(url: &str) -> bool {
+    url.starts_with("tcp://") || url.starts_with("tls://")
+}
+
+/// Plain TCP has no default port, and no path.
+fn only_authority(rest: &str) -> Result<&str, Wrong> {
+    let port = rest.rsplit(':').next().unwrap_or_default();
+    if !port.is_empty() && port != rest && port.bytes().all(|b| b.is_ascii_digit()) || rest.contains('@') {
+        return Ok(rest);
+    }
+    wrong("a backend for streams is a host and a port".into(), "write `tcp://host:port`")
 }
 
 fn host_and_port(authority: &str, tls: bool) -> Result<(String, u16), Wrong> {

@@ -20,12 +20,23 @@ const PREFIX_MAX: u64 = 64 << 10;
 
 type Backends = Vec<(Located<BackendSpec>, u32)>;
 
+/// Where requests of a pool go, as written.
+#[derive(Default)]
+pub struct Written {
+    /// Of all versions.
+    pub backends: Backends,
+    /// Which of them are of which version; empty: the pool has none.
+    pub versions: Vec<Version>,
+    /// They are for streams, and for no route.
+    pub raw: bool,
+}
+
 /// All backends of a pool, and which of them are of which version.
-pub fn backends(pool: &Entry<'_>) -> (Backends, Vec<Version>) {
-    let mut all = Vec::new();
+pub fn written(pool: &Entry<'_>) -> Written {
+    let mut written = Written::default();
     match (pool.has("backends"), pool.has("versions")) {
-        (true, false) => add_backends(pool, &mut all),
-        (false, true) => return versions(pool),
+        (true, false) => add_backends(pool, &mut written),
+        (false, true) => add_versions(pool, &mut written),
         (true, true) => {
             let help = "write each backend under its version, and `versions` alone";
             pool.wrong("versions", "a pool has `backends` or `versions`, not both", help);
@@ -35,11 +46,11 @@ pub fn backends(pool: &Entry<'_>) -> (Backends, Vec<Version>) {
             pool.problems.add(pool.place(), pool.at, "`backends` is missing", help);
         }
     }
-    (all, Vec::new())
+    written
 }
 
 /// Adds the entries of `backends` of a pool or a version.
-fn add_backends(entry: &Entry<'_>, all: &mut Backends) {
+fn add_backends(entry: &Entry<'_>, written: &mut Written) {
     let at = entry.at.key("backends");
     for (i, node) in entry.items("backends").iter().enumerate() {
         let Some(backend) = Entry::open(node, &keys::BACKEND, at.item(i, node), entry.problems) else {
@@ -47,10 +58,21 @@ fn add_backends(entry: &Entry<'_>, all: &mut Backends) {
         };
         let weight = backend.count("weight", 1..=1_000);
         let Some(text) = backend.text("url") else { continue };
-        match url::backend(text.value) {
-            Ok(spec) => all.push((Located { value: spec, place: text.place }, weight.unwrap_or(1))),
-            Err(wrong) => backend.wrong("url", wrong.what, wrong.help),
+        let spec = match url::backend(text.value) {
+            Ok(spec) => spec,
+            Err(wrong) => {
+                backend.wrong("url", wrong.what, wrong.help);
+                continue;
+            }
+        };
+        let raw = url::is_raw(text.value);
+        if !written.backends.is_empty() && written.raw != raw {
+            let help = "`tcp` and `tls` are for streams, `http` and `https` for routes: write two pools";
+            backend.wrong("url", "backends of one pool that speak different things", help);
+            continue;
         }
+        written.raw = raw;
+        written.backends.push((Located { value: spec, place: text.place }, weight.unwrap_or(1)));
     }
     if is_empty_list(entry, "backends") {
         entry.wrong("backends", "a pool needs a backend", "add `- url: https://...`");
@@ -61,8 +83,7 @@ fn is_empty_list(entry: &Entry<'_>, key: &str) -> bool {
     entry.get(key).is_some_and(|node| matches!(&node.value, Value::List(list) if list.is_empty()))
 }
 
-fn versions(pool: &Entry<'_>) -> (Backends, Vec<Version>) {
-    let (mut all, mut versions) = (Vec::new(), Vec::new());
+fn add_versions(pool: &Entry<'_>, written: &mut Written) {
     let at = pool.at.key("versions");
     let items = pool.items("versions");
     if is_empty_list(pool, "versions") {
@@ -79,17 +100,16 @@ fn versions(pool: &Entry<'_>) -> (Backends, Vec<Version>) {
         };
         let name = entry.name("name");
         let weight = entry.count("weight", 0..=1_000);
-        let first = all.len();
-        add_backends(&entry, &mut all);
+        let first = written.backends.len();
+        add_backends(&entry, written);
         weights += weight.unwrap_or(1); // what could not be read is not what is missed
         if let (Some(name), Some(weight)) = (name, weight) {
-            versions.push(Version { name, weight, backends: first..all.len() });
+            written.versions.push(Version { name, weight, backends: first..written.backends.len() });
         }
     }
     if !items.is_empty() && weights == 0 {
         pool.wrong("versions", "no version has a weight", "give the one that most requests are for 100");
     }
-    (all, versions)
 }
 
 /// `split` of a pool. Which versions and tenants there are is not known yet.

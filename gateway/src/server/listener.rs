@@ -82,7 +82,8 @@ mod tests {
     use super::*;
 
     fn settings(port: u16) -> settings::Listener {
-        settings::Listener { name: "http".into(), address: ([127, 0, 0, 1], port).into(), tls: false }
+        let address = ([127, 0, 0, 1], port).into();
+        settings::Listener { name: "http".into(), address, tls: false, tcp: false, proxy_protocol: false }
     }
 
     #[test]

@@ -24,7 +24,7 @@ use crate::observe::access_log::Sink;
 use crate::observe::metrics::{self, ServerMetrics};
 use crate::policy::{self, Live, Problem};
 use crate::proxy::{Budget, Shared};
-use crate::settings::Settings;
+use crate::settings::{self, Settings};
 use listener::Bound;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -73,7 +73,7 @@ impl From<String> for StartError {
 /// [`StartError`], before any caller was let in.
 pub fn run(settings: Settings, addresses: Option<&Path>) -> Result<ExitCode, StartError> {
     let recorder = metrics::install()?;
-    let mut live = Live::default();
+    let mut live = Live { tcp_listeners: tcp_listeners(&settings), ..Live::default() };
     let state =
         settings.state_dir.as_deref().map(|dir| saver::open(dir, &mut live, Now::read())).transpose()?;
     let policy = policy::Store::open(settings.policies.clone(), live).map_err(StartError::Policy)?;
@@ -130,6 +130,12 @@ async fn retire(shared: Arc<Shared>) {
     }
 }
 
+/// Names of the listeners for plain TCP.
+fn tcp_listeners(settings: &Settings) -> Vec<String> {
+    let listeners = settings.listeners.iter().filter(|listener| listener.tcp);
+    listeners.map(|listener| listener.name.clone()).collect()
+}
+
 /// Everything that is said to IAM is said here, off the workers.
 async fn ask_iam(shared: Arc<Shared>) {
     iam::serve(&shared.policy.live().iam).await;
@@ -155,24 +161,41 @@ fn announce(
     file: Option<&Path>,
 ) -> Result<(), String> {
     for bound in listeners {
-        let scheme = if bound.listener.tls { "https" } else { "http" };
+        let scheme = scheme(&bound.listener);
         tracing::info!("{} on {scheme}://{}", bound.listener.name, bound.address);
     }
     tracing::info!("admin on http://{admin}");
     let status = shared.policy.status();
     tracing::info!("policy {} ({}), {} workers", status.version, status.digest, shared.settings.workers());
     let Some(file) = file else { return Ok(()) };
-    let of_kind = |tls| -> Vec<String> {
-        listeners.iter().filter(|b| b.listener.tls == tls).map(|b| b.address.to_string()).collect()
+    let of_kind = |kind| -> Vec<String> {
+        let kind = listeners.iter().filter(|bound| scheme(&bound.listener) == kind);
+        kind.map(|bound| bound.address.to_string()).collect()
     };
-    let text = serde_json::json!({
-        "http": of_kind(false), "https": of_kind(true), "admin": admin.to_string(),
+    let mut text = serde_json::json!({
+        "http": of_kind("http"), "https": of_kind("https"), "admin": admin.to_string(),
     });
+    for kind in ["tcp", "tls"] {
+        let addresses = of_kind(kind);
+        if !addresses.is_empty() {
+            text[kind] = addresses.into();
+        }
+    }
     // Renamed into place: whoever waits for the file never reads half of it.
     let draft = file.with_extension("draft");
     std::fs::write(&draft, text.to_string())
         .and_then(|()| std::fs::rename(&draft, file))
         .map_err(|e| format!("{}: {e}", file.display()))
+}
+
+/// What callers speak to a listener.
+fn scheme(listener: &settings::Listener) -> &'static str {
+    match (listener.tcp, listener.tls) {
+        (false, false) => "http",
+        (false, true) => "https",
+        (true, false) => "tcp",
+        (true, true) => "tls",
+    }
 }
 
 /// Waits for signals, then for the workers.

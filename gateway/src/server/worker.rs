@@ -10,8 +10,10 @@ use crate::observe::log::Sampled;
 use crate::observe::metrics::ListenerMetrics;
 use crate::proxy::deadline::TICK;
 use crate::proxy::{Listener, Shared, Worker};
+use crate::stream::{self, Door};
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
+use rustls::server::ResolvesServerCert;
 use std::cell::Cell;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener};
 use std::rc::Rc;
@@ -69,6 +71,7 @@ pub fn start(
             open: open.clone(),
             listeners: Vec::new(),
             tls: tls.clone().map(TlsAcceptor::from),
+            certificates: certificates.cloned(),
             log: log.map(Sink::buffer).unwrap_or_default(),
             stage: stage.clone(),
             number,
@@ -99,6 +102,7 @@ struct Plan {
     open: Arc<Open>,
     listeners: Vec<(crate::settings::Listener, TcpListener)>,
     tls: Option<TlsAcceptor>,
+    certificates: Option<Arc<Certificates>>,
     log: Buffer,
     stage: watch::Receiver<Stage>,
     number: usize,
@@ -113,8 +117,14 @@ impl Plan {
         let here = Rc::new(Cell::new(0));
         let mut accepting = Vec::new();
         for (listener, socket) in self.listeners {
+            let shown = self.certificates.clone().filter(|_| listener.tls);
+            let door = listener.tcp.then(|| {
+                let shown = shown.map(|shown| shown as Arc<dyn ResolvesServerCert>);
+                Rc::new(Door::new(&listener.name, listener.proxy_protocol, shown))
+            });
             let port = Rc::new(Port {
                 worker: worker.clone(),
+                door,
                 listener: Rc::new(Listener {
                     metrics: ListenerMetrics::new(&listener.name),
                     name: listener.name,
@@ -164,6 +174,8 @@ struct Port {
     worker: Rc<Worker>,
     listener: Rc<Listener>,
     tls: Option<TlsAcceptor>,
+    /// For plain TCP, where the listener is for that.
+    door: Option<Rc<Door>>,
     open: Arc<Open>,
     here: Rc<Cell<usize>>,
     stage: watch::Receiver<Stage>,
@@ -194,8 +206,11 @@ impl Port {
     /// Serves a connection, or closes it if there are too many. Counted before TLS: a handshake is dear.
     fn take(self: Rc<Port>, stream: TcpStream, peer: SocketAddr) {
         let metrics = &self.worker.shared.metrics;
-        let caps = &self.worker.shared.settings.connections;
-        let place = match Open::place(&self.open, peer.ip(), caps) {
+        let mut caps = self.worker.shared.settings.connections.clone();
+        if self.door.as_ref().is_some_and(|door| door.proxied) {
+            caps.per_address = u32::MAX; // all callers come from the addresses of their proxies
+        }
+        let place = match Open::place(&self.open, peer.ip(), &caps) {
             Ok(place) => place,
             Err(Full::All) => return metrics.refused_max.increment(1),
             Err(Full::Address) => return metrics.refused_per_address.increment(1),
@@ -208,6 +223,9 @@ impl Port {
             let port = &counted.port;
             if stream.set_nodelay(true).is_ok() {
                 let (worker, listener) = (port.worker.clone(), port.listener.clone());
+                if let Some(door) = &port.door {
+                    return Box::pin(stream::serve(worker, door.clone(), stream, peer)).await;
+                }
                 connection::serve(worker, listener, port.tls.as_ref(), port.stage.clone(), stream, peer)
                     .await;
             }

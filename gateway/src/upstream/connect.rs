@@ -49,8 +49,7 @@ pub async fn dial(backend: &Backend, within: Duration) -> Result<Link, ConnectEr
 }
 
 async fn open(backend: &Backend) -> Result<Link, ConnectError> {
-    let tcp = TcpStream::connect((&*backend.spec.host, backend.spec.port)).await.map_err(no_tcp)?;
-    tcp.set_nodelay(true).map_err(ConnectError::Tcp)?;
+    let tcp = tcp(backend).await?;
     match &backend.tls {
         None => Ok(tcp.into()),
         Some((trust, name)) => {
@@ -59,6 +58,13 @@ async fn open(backend: &Backend) -> Result<Link, ConnectError> {
             Ok(stream.into())
         }
     }
+}
+
+/// The TCP connection below whatever is said to `backend`.
+pub(super) async fn tcp(backend: &Backend) -> Result<TcpStream, ConnectError> {
+    let tcp = TcpStream::connect((&*backend.spec.host, backend.spec.port)).await.map_err(no_tcp)?;
+    tcp.set_nodelay(true).map_err(ConnectError::Tcp)?;
+    Ok(tcp)
 }
 
 fn no_tcp(error: io::Error) -> ConnectError {
@@ -98,6 +104,13 @@ impl Trust {
     /// Opens TLS sessions with those that may be trusted.
     pub fn connector(&self) -> TlsConnector {
         TlsConnector::from(self.0.clone())
+    }
+
+    /// For what is not HTTP.
+    pub(super) fn without_alpn(&self) -> TlsConnector {
+        let mut config = (*self.0).clone(); // a few counted references
+        config.alpn_protocols.clear();
+        TlsConnector::from(Arc::new(config))
     }
 
     /// Read once: a machine's authorities change with its packages, and so with a restart.

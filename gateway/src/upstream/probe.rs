@@ -3,7 +3,7 @@
 //! It goes the way that requests go: the same name look-up, TLS trust and HTTP/1.1. It carries no credential of anybody.
 
 use super::health::rules::Probe;
-use super::{Backend, Call, ConnectError, dial};
+use super::{Backend, Call, ConnectError, dial, dial_raw};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method};
 use http_body_util::{BodyExt, Empty};
@@ -62,12 +62,19 @@ pub async fn probe(backend: &Backend, probe: &Probe) -> Result<(), Failure> {
     tokio::time::timeout(probe.timeout, ask(backend, probe)).await.map_err(|_| Failure::Timeout)?
 }
 
-async fn ask(backend: &Backend, probe: &Probe) -> Result<(), Failure> {
-    let link = dial(backend, probe.timeout).await.map_err(|error| match error {
+fn no_connection(error: ConnectError) -> Failure {
+    match error {
         ConnectError::Tls(_) => Failure::Tls,
         ConnectError::Slow(_) => Failure::Timeout,
         ConnectError::Tcp(_) | ConnectError::Local(_) => Failure::Connect,
-    })?;
+    }
+}
+
+async fn ask(backend: &Backend, probe: &Probe) -> Result<(), Failure> {
+    if probe.path.is_empty() {
+        return dial_raw(backend, probe.timeout).await.map(drop).map_err(no_connection);
+    }
+    let link = dial(backend, probe.timeout).await.map_err(no_connection)?;
     let nothing = Empty::<Bytes>::new().map_err(|never| -> io::Error { match never {} });
     let mut call = Call::begin(link, &Method::GET, &backend.spec.base_path, &probe.path, nothing);
     call.header("host", backend.host_header.as_bytes());

@@ -26,6 +26,7 @@ pub use generator::{Generator, Seen};
 pub use judge::disagreements;
 pub use outcome::{Entry, Outcome};
 
+use crate::compare::Case;
 use crate::compare::Problem;
 use crate::compare::origin::{ANSWER_BYTES, Kind, Origin};
 use crate::compare::peer::Programs;
@@ -154,10 +155,10 @@ fn turn(
 
 /// The mock's count once it stands still: what was open when a generator left may arrive a little later.
 fn settled(origin: &Origin) -> Result<u64, Problem> {
-    let mut last = origin.requests()?;
+    let mut last = origin.arrived(Case::Get)?;
     for _ in 0..SETTLE_POLLS {
         std::thread::sleep(SETTLE_EVERY);
-        let now = origin.requests()?;
+        let now = origin.arrived(Case::Get)?;
         if now == last {
             break;
         }

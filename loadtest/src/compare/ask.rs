@@ -1,7 +1,7 @@
-//! Ask: one HTTP/1.1 request at a time, to see how a peer answers; never under load.
+//! Ask: one HTTP/1.1 request or connection at a time, to see how a peer answers; never under load.
 
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +10,7 @@ use rustls::client::Resumption;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
+use socket2::{Domain, Socket, Type};
 
 use crate::clock;
 
@@ -74,6 +75,28 @@ pub fn gap(address: SocketAddr, target: &str, headers: &[(&str, &str)]) -> io::R
     }
 }
 
+/// Sends bytes from an address of this machine, ends, and reads what comes back to its end.
+///
+/// # Errors
+/// No connection, or one that breaks off.
+pub fn echo(from: Ipv4Addr, address: SocketAddr, bytes: &[u8]) -> io::Result<Vec<u8>> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.bind(&SocketAddr::from((from, 0)).into())?;
+    socket.connect_timeout(&address.into(), PATIENCE)?;
+    let stream = patient(socket.into())?;
+    let mut got = Vec::new();
+    std::thread::scope(|scope| {
+        let sending = scope.spawn(|| {
+            (&stream).write_all(bytes)?;
+            stream.shutdown(Shutdown::Write)
+        });
+        let read = (&stream).take(ANSWER_BYTES_MAX).read_to_end(&mut got);
+        let sent = sending.join().map_err(|_| io::Error::other("the sending thread failed"))?;
+        read.and(sent)
+    })?;
+    Ok(got)
+}
+
 /// GET over TLS to `localhost`, under that authority.
 ///
 /// # Errors
@@ -114,7 +137,10 @@ pub fn trusting(authority: &Path) -> io::Result<ClientConfig> {
 }
 
 fn connect(address: SocketAddr) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    patient(TcpStream::connect_timeout(&address, PATIENCE)?)
+}
+
+fn patient(stream: TcpStream) -> io::Result<TcpStream> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     Ok(stream)

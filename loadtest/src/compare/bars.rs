@@ -61,7 +61,7 @@ pub fn name_of_added(case: Case, metric: Metric) -> &'static str {
 }
 
 /// Processor time per unit against another peer's.
-const RATIOS: [(Case, Peer, f64); 12] = [
+const RATIOS: [(Case, Peer, f64); 13] = [
     (Case::Get, Peer::Nginx, 0.95),
     (Case::Get, Peer::Haproxy, 0.80),
     (Case::Get, Peer::Pingora, 0.60),
@@ -74,6 +74,8 @@ const RATIOS: [(Case, Peer, f64); 12] = [
     (Case::Tls, Peer::Nginx, 0.80),
     (Case::H2, Peer::Haproxy, 1.0),
     (Case::Sse, Peer::Haproxy, 1.0),
+    // 0.9 of what haproxy moves in the same processor time.
+    (Case::Tcp, Peer::Haproxy, 1.11),
 ];
 
 /// What a signature over 2 KB may cost more than an AppCode, us.

@@ -30,7 +30,7 @@ const LOG_DELAY: Duration = Duration::from_millis(1500);
 pub struct Run {
     /// Requests, all answered well.
     pub requests: u64,
-    /// What processor time is divided by: requests, or events of streams.
+    /// What processor time is divided by: requests, events of streams, or MiB.
     pub units: u64,
     /// How long, seconds.
     pub lasted_s: f64,
@@ -49,7 +49,7 @@ pub struct Run {
 pub struct Bench<'a> {
     proxies: Vec<Proxy>,
     origin: Origin,
-    origin_addresses: [SocketAddr; 2],
+    origin_addresses: [SocketAddr; 3],
     cores: Cores,
     programs: &'a Programs,
     directory: TempDir,
@@ -67,8 +67,8 @@ impl<'a> Bench<'a> {
         let origin_addresses = free_addresses()?;
         let mock = Kind::Mock { record: true };
         let origin = Origin::start(mock, origin_addresses, cores.load, programs, directory.path())?;
-        let site =
-            Site { directory: directory.path(), origin: origin_addresses[0], core: cores.proxy, programs };
+        let [address, _, echo] = origin_addresses;
+        let site = Site { directory: directory.path(), origin: address, echo, core: cores.proxy, programs };
         let proxies = peers.iter().map(|peer| Proxy::start(*peer, &site)).collect::<Result<Vec<_>, _>>()?;
         check::policy(&proxies, &origin, &directory.path().join("certs/ca.crt"))?;
         Ok(Bench { proxies, origin, origin_addresses, cores, programs, directory })
@@ -79,7 +79,8 @@ impl<'a> Bench<'a> {
     /// # Errors
     /// It does not start.
     pub fn prepare(&mut self, case: Case) -> Result<(), Problem> {
-        let kind = if case.streams() { Kind::Mock { record: false } } else { Kind::Fixed };
+        let kind =
+            if case.streams() || case == Case::Tcp { Kind::Mock { record: false } } else { Kind::Fixed };
         if self.origin.kind() != kind {
             // The old one has to let go of the address first.
             self.origin.end();
@@ -122,9 +123,9 @@ impl<'a> Bench<'a> {
         };
 
         proxy.empty_log()?;
-        let requests_before = self.origin.requests()?;
+        let arrived_before = self.origin.arrived(case)?;
         let cpu_before = Reading::of(proxy.id())?;
-        let address = if case.tls() { proxy.https } else { proxy.http };
+        let address = proxy.address(case);
         let done = match load::run(case, &self.target(address), seconds)? {
             Ok(done) => done,
             Err(Unfit::Wrong(what)) => {
@@ -137,18 +138,25 @@ impl<'a> Bench<'a> {
                 return Err(unfit(late));
             }
         };
-        let seen = self.settle(&done, proxy.log()?, requests_before)?;
+        let seen = self.settle(case, &done, proxy.log()?, arrived_before)?;
         let cpu = Reading::of(proxy.id())?.since(&cpu_before).map_err(spoilt)?;
         seen.agrees_with(&done).map_err(spoilt)?;
         Ok(result(&done, Some(cpu)))
     }
 
     /// Waits until what the load has caused is over: the lines are written, and what that costs belongs to the run.
-    fn settle(&self, done: &Done, mut log: LogReader, requests_before: u64) -> Result<Seen, Problem> {
+    fn settle(
+        &self,
+        case: Case,
+        done: &Done,
+        mut log: LogReader,
+        arrived_before: u64,
+    ) -> Result<Seen, Problem> {
         let mut seen = Seen::default();
         for _ in 0..SETTLE_POLLS {
             std::thread::sleep(SETTLE_EVERY);
-            seen = Seen { forwarded: self.origin.requests()? - requests_before, lines: log.lines()?.clone() };
+            seen =
+                Seen { forwarded: self.origin.arrived(case)? - arrived_before, lines: log.lines()?.clone() };
             if seen.forwarded >= done.requests && seen.lines.all() == seen.forwarded {
                 break;
             }
@@ -180,7 +188,7 @@ impl Seen {
         let counts = [
             ("requests at the origin", self.forwarded),
             ("lines in the access log", self.lines.all()),
-            ("lines with status 200", self.lines.good()),
+            ("lines of good ones", self.lines.good()),
         ];
         for (what, count) in counts {
             if !(done.requests..=done.requests + done.open_max).contains(&count) {

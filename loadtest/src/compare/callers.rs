@@ -71,6 +71,7 @@ pub fn write(directory: &Path) -> Result<(), Problem> {
         ("nginx-users.map", lines(&|one| format!("{} {}/{};", one.code(), one.tenant(), one.user()))),
         ("haproxy-tenants.map", lines(&|one| format!("{} {}", one.code(), one.tenant()))),
         ("haproxy-users.map", lines(&|one| format!("{} {}/{}", one.code(), one.tenant(), one.user()))),
+        ("haproxy-networks.map", "127.0.0.1/32 vpc\n".to_owned()),
         ("pingora-callers", lines(&|one| format!("{} {} {}", one.code(), one.tenant(), one.user()))),
         ("policy/tenants.yaml", gateway_tenants()),
     ];

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::peer::Peer;
+
 /// A kind of load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -22,6 +24,8 @@ pub enum Case {
     Handshake,
     /// GET over HTTP/2 and TLS 1.3, 8 connections with 10 streams.
     H2,
+    /// Bytes on 16 connections of plain TCP, to an echo and back, as fast as they go.
+    Tcp,
     /// GET on one connection, the next when the last is answered.
     Latency1,
     /// 2,000 GET per second, evenly spaced.
@@ -45,7 +49,7 @@ pub enum Metric {
 
 impl Case {
     /// All, in the order of tables.
-    pub const ALL: [Case; 11] = [
+    pub const ALL: [Case; 12] = [
         Case::Get,
         Case::Keys,
         Case::Post,
@@ -53,6 +57,7 @@ impl Case {
         Case::Tls,
         Case::Handshake,
         Case::H2,
+        Case::Tcp,
         Case::Latency1,
         Case::Latency2000,
         Case::Sse,
@@ -69,6 +74,7 @@ impl Case {
             Case::Tls => "tls",
             Case::Handshake => "handshake",
             Case::H2 => "h2",
+            Case::Tcp => "tcp",
             Case::Latency1 => "latency1",
             Case::Latency2000 => "latency2000",
             Case::Sse => "sse",
@@ -86,6 +92,7 @@ impl Case {
             Case::Tls => "GET over TLS 1.3, keep-alive",
             Case::Handshake => "GET over TLS 1.3, a connection each",
             Case::H2 => "GET over HTTP/2 and TLS, 10 streams a connection",
+            Case::Tcp => "MiB of plain TCP there and back, 16 connections",
             Case::Latency1 => "GET, one connection",
             Case::Latency2000 => "GET, 2,000 per second",
             Case::Sse => "SSE event, 256 streams, each 10 ms",
@@ -101,6 +108,11 @@ impl Case {
     /// Whether only the gateway can do it.
     pub fn is_of_the_gateway(self) -> bool {
         self == Case::Signed
+    }
+
+    /// Whether a peer is set up for it.
+    pub fn is_for(self, peer: Peer) -> bool {
+        self != Case::Tcp || matches!(peer, Peer::Gateway | Peer::Haproxy)
     }
 
     /// Whether callers come with TLS.

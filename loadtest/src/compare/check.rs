@@ -1,9 +1,11 @@
 //! Check: do all peers decide alike, and does the origin see the same of each? Asked before any load.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use super::ask::{self, Answer, Terms};
 use super::callers::Caller;
+use super::case::Case;
 use super::origin::{ANSWER_BYTES, Origin};
 use super::problem::{Context, Problem};
 use super::proxy::{Lines, Proxy};
@@ -19,6 +21,9 @@ const LOG_EVERY: Duration = Duration::from_millis(50);
 const EVENTS_EVERY: Duration = Duration::from_millis(500);
 const EVENTS_GAP_MIN: Duration = Duration::from_millis(470);
 const EVENT_TRIES: u32 = 5;
+/// From where nobody is known, and how much of plain TCP is looked at byte by byte.
+const STRANGER: Ipv4Addr = Ipv4Addr::new(127, 9, 0, 1);
+const ECHOED_BYTES: u32 = 1 << 20;
 /// Headers that say who answers or what becomes of the connection; peers may differ in them.
 const OF_THE_SERVER: [&str; 4] = ["server", "date", "connection", "keep-alive"];
 
@@ -69,7 +74,7 @@ pub fn policy(proxies: &[Proxy], origin: &Origin, authority: &std::path::Path) -
             Some(first) => return Err(unequal(proxy, seen.differences(first, proxies[0].peer.name()))),
         }
     }
-    Ok(())
+    proxies.iter().filter(|proxy| Case::Tcp.is_for(proxy.peer)).try_for_each(bytes_pass)
 }
 
 fn look(proxy: &Proxy, origin: &Origin, authority: &std::path::Path) -> Result<Seen, Problem> {
@@ -171,6 +176,35 @@ fn events_pass(proxy: &Proxy, known: (&str, &str)) -> Result<(), Problem> {
         proxy,
         format!("events sent {EVENTS_EVERY:?} apart arrive {gap:?} apart: the first is held back"),
     ))
+}
+
+/// Plain TCP: a stranger is not let in; of the tenant all bytes come back, the end behind them, and a line is left.
+fn bytes_pass(proxy: &Proxy) -> Result<(), Problem> {
+    proxy.empty_log()?;
+    let sent: Vec<u8> = (0..ECHOED_BYTES).map(|i| (i ^ (i >> 8) ^ (i >> 16)) as u8).collect();
+    if ask::echo(STRANGER, proxy.tcp, &sent).is_ok_and(|got| !got.is_empty()) {
+        return Err(unequal(proxy, "it lets a stranger's plain TCP in".to_owned()));
+    }
+    let got = ask::echo(Ipv4Addr::LOCALHOST, proxy.tcp, &sent)
+        .while_doing(format!("send plain TCP through {}", proxy.peer.name()))?;
+    if got != sent {
+        return Err(unequal(
+            proxy,
+            format!("of {} bytes of plain TCP {} come back right", sent.len(), got.len()),
+        ));
+    }
+    let mut log = proxy.log()?;
+    for _ in 0..LOG_POLLS {
+        if log.lines()?.good() > 0 {
+            break;
+        }
+        std::thread::sleep(LOG_EVERY);
+    }
+    let text = proxy.log_text()?;
+    if log.lines()?.good() != 1 || !text.contains(r#""tenant":"vpc""#) {
+        return Err(unequal(proxy, format!("its log of plain TCP says:\n{text}")));
+    }
+    Ok(())
 }
 
 fn unequal(proxy: &Proxy, what: String) -> Problem {

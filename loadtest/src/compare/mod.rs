@@ -127,7 +127,8 @@ fn turns(case: Case, proxies: &[Peer], chosen: &[Case]) -> Vec<(Case, Peer)> {
         None => {
             let direct = case.is_timed().then_some(Peer::Direct);
             let guests = chosen.iter().filter(|guest| guest.beside() == Some(case));
-            let own = proxies.iter().copied().chain(direct).map(|peer| (case, peer));
+            let fit = proxies.iter().copied().filter(|peer| case.is_for(*peer));
+            let own = fit.chain(direct).map(|peer| (case, peer));
             own.chain(guests.map(|guest| (*guest, Peer::Gateway))).collect()
         }
     }
@@ -228,6 +229,11 @@ mod tests {
         assert_eq!(turns(Case::Post, &proxies, &Case::ALL), [post[0], post[1], signed]);
         assert_eq!(turns(Case::Signed, &proxies, &Case::ALL), []);
         assert_eq!(turns(Case::Signed, &proxies, &[Case::Signed]), [post[0], signed]);
+        assert_eq!(
+            turns(Case::Tcp, &proxies, &Case::ALL),
+            [(Case::Tcp, Peer::Gateway)],
+            "nginx has no stream"
+        );
         assert_eq!(
             turns(Case::First, &[Peer::Gateway], &Case::ALL).last(),
             Some(&(Case::First, Peer::Direct))

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::ask;
+use super::case::Case;
 use super::peer::{Peer, Programs};
 use super::problem::{Context, Problem};
 use super::process::Process;
@@ -40,13 +41,13 @@ pub enum Kind {
 }
 
 impl Origin {
-    /// Starts one that listens at `address` and counts at `control`.
+    /// Starts one that listens at `address` and counts at `control`; a mock echoes plain TCP at `echo`.
     ///
     /// # Errors
     /// It does not start.
     pub fn start(
         kind: Kind,
-        [address, control]: [SocketAddr; 2],
+        [address, control, echo]: [SocketAddr; 3],
         core: usize,
         programs: &Programs,
         directory: &Path,
@@ -74,6 +75,7 @@ impl Origin {
             Kind::Mock { record } => {
                 let mut command = Command::new(programs.find_loadtest()?);
                 command.args(["mock", "--listen", &address.to_string(), "--control", &control.to_string()]);
+                command.args(["--tcp", &echo.to_string()]);
                 command.args((!record).then_some("--no-record"));
                 Process::start("mock", core, &mut command, directory)?
             }
@@ -98,11 +100,12 @@ impl Origin {
         self.kind
     }
 
-    /// Requests that have arrived so far.
+    /// Requests of such a case that have arrived so far; of plain TCP, connections.
     ///
     /// # Errors
     /// It does not say.
-    pub fn requests(&self) -> Result<u64, Problem> {
+    pub fn arrived(&self, case: Case) -> Result<u64, Problem> {
+        let counter = if case == Case::Tcp { "tcp_connections" } else { "requests" };
         let target = match self.kind {
             Kind::Fixed => "/",
             Kind::Mock { .. } => "/mock/stats",
@@ -113,7 +116,7 @@ impl Origin {
                 self.questions.set(self.questions.get() + 1);
                 requests_in_stub_status(&text).and_then(|count| count.checked_sub(self.questions.get()))
             }
-            Kind::Mock { .. } => json(&text).and_then(|stats| stats["requests"].as_u64()),
+            Kind::Mock { .. } => json(&text).and_then(|stats| stats[counter].as_u64()),
         };
         count.ok_or_else(|| unreadable(&text)).while_doing("read the origin's count")
     }

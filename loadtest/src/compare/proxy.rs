@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::callers;
+use super::case::Case;
 use super::peer::{Peer, Programs};
 use super::problem::{Context, Problem};
 use super::process::{self, Process};
@@ -21,6 +22,8 @@ pub struct Proxy {
     pub http: SocketAddr,
     /// Where it takes TLS.
     pub https: SocketAddr,
+    /// Where it takes plain TCP, if [`Case::Tcp`] is for it.
+    pub tcp: SocketAddr,
     log: PathBuf,
     process: Process,
 }
@@ -32,6 +35,8 @@ pub struct Site<'a> {
     pub directory: &'a Path,
     /// Where the origin listens.
     pub origin: SocketAddr,
+    /// Where plain TCP is echoed.
+    pub echo: SocketAddr,
     /// Core of the proxies.
     pub core: usize,
     /// Where programs are.
@@ -66,7 +71,7 @@ impl Proxy {
     /// # Errors
     /// It is missing, or does not start.
     pub fn start(peer: Peer, site: &Site<'_>) -> Result<Proxy, Problem> {
-        let [http, https, third] = free_addresses()?;
+        let [http, https, tcp, admin] = free_addresses()?;
         let log = site.directory.join("logs").join(peer.name()).with_extension("log");
         process::append(&log)?;
         // haproxy has no log files: it hands its lines to whoever listens.
@@ -81,8 +86,10 @@ impl Proxy {
             ("pem", path("localhost.pem")),
             ("http_port", http.port().to_string()),
             ("https_port", https.port().to_string()),
-            ("admin_port", third.port().to_string()),
+            ("tcp_port", tcp.port().to_string()),
+            ("admin_port", admin.port().to_string()),
             ("origin_port", site.origin.port().to_string()),
+            ("echo_port", site.echo.port().to_string()),
             ("log_port", log_port.to_string()),
             ("credentials", if peer == Peer::Envoy { callers::envoy_credentials() } else { String::new() }),
         ];
@@ -109,7 +116,16 @@ impl Proxy {
         let mut process = Process::start(peer.name(), site.core, &mut command, site.directory)?;
         process.wait_for(https)?;
         process.wait_for(http)?;
-        Ok(Proxy { peer, http, https, log, process })
+        Ok(Proxy { peer, http, https, tcp, log, process })
+    }
+
+    /// Where it takes the load of a case.
+    pub fn address(&self, case: Case) -> SocketAddr {
+        match case {
+            Case::Tcp => self.tcp,
+            _ if case.tls() => self.https,
+            _ => self.http,
+        }
     }
 
     /// Its process id.
@@ -179,9 +195,15 @@ impl LogReader {
     }
 }
 
-/// The status that a line names, wherever in the object it stands.
+/// The status that a line names, wherever in the object it stands. A connection of plain TCP has none: 200 if it ended
+/// as it should, in the words of the gateway or of haproxy.
 fn status(line: &[u8]) -> u16 {
     const NAME: &[u8] = br#""status":"#;
+    const TCP: &[u8] = br#""protocol":"tcp""#;
+    let has = |what: &[u8]| memchr::memmem::find(line, what).is_some();
+    if has(TCP) {
+        return if has(br#""outcome":"ok""#) || has(br#""outcome":"--""#) { 200 } else { 0 };
+    }
     let value = memchr::memmem::find(line, NAME).map(|at| &line[at + NAME.len()..]);
     let digits = value.and_then(|value| value.split(|byte| matches!(byte, b',' | b'}')).next());
     digits.and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok()).unwrap_or(0)
@@ -242,6 +264,9 @@ mod tests {
         assert_eq!(status(br#"{"x":200,"status":499}"#), 499);
         assert_eq!(status(br#"{"status":"-"}"#), 0, "no status");
         assert_eq!(status(b"{}"), 0);
+        assert_eq!(status(br#"{"protocol":"tcp","outcome":"ok"}"#), 200);
+        assert_eq!(status(br#"{"protocol":"tcp","outcome":"--"}"#), 200);
+        assert_eq!(status(br#"{"protocol":"tcp","outcome":"cD"}"#), 0);
     }
 
     #[test]
@@ -289,8 +314,10 @@ mod tests {
             "pem",
             "http_port",
             "https_port",
+            "tcp_port",
             "admin_port",
             "origin_port",
+            "echo_port",
             "log_port",
             "credentials",
         ];

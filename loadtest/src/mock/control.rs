@@ -19,6 +19,7 @@ use std::convert::Infallible;
 use std::io;
 use std::net::TcpListener as StdListener;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -46,6 +47,8 @@ impl Shared {
     /// Reads the counters, with the tallies by path and tenant if requests are recorded.
     pub fn stats(&self) -> Stats {
         let mut stats = self.counters.read();
+        stats.tcp_connections = self.echoed.connections.load(Relaxed);
+        stats.tcp_bytes = self.echoed.bytes.load(Relaxed);
         if let Some(recorder) = &self.recorder {
             recorder.fill(&mut stats);
         }
@@ -61,6 +64,7 @@ impl Shared {
     pub fn reset(&self) {
         self.counters.reset();
         self.iam.reset();
+        self.echoed.reset();
         if let Some(recorder) = &self.recorder {
             recorder.reset();
         }

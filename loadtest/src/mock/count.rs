@@ -80,6 +80,10 @@ pub struct Stats {
     pub connections: u64,
     /// Connections open now.
     pub open_connections: u64,
+    /// Connections that the TCP echo has accepted.
+    pub tcp_connections: u64,
+    /// Bytes that it has sent back.
+    pub tcp_bytes: u64,
     /// Requests by endpoint.
     pub by_endpoint: BTreeMap<String, u64>,
     /// Requests by path; empty without recording.
@@ -133,7 +137,7 @@ impl Counters {
         self.max_in_flight.store(self.in_flight.load(Relaxed), Relaxed);
     }
 
-    /// Reads all counters; `by_path` and `by_tenant` stay empty.
+    /// Reads all counters; `by_path`, `by_tenant` and what is of the TCP echo stay empty.
     pub fn read(&self) -> Stats {
         let sum = |counter: fn(&Worker) -> &AtomicU64| {
             self.workers.iter().map(|worker| counter(worker).load(Relaxed)).sum::<u64>()
@@ -158,6 +162,8 @@ impl Counters {
                 .map(|kind| (kind.name().to_owned(), by_kind(*kind)))
                 .filter(|(_, count)| *count > 0)
                 .collect(),
+            tcp_connections: 0,
+            tcp_bytes: 0,
             by_path: BTreeMap::new(),
             by_tenant: BTreeMap::new(),
         }

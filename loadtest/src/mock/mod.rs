@@ -11,6 +11,8 @@
 //! *Cost.* One thread per worker, no lock and no clock reading beyond one per request unless requests are
 //! recorded.
 //!
+//! *Plain TCP* ([`tcp`]) has an address of its own, where every byte comes back.
+//!
 //! *IAM* ([`iam`]) is there as well, on the same address, and counted apart.
 //!
 //! *Not here.* Checks of credentials at the model endpoints: the records show what was sent, and the test judges.
@@ -43,6 +45,7 @@ pub mod count;
 pub mod heads;
 pub mod journal;
 pub mod record;
+pub mod tcp;
 pub mod websocket;
 pub mod wire;
 
@@ -51,7 +54,7 @@ pub mod iam;
 pub mod control;
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
@@ -71,6 +74,8 @@ pub struct Options {
     pub listen: SocketAddr,
     /// Address of the control API. Default: a free port on 127.0.0.1.
     pub control: SocketAddr,
+    /// Address of the TCP echo. Default: none, no echo.
+    pub tcp: Option<SocketAddr>,
     /// Worker threads, at least 1. Default: 1.
     pub workers: usize,
     /// Requests recorded at most; None: no recording, counters only. Default: 4096.
@@ -89,6 +94,7 @@ impl Default for Options {
         Options {
             listen: free_port,
             control: free_port,
+            tcp: None,
             workers: 1,
             record: Some(4096),
             journal: None,
@@ -103,6 +109,7 @@ impl Default for Options {
 pub struct Mock {
     address: SocketAddr,
     control: SocketAddr,
+    tcp: Option<SocketAddr>,
     shared: Arc<Shared>,
     stop: watch::Sender<bool>,
     threads: Vec<JoinHandle<io::Result<()>>>,
@@ -117,6 +124,7 @@ impl Mock {
         let workers = options.workers.max(1);
         let listeners = server::bind(options.listen, workers)?;
         let control = server::bind(options.control, 1)?;
+        let echo = options.tcp.map(|address| server::bind(address, 1)).transpose()?.unwrap_or_default();
         let shared = Arc::new(Shared {
             behaviour: ArcSwap::from_pointee(options.behaviour.clone()),
             initial: options.behaviour.clone(),
@@ -125,11 +133,13 @@ impl Mock {
             journal: options.journal.map(|max| Books::new(workers, max)),
             tenant_header: options.tenant_header.clone(),
             iam: iam::Iam::default(),
+            echoed: tcp::Echoed::default(),
         });
         let (stop, stopped) = watch::channel(false);
         let mut mock = Mock {
             address: listeners[0].local_addr()?,
             control: control[0].local_addr()?,
+            tcp: echo.first().map(TcpListener::local_addr).transpose()?,
             shared,
             stop,
             threads: Vec::with_capacity(workers + 1),
@@ -142,6 +152,10 @@ impl Mock {
             let (shared, stopped) = (Arc::clone(&mock.shared), stopped.clone());
             mock.spawn("mock-control".to_owned(), move || control::run(listener, shared, stopped))?;
         }
+        for listener in echo {
+            let (shared, stopped) = (Arc::clone(&mock.shared), stopped.clone());
+            mock.spawn("mock-tcp".to_owned(), move || tcp::run(listener, shared, stopped))?;
+        }
         Ok(mock)
     }
 
@@ -153,6 +167,11 @@ impl Mock {
     /// Address of the control API.
     pub fn control_address(&self) -> SocketAddr {
         self.control
+    }
+
+    /// Address of the TCP echo, if there is one.
+    pub fn tcp_address(&self) -> Option<SocketAddr> {
+        self.tcp
     }
 
     /// `http://` and the address of the endpoints.

@@ -25,6 +25,7 @@ use super::iam::Iam;
 use super::journal::Books;
 use super::record::Recorder;
 use super::serve::serve;
+use super::tcp::Echoed;
 use super::websocket;
 use super::wire::{Conn, Wire};
 
@@ -48,6 +49,8 @@ pub struct Shared {
     pub tenant_header: String,
     /// Tokens.
     pub iam: Iam,
+    /// What the TCP echo has done.
+    pub echoed: Echoed,
 }
 
 /// One worker, as its requests see it.

@@ -41,8 +41,9 @@ impl Check<'_> {
         let path = format!("tenants.{}", tenant.name.value);
         let plan = self.find(format!("{path}.plan"), "plan", &tenant.plan, plans);
         let users = tenant.users.into_iter().map(|user| self.user(user, &path)).collect();
+        let on_streams = !tenant.networks.is_empty() || !tenant.client_certs.is_empty();
         let iam = tenant.iam.map(|iam| iam.value);
-        Some(Tenant { name: tenant.name.value, plan: plan?, users, iam })
+        Some(Tenant { name: tenant.name.value, plan: plan?, users, iam, on_streams })
     }
 
     fn user(&self, user: spec::User, tenant: &str) -> User {

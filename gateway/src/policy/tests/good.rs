@@ -32,8 +32,9 @@ fn the_policy_in_the_readme_is_one_of_the_examples() {
 #[test]
 fn the_development_policy_loads_without_its_examples() {
     let loaded = load_dir(&repository("policies")).map_err(|problems| lines(&problems)).unwrap();
-    assert_eq!(loaded.files, 4);
+    assert_eq!(loaded.files, 5);
     assert_eq!(loaded.checked.tenants.len(), 2);
+    assert_eq!(loaded.checked.streams.len(), 1);
     assert_eq!(loaded.checked.routes.len(), 10);
 }
 

@@ -27,7 +27,7 @@ impl Rules {
 /// What a backend is asked, again and again. Pools with equal ones share its answers.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Probe {
-    /// Behind the base path of the backend; begins with `/`.
+    /// Behind the base path of the backend; begins with `/`. Empty: a connection that opens is all that is asked.
     pub path: Box<str>,
     /// From the begin of one to the begin of the next.
     pub every: Duration,

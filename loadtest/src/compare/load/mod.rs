@@ -3,6 +3,7 @@
 //! wrk and h2load saturate; where requests have to come at a pace, one at a time, on new connections or as streams,
 //! this package's own generator sends them.
 
+mod bytes;
 pub(crate) mod generated;
 pub(crate) mod h2load;
 mod signed;
@@ -38,7 +39,7 @@ pub struct Target {
 pub struct Done {
     /// Requests answered, all of them well.
     pub requests: u64,
-    /// What processor time is divided by: requests, or events of streams.
+    /// What processor time is divided by: requests, events of streams, or MiB.
     pub units: u64,
     /// Requests that may have been under way when the load ended; the generator forgot them.
     pub open_max: u64,
@@ -67,6 +68,7 @@ pub fn run(case: Case, target: &Target, seconds: u64) -> Result<Result<Done, Unf
             Ok(wrk::run(case, target, seconds)?.map_err(Unfit::Wrong))
         }
         Case::H2 => Ok(h2load::run(target, seconds)?.map_err(Unfit::Wrong)),
+        Case::Tcp => Ok(bytes::run(target.address, seconds)?.map_err(Unfit::Wrong)),
         Case::Handshake | Case::Latency1 | Case::Latency2000 | Case::Sse | Case::First => {
             generated::run(case, target, seconds)
         }
