@@ -5,6 +5,8 @@
 //! speaks the dialect of the route: APIG's (`error_code`, `error_msg`, `request_id`), and on OpenAI routes
 //! (and where no route is known) that plus OpenAI's `error`, since its clients show nothing else.
 
+pub mod grpc;
+
 use crate::auth::{Denied, Kind, Kinds, TokenDenied};
 use crate::ids::RequestId;
 use crate::limit::Limited;
@@ -68,6 +70,12 @@ pub enum Reject {
     /// A WebSocket version that nobody speaks.
     #[error("only version {WEBSOCKET_VERSION} of WebSocket is spoken here")]
     WebSocketVersion,
+    /// gRPC over HTTP/1.
+    #[error("gRPC needs HTTP/2: connect with TLS and ALPN `h2`")]
+    GrpcVersion,
+    /// Something else where only gRPC is taken.
+    #[error("this route takes calls of gRPC only: POST with `content-type: application/grpc`")]
+    NotGrpc,
     /// More requests from one address than the guard lets through.
     #[error("too many requests from this address; slow down")]
     Flood {
@@ -147,6 +155,15 @@ pub enum Reject {
     /// The route's `total` is over.
     #[error("the request took longer than this route allows")]
     TotalLate,
+    /// Broke off after its head: told only where an answer can say so at its end.
+    #[error("the model service broke off in the middle of its answer")]
+    UpstreamCut,
+    /// Nothing more in time.
+    #[error("the model service was silent for too long")]
+    Silent,
+    /// The time is over that a call of gRPC gave itself.
+    #[error("the call's deadline (`grpc-timeout`) is over")]
+    DeadlineOver,
 }
 
 impl From<Miss> for Reject {
@@ -164,14 +181,19 @@ impl Reject {
     pub fn late(waiting: Waiting) -> Reject {
         match waiting {
             Waiting::Body => Reject::BodyTooSlow,
-            Waiting::FirstByte | Waiting::Idle | Waiting::Nothing => Reject::FirstByteLate,
+            Waiting::FirstByte | Waiting::Nothing => Reject::FirstByteLate,
+            Waiting::Idle => Reject::Silent,
             Waiting::Head | Waiting::KeepAlive | Waiting::Write | Waiting::Total => Reject::TotalLate,
         }
     }
 
     /// Did the upstream fail, rather than the caller or the gateway?
     pub fn blames_upstream(&self) -> bool {
-        self.status().is_server_error() && !matches!(self, Reject::Overloaded | Reject::Queue(_))
+        self.status().is_server_error()
+            && !matches!(
+                self,
+                Reject::Overloaded | Reject::Queue(_) | Reject::GrpcVersion | Reject::DeadlineOver
+            )
     }
 
     /// HTTP status.
@@ -184,6 +206,8 @@ impl Reject {
             | Reject::PromptTooLong { .. }
             | Reject::AnswerTooLong { .. } => StatusCode::BAD_REQUEST,
             Reject::WebSocketVersion => StatusCode::UPGRADE_REQUIRED,
+            Reject::GrpcVersion => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+            Reject::NotGrpc => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Reject::NoRoute => StatusCode::NOT_FOUND,
             Reject::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Reject::TargetTooLong { .. } => StatusCode::URI_TOO_LONG,
@@ -203,8 +227,12 @@ impl Reject {
             Reject::Overloaded | Reject::NoBackend | Reject::NoToken { .. } | Reject::Queue(_) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
-            Reject::Unreachable { .. } | Reject::UpstreamReset { .. } => StatusCode::BAD_GATEWAY,
-            Reject::FirstByteLate | Reject::TotalLate => StatusCode::GATEWAY_TIMEOUT,
+            Reject::Unreachable { .. } | Reject::UpstreamReset { .. } | Reject::UpstreamCut => {
+                StatusCode::BAD_GATEWAY
+            }
+            Reject::FirstByteLate | Reject::TotalLate | Reject::Silent | Reject::DeadlineOver => {
+                StatusCode::GATEWAY_TIMEOUT
+            }
         }
     }
 
@@ -223,6 +251,8 @@ impl Reject {
             | Reject::BodyUnclear { .. }
             | Reject::Handshake { .. }
             | Reject::WebSocketVersion
+            | Reject::GrpcVersion
+            | Reject::NotGrpc
             | Reject::PromptTooLong { .. }
             | Reject::AnswerTooLong { .. } => "APIG.0201",
             Reject::Denied(Denied::Token(TokenDenied::Stranger)) => "APIG.0302",
@@ -239,8 +269,9 @@ impl Reject {
             | Reject::NoToken { .. }
             | Reject::Queue(_)
             | Reject::Unreachable { .. }
-            | Reject::UpstreamReset { .. } => "APIG.0202",
-            Reject::FirstByteLate | Reject::TotalLate => "APIG.0203",
+            | Reject::UpstreamReset { .. }
+            | Reject::UpstreamCut => "APIG.0202",
+            Reject::FirstByteLate | Reject::TotalLate | Reject::Silent | Reject::DeadlineOver => "APIG.0203",
         }
     }
 
@@ -256,6 +287,8 @@ impl Reject {
             Reject::Expectation => "expectation",
             Reject::Handshake { .. } => "handshake",
             Reject::WebSocketVersion => "websocket_version",
+            Reject::GrpcVersion => "grpc_version",
+            Reject::NotGrpc => "not_grpc",
             Reject::Flood { .. } => "flood",
             Reject::Denied(denied) => denied.reason(),
             Reject::BodyTooLarge { .. } => "body_too_large",
@@ -272,7 +305,10 @@ impl Reject {
             Reject::Unreachable { .. } => "unreachable",
             Reject::UpstreamReset { .. } => "upstream_reset",
             Reject::FirstByteLate => "first_byte_late",
+            Reject::UpstreamCut => "upstream_cut",
+            Reject::Silent => "silent",
             Reject::TotalLate => "total_late",
+            Reject::DeadlineOver => "deadline_over",
         }
     }
 
@@ -305,11 +341,18 @@ impl Reject {
     /// The whole answer. `spread` moves `Retry-After` so that those refused together do not return
     /// together; any number that differs from request to request will do.
     pub fn render(&self, api: Option<Api>, request_id: RequestId, spread: u16) -> Response<Bytes> {
-        let body = self.body(api, request_id.as_str());
-        let mut answer = Response::new(Bytes::from(body));
-        *answer.status_mut() = self.status();
+        // Whoever does not speak gRPC is told so in HTTP.
+        let grpc = api == Some(Api::Grpc) && !matches!(self, Reject::GrpcVersion | Reject::NotGrpc);
+        let mut answer = Response::new(Bytes::new());
+        if grpc {
+            grpc::put(self, answer.headers_mut());
+        } else {
+            *answer.status_mut() = self.status();
+            *answer.body_mut() = self.body(api, request_id.as_str()).into();
+            let json = HeaderValue::from_static("application/json");
+            answer.headers_mut().insert(header::CONTENT_TYPE, json);
+        }
         let headers = answer.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(HeaderName::from_static("x-request-id"), request_id.to_header());
         match self {
             Reject::Limited(limited) => rate::refused(limited, spread, headers),
@@ -349,7 +392,7 @@ impl Reject {
         let apig = self.apig();
         let plain = serde_json::json!({"error_code": apig, "error_msg": message, "request_id": request_id});
         let body = match api {
-            Some(Api::Pangu | Api::ModelArts | Api::Plain) => plain,
+            Some(Api::Pangu | Api::ModelArts | Api::Grpc | Api::Plain) => plain,
             Some(Api::OpenAi) | None => {
                 let (kind, code) = self.openai();
                 serde_json::json!({

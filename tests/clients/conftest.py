@@ -124,7 +124,10 @@ def policy(mock: str) -> dict:
     login = {"user": "gateway", "domain": "acme", "password": {"env": "IAM_PASSWORD"}}
     return {
         "iam": {"endpoint": mock, "password": login, "project": REGION},
-        "pools": [{"name": "models", "backends": [{"url": mock}]}],
+        "pools": [
+            {"name": "models", "backends": [{"url": mock}]},
+            {"name": "calls", "protocol": "h2", "backends": [{"url": mock}]},
+        ],
         "models": [MODEL],
         "plans": {name: [limit] for name, limit in PLANS.items()},
         "tenants": tenants,
@@ -149,6 +152,10 @@ def policy(mock: str) -> dict:
             route("iam", "/v3/auth/tokens", "plain", signed),
             route("openai-token", f"/v1/infers/token/v1/{chat}", "openai", ["iam_token", "api_key"]),
             route("infers-token", "/v1/infers/{service_id}/token/{name}", "modelarts", ["iam_token"]),
+            *(
+                route(f"grpc-{service.lower()}", f"/mock.{service}/{{method}}", "grpc", keyed, pool="calls")
+                for service in ["Echo", "Status", "Refuse", "Count"]
+            ),
             route("websocket", "/mock/websocket", "plain", keyed, ["GET"], websocket={"message_max": "64KiB"}),
         ],
     }
@@ -198,8 +205,11 @@ class Mock:
         with urllib.request.urlopen(self.control + path, timeout=10) as answer:
             return json.load(answer)
 
+    def stats(self):
+        return self._get("/mock/stats")
+
     def requests(self):
-        return self._get("/mock/stats")["requests"]
+        return self.stats()["requests"]
 
     def last(self, n=1):
         answer = self._get(f"/mock/requests?last={n}")
@@ -212,6 +222,8 @@ class Mock:
 @dataclass
 class Gateway:
     url: str
+    tls: str
+    authority: Path
     admin: str
     directory: Path
     program: Program
@@ -234,13 +246,17 @@ def gateway(all_of_mock, tmp_path_factory):
     (directory / "certs").mkdir()
     (directory / "policies" / "policy.yaml").write_text(yaml.safe_dump(policy(all_of_mock.url), sort_keys=False))
     settings = {
-        "listeners": [{"name": "http", "address": "127.0.0.1:0"}],
+        "listeners": [
+            {"name": "http", "address": "127.0.0.1:0"},
+            {"name": "https", "address": "127.0.0.1:0", "tls": True},
+        ],
         "admin": {"address": "127.0.0.1:0"},
         "policies": "policies",
         "certs": "certs",
         "workers": 1,
         "access_log": {"file": "access.log"},
     }
+    subprocess.run([programs() / "pangu-gateway", "dev-certs", directory / "certs"], check=True, stdout=subprocess.DEVNULL)
     (directory / "gateway.yaml").write_text(yaml.safe_dump(settings))
     addresses = directory / "addresses.json"
     secrets = {"IAM_PASSWORD": "password-of-gateway"}
@@ -258,7 +274,8 @@ def gateway(all_of_mock, tmp_path_factory):
             return None
 
     found = program.wait_for(bound, "the gateway gets ready")
-    yield Gateway("http://" + found["http"][0], "http://" + found["admin"], directory, program)
+    http, admin, authority = "http://" + found["http"][0], "http://" + found["admin"], directory / "certs" / "ca.crt"
+    yield Gateway(http, found["https"][0], authority, admin, directory, program)
     program.stop()
 
 

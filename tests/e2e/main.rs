@@ -22,12 +22,14 @@ mod queue;
 mod pools;
 
 mod credentials;
+mod grpc;
 mod headers;
 mod health;
 mod retry;
 mod stream;
 mod upstream;
 mod upstream_http1;
+mod upstream_http2;
 mod upstream_tls;
 mod websocket;
 

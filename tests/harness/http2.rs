@@ -44,6 +44,28 @@ impl http_body::Body for Pieces {
     }
 }
 
+/// A body whose pieces are sent as the test goes on; it ends with its sender.
+pub fn channel() -> (Sender, Body) {
+    let (sender, pieces) = tokio::sync::mpsc::unbounded_channel();
+    (sender, Late(pieces).boxed())
+}
+
+pub type Sender = tokio::sync::mpsc::UnboundedSender<Bytes>;
+
+struct Late(tokio::sync::mpsc::UnboundedReceiver<Bytes>);
+
+impl http_body::Body for Late {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.0.poll_recv(cx).map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
+    }
+}
+
 /// One HTTP/2 connection with a runtime of its own.
 pub struct Http2 {
     runtime: tokio::runtime::Runtime,
@@ -87,6 +109,11 @@ impl Http2 {
     /// Reads a whole body.
     pub fn read(&self, body: Incoming) -> hyper::Result<Bytes> {
         self.runtime.block_on(async { Ok(body.collect().await?.to_bytes()) })
+    }
+
+    /// Waits for anything else of this connection.
+    pub fn wait<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime.block_on(work)
     }
 
     /// Reads one frame of data.

@@ -32,7 +32,18 @@ impl TlsBackend {
         TlsBackend::listen(config(pair, None), serve)
     }
 
-    /// The same, and lets nobody in without a certificate of `callers`.
+    /// The same, for whoever agrees to one of these protocols (ALPN).
+    pub fn start_speaking(
+        pair: &Pair,
+        protocols: &[&str],
+        serve: impl Fn(Session) + Send + Sync + 'static,
+    ) -> TlsBackend {
+        let mut config = config(pair, None);
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+        TlsBackend::listen(config, serve)
+    }
+
+    /// As `start`, and lets nobody in without a certificate of `callers`.
     pub fn start_demanding(
         pair: &Pair,
         callers: &Authority,

@@ -79,7 +79,7 @@ impl Client {
             Some(tls) => {
                 let name = ServerName::try_from(tls.name.to_string())
                     .map_err(|_| format!("`{}` is not a name that a certificate can carry", tls.name))?;
-                Some((Trust::new(tls.ca_pem.as_deref(), None)?.connector(), name))
+                Some((Trust::new(tls.ca_pem.as_deref(), None, spec.protocol)?.connector(), name))
             }
         };
         let uri = format!("{}{TOKENS}", spec.base_path);

@@ -139,7 +139,13 @@ mod tests {
     use super::*;
 
     fn login(who: Who, agency: Option<Agency>, project: Option<Ref>) -> Login {
-        let endpoint = BackendSpec { host: "iam".into(), port: 443, base_path: "".into(), tls: None };
+        let endpoint = BackendSpec {
+            host: "iam".into(),
+            port: 443,
+            base_path: "".into(),
+            tls: None,
+            protocol: Default::default(),
+        };
         Login { endpoint, who, agency, project }
     }
 

@@ -28,8 +28,12 @@ pub struct Line<'a> {
     pub tenant: Option<&'a str>,
     /// User's name, once authenticated.
     pub user: Option<&'a str>,
-    /// Status the caller got; 499 if the caller left before there was one.
+    /// Status the caller got; 499 if the caller left before there was one. Of a call of gRPC, which always gets 200, what
+    /// `grpc_status` stands for in HTTP.
     pub status: u16,
+    /// How a call of gRPC went.
+    #[cfg_attr(test, serde(skip_serializing_if = "Option::is_none"))]
+    pub grpc_status: Option<u8>,
     /// `ok`, `cancelled`, `cut` (upstream broke off), the refusal's code, or how a WebSocket came to its end.
     pub outcome: &'static str,
     /// What the log may know and the caller may not: why a credential was refused, which error an upstream gave.
@@ -87,6 +91,9 @@ impl Line<'_> {
         json.raw(br#","tenant":"#).name(self.tenant);
         json.raw(br#","user":"#).name(self.user);
         json.raw(br#","status":"#).number(self.status.into());
+        if let Some(grpc_status) = self.grpc_status {
+            json.raw(br#","grpc_status":"#).number(grpc_status.into());
+        }
         json.raw(br#","outcome":""#).plain(self.outcome).raw(b"\"");
         if let Some(detail) = self.detail {
             json.raw(br#","detail":""#).text(detail).raw(b"\"");
@@ -210,7 +217,8 @@ mod tests {
             (request_id, method, listener, path) in ("[0-9a-f]{32}", "[A-Z!#$%&'*+.^_`|~-]{1,10}", text(), text()),
             (route, tenant, user) in (name(), name(), name()),
             (detail, backend, version) in (optional(), optional(), name()),
-            (peer, status, policy) in (any::<IpAddr>(), any::<u16>(), any::<u64>()),
+            (peer, policy) in any::<(IpAddr, u64)>(),
+            (status, grpc_status) in any::<(u16, Option<u8>)>(),
             (bytes_in, bytes_out, duration_us) in (any::<u64>(), any::<u64>(), any::<u64>()),
             (queued_us, first_byte_us) in any::<(Option<u64>, Option<u64>)>(),
             (attempts, fallback) in (any::<Option<u32>>(), proptest::option::of("\\PC{0,20}")),
@@ -228,6 +236,7 @@ mod tests {
                 tenant: tenant.as_deref(),
                 user: user.as_deref(),
                 status,
+                grpc_status,
                 outcome: "ok",
                 detail: detail.as_deref(),
                 bytes_in,

@@ -47,6 +47,7 @@ pub(super) const TENANT_FAILURES: &str = "gateway_tenant_failures_total";
 pub(super) const TENANT_TOKENS: &str = "gateway_tenant_model_tokens_total";
 pub(super) const TENANT_IN_FLIGHT: &str = "gateway_tenant_requests_in_flight";
 const CANCELLED: &str = "gateway_requests_cancelled_total";
+const GRPC_CALLS: &str = "gateway_grpc_calls_total";
 const REJECTS: &str = "gateway_rejects_total";
 const UPSTREAM_ERRORS: &str = "gateway_upstream_errors_total";
 pub(super) const RETRIES: &str = "gateway_retries_total";
@@ -112,6 +113,7 @@ pub const METRICS: &[Metric] = &[
     counter  (TOKENS,              &["route", "kind", "told"], "Model tokens charged: `kind` prompt or completion; `told` by the upstream, or counted here (`no`)."),
     gauge    (IN_FLIGHT,           &["route"],                 "Requests between head and last byte."),
     counter  (CANCELLED,           &["route"],                 "Callers who left before their answer ended."),
+    counter  (GRPC_CALLS,          &["route", "grpc_status"],  "Calls of gRPC by how they went, refusals included; all other metrics count what a status stands for in HTTP (14 as 503)."),
     counter  (REJECTS,             &["route", "reason"],       "Refused here; `reason` is `Reject::code`. Requests that no route takes count as route `-`."),
     counter  (UPSTREAM_ERRORS,     &["route", "kind"],         "Upstream failures: connect, tls, reset, timeout, cut (after the head), local (this machine can open no more connections)."),
     counter  (RETRIES,             &["route", "reason", "outcome"], "Further attempts at the same pool: ok, failed; or not made: no_budget, no_backend. `reason` is what the one before came to."),
@@ -226,6 +228,9 @@ pub fn table() -> String {
     text
 }
 
+/// From OK to UNAUTHENTICATED.
+const GRPC_STATUSES: usize = 17;
+
 const STATUS_CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
 /// Index of a status among them.
@@ -251,6 +256,8 @@ pub struct RouteMetrics {
     tokens: [[OnceLock<Counter>; 2]; 2],
     upstream_errors: [OnceLock<Counter>; UpstreamError::ALL.len()],
     rejects: RwLock<Vec<(&'static str, Counter)>>,
+    /// By status.
+    grpc_calls: [OnceLock<Counter>; GRPC_STATUSES],
 }
 
 /// How an upstream failed.
@@ -307,6 +314,7 @@ impl RouteMetrics {
             tokens: Default::default(),
             upstream_errors: Default::default(),
             rejects: RwLock::default(),
+            grpc_calls: Default::default(),
         }
     }
 
@@ -347,6 +355,13 @@ impl RouteMetrics {
             counter.increment(1);
             rejects.push((code, counter));
         }
+    }
+
+    /// Counts one call of gRPC. The series appears with its first count.
+    pub fn called(&self, status: u8) {
+        let Some(counter) = self.grpc_calls.get(usize::from(status)) else { return };
+        let labels = || [("route", self.route.to_string()), ("grpc_status", status.to_string())];
+        counter.get_or_init(|| metrics::counter!(GRPC_CALLS, &labels())).increment(1);
     }
 
     /// Counts one failure of an upstream. The series appears with its first count.

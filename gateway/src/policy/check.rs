@@ -7,6 +7,7 @@ mod coverage;
 mod credential;
 mod iam;
 mod models;
+mod protocols;
 mod queues;
 mod retries;
 mod streams;
@@ -233,6 +234,7 @@ pub fn check(mut policy: spec::Policy, secrets: &Secrets<'_>, problems: &Problem
     check.money(&policy);
     check.classes(&policy);
     check.subjects(&policy);
+    check.protocols(&policy, &pools);
     if policy.routes.is_empty() && policy.streams.is_empty() && problems.count() == 0 {
         let help = "a policy needs at least one entry in `routes`";
         problems.add(spec::whole(0), "routes", "no file has a route", help);
@@ -378,7 +380,7 @@ impl Check<'_> {
                 );
             }
         }
-        if route.api == Api::Plain {
+        if matches!(route.api, Api::Plain | Api::Grpc) {
             self.nothing_to_spend(&path, &route.limits);
         }
         let pool = self.find(format!("{path}.pool"), "pool", &route.pool, pools);

@@ -117,7 +117,7 @@ pub static ROUTE: Object = Object {
     keys: &[
         key("name", Name, Required, "pangu-chat", "Unique; appears in logs, metrics and refusals."),
         key("match", Kind::Object(&MATCH), Required, "{path: /v1/chat/completions, methods: [POST]}", "Which requests it takes. The most specific path wins; the order of routes means nothing."),
-        key("api", Word(APIS), Required, "openai", "How usage is read and how a refusal looks. All but `plain` are model endpoints: they need a limit."),
+        key("api", Word(APIS), Required, "openai", "How usage is read and how a refusal looks. All but `plain` are model endpoints: they need a limit. `grpc`: calls over HTTP/2, to a pool with `protocol: h2`."),
         key("auth", Either(&Word(&["none"]), &List(&Word(CREDENTIALS))), Required, "[ak_sk, api_key]", "Kinds of credential, any of which lets a caller in; `none` lets anybody in."),
         key("pool", Name, Required, "pangu-nlp", "Name of the pool that answers."),
         key("body_max", Size, Default("1MiB"), "512KiB", "Longest request body; a smaller one of the caller's plan counts."),
@@ -140,7 +140,7 @@ pub static ROUTE: Object = Object {
 };
 
 /// `routes[].api`
-pub static APIS: &[&str] = &["pangu", "openai", "modelarts", "plain"];
+pub static APIS: &[&str] = &["pangu", "openai", "modelarts", "grpc", "plain"];
 /// `routes[].auth[]`
 pub static CREDENTIALS: &[&str] = &["ak_sk", "app_code", "api_key", "iam_token"];
 /// Kinds of credential of a later version.
@@ -347,6 +347,7 @@ pub static POOL: Object = Object {
         key("backends", List(&Kind::Object(&BACKEND)), Optional, "[{url: \"https://10.0.0.11:8443\"}]", "Upstream addresses. A pool has these or `versions`."),
         key("versions", List(&Kind::Object(&VERSION)), Optional, "[{name: v1, weight: 90, backends: [...]}, {name: v2, weight: 10, backends: [...]}]", "Versions of what the pool serves, each with its part of the requests (grey release), or with callers of its own (A/B)."),
         key("split", Kind::Object(&SPLIT), Optional, "{by: user}", "Who gets which of the `versions`."),
+        key("protocol", Word(&["h1", "h2"]), Default("h1"), "h2", "What the backends speak: HTTP/1.1 or HTTP/2. `h2` is agreed by ALPN with `https`, known beforehand with `http`; many requests share a connection, and `api: grpc` needs it."),
         key("connect_timeout", Duration, Default("3s"), "1s", "Longest time for a connection, with its TLS handshake."),
         key("tls", Kind::Object(&TLS), Optional, "{ca: ca.pem}", "Only with `https` backends."),
         key("balance", Word(BALANCES), Default("round_robin"), "least_requests", "Which backend is next: `round_robin` in turn, by weight; `least_requests` of two by chance the one with fewer requests for its weight; `ewma` of two the one whose first bytes come sooner, by what they took lately and the requests it has; `hash` the same one for the same `hash.by`."),

@@ -94,7 +94,7 @@ fn most<'a>(entry: &Entry<'a>, key: &'a str) -> Option<Option<u64>> {
 /// `model`, `model_from` and `usage` of a route.
 pub fn metering(entry: &Entry<'_>, api: Option<Api>) -> Option<Metering> {
     let unread = match api? {
-        Api::Plain => &["model", "model_from", "usage", "ceilings"][..],
+        Api::Plain | Api::Grpc => &["model", "model_from", "usage", "ceilings"][..],
         Api::OpenAi | Api::Pangu => &["usage"],
         Api::ModelArts => &[],
     };
@@ -109,7 +109,7 @@ pub fn metering(entry: &Entry<'_>, api: Option<Api>) -> Option<Metering> {
         );
     }
     let shape = match api? {
-        Api::Plain => None,
+        Api::Plain | Api::Grpc => None,
         Api::Pangu => Some(Shape::pangu()),
         Api::ModelArts if entry.has("usage") => Some(usage(entry)?),
         Api::OpenAi | Api::ModelArts => Some(Shape::open_ai()),
@@ -123,6 +123,10 @@ fn no_use(entry: &Entry<'_>, key: &str, api: Option<Api>) {
         Some(Api::Plain) => (
             "no tokens are counted on a route with `api: plain`",
             "leave it out, or write the `api` of the model endpoint this is",
+        ),
+        Some(Api::Grpc) => (
+            "no tokens are counted on a route with `api: grpc`: only the two ends understand its messages",
+            "leave it out, and limit `requests` and `concurrent`",
         ),
         _ => (
             "belongs to `api: modelarts`, where every service says it its own way",

@@ -5,7 +5,16 @@ use super::keys;
 use super::sections::BODY_MAX;
 use super::snapshot::{Api, WebSocket};
 use super::yaml::Value;
+use crate::upstream::Protocol;
 use http::Method;
+
+/// `pools[].protocol`
+pub fn protocol(pool: &Entry<'_>) -> Option<Protocol> {
+    Some(match pool.word("protocol", &[])? {
+        "h2" => Protocol::Http2,
+        _ => Protocol::Http1,
+    })
+}
 
 /// `routes[].websocket`: true, false, or what it may be used for.
 pub fn websocket(route: &Entry<'_>, api: Option<Api>, methods: &[Method]) -> Option<WebSocket> {

@@ -8,7 +8,7 @@ use super::keys;
 use super::limits::{limits, plans};
 use super::models::{ceilings, metering, model};
 use super::problem::{Located, Problems, quoted};
-use super::protocol::websocket;
+use super::protocol::{protocol, websocket};
 use super::queue::queue;
 use super::retry::retry;
 use super::snapshot::{Api, Caps, Timeouts};
@@ -177,6 +177,7 @@ fn api(word: &str) -> Api {
         "pangu" => Api::Pangu,
         "openai" => Api::OpenAi,
         "modelarts" => Api::ModelArts,
+        "grpc" => Api::Grpc,
         _ => Api::Plain,
     }
 }
@@ -300,6 +301,7 @@ fn pool(entry: &Entry<'_>, dir: &Path) -> Option<Pool> {
     let name = entry.name("name");
     let connect_timeout = entry.duration("connect_timeout", DAY);
     let balance = versions::balance(entry);
+    let protocol = protocol(entry);
     let tls = entry.object("tls", &keys::TLS)?;
     let ca_file = tls.text("ca").map(|ca| Located { value: dir.join(ca.value), place: ca.place });
     let client = client(&tls, dir);
@@ -316,8 +318,9 @@ fn pool(entry: &Entry<'_>, dir: &Path) -> Option<Pool> {
         good
     });
     let versions::Written { mut backends, versions, raw } = versions::written(entry);
-    for tls in backends.iter_mut().filter_map(|(spec, _)| spec.value.tls.as_mut()) {
-        if let Some(name) = &tls_name {
+    for (spec, _) in &mut backends {
+        spec.value.protocol = protocol.unwrap_or_default();
+        if let (Some(tls), Some(name)) = (&mut spec.value.tls, &tls_name) {
             tls.name = name.value.into();
         }
     }
@@ -341,6 +344,7 @@ fn pool(entry: &Entry<'_>, dir: &Path) -> Option<Pool> {
         client,
         credential,
         connect_timeout: connect_timeout?,
+        protocol: protocol?,
         queue,
         health: health?,
         raw,

@@ -149,6 +149,8 @@ pub enum Api {
     OpenAi,
     /// ModelArts real-time services (`/v1/infers/...`).
     ModelArts,
+    /// Calls of gRPC, whose messages only the two ends understand.
+    Grpc,
     /// Anything else: not a model endpoint.
     Plain,
 }

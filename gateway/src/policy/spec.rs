@@ -14,7 +14,7 @@ use crate::limit::{Algorithm, Per};
 use crate::stream::{self, Admits};
 use crate::upstream::health::rules as health;
 use crate::upstream::retry;
-use crate::upstream::{BackendSpec, Balance, Subject, When};
+use crate::upstream::{BackendSpec, Balance, Protocol, Subject, When};
 use crate::usage::Shape;
 use http::{HeaderName, HeaderValue, Method};
 use ipnet::IpNet;
@@ -112,6 +112,7 @@ pub struct Pool {
     pub client: Option<ClientFiles>,
     pub credential: Option<Located<Shown>>,
     pub connect_timeout: Duration,
+    pub protocol: Protocol,
     pub queue: Option<fair::Config>,
     pub health: health::Rules,
     /// Its backends are for streams, and for no route.

@@ -1,7 +1,7 @@
 //! Upstream addresses: what may stand in a pool, and what no policy may reach.
 
 use super::problem::quoted;
-use crate::upstream::{BackendSpec, TlsSpec};
+use crate::upstream::{BackendSpec, Protocol, TlsSpec};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
@@ -44,7 +44,7 @@ pub fn backend(text: &str) -> Result<BackendSpec, Wrong> {
     }
     let host: Arc<str> = host.into();
     let tls = tls.then(|| TlsSpec { ca_pem: None, name: host.clone(), client: None });
-    Ok(BackendSpec { tls, host, port, base_path: base.into() })
+    Ok(BackendSpec { tls, host, port, base_path: base.into(), protocol: Protocol::default() })
 }
 
 /// Is this the url of a backend for streams, of which nothing but its bytes is known?

@@ -3,6 +3,7 @@
 
 use super::body::{self, Held};
 use super::finish::Exchange;
+use super::grpc;
 use super::metered::Ask;
 use super::token;
 use super::upgrade;
@@ -32,6 +33,7 @@ pub enum Admitted {
 pub async fn admit(exchange: &mut Exchange, head: &Parts, body: Incoming) -> Result<Admitted, Reject> {
     let policy = exchange.policy.clone();
     let route = policy.route(find(exchange, head)?);
+    grpc::check(exchange, route, head)?;
     check_flood(exchange)?;
     check_head(route, head)?;
     upgrade::check(route, head, &body)?;

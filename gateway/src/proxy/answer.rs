@@ -4,12 +4,13 @@ use super::body::Upload;
 use super::deadline::{Deadline, Waiting};
 use super::finish::Exchange;
 use super::forward::Received;
+use super::grpc;
 use super::tunnel::Tunnel;
 use super::upgrade::WEBSOCKET;
 use crate::clock::Now;
 use crate::limit::headers as rate;
 use crate::policy::Timeouts;
-use crate::reject::Reject;
+use crate::reject::{self, Reject};
 use crate::upstream::Call;
 use bytes::Bytes;
 use http::header::{self, HeaderName};
@@ -75,7 +76,11 @@ impl Answer {
         if !exact {
             response.headers_mut().remove(header::CONTENT_LENGTH);
         }
-        let upload = (!call.upload().complete).then(|| exchange.separate_deadline(timeouts.total));
+        let call_status = grpc::status(response.headers()).filter(|_| exchange.is_call());
+        if let Some(status) = call_status {
+            exchange.call_ended(status); // without a body: the head is all there is
+        }
+        let upload = (!call.upload().complete).then(|| exchange.separate_deadline());
         *source = Source::Upstream(Upstream { call, timeouts, upload, exact });
         if source.is_at_its_end() {
             source.end(exchange);
@@ -92,7 +97,7 @@ impl Answer {
         }
         let Answering { exchange, source: Source::Switched(call) } = *self.0.take()? else { return None };
         let rules = exchange.route()?.websocket?;
-        let (socket, early) = call.into_switched();
+        let (socket, early) = call.into_switched()?;
         Some(Box::new(Tunnel::new(exchange, rules, socket, &early)))
     }
 
@@ -150,13 +155,18 @@ impl Source {
 }
 
 impl Upstream {
-    /// What has taken too long, if something has.
-    fn late(&self, exchange: &Exchange) -> Option<&'static str> {
-        let upload = self.upload.as_ref().and_then(|upload| upload.expired());
+    /// What has taken too long, if something has. The caller of gRPC may be silent for as long as its upstream is not.
+    fn late(&self, exchange: &Exchange) -> Option<(Waiting, &'static str)> {
+        let upload = self.upload.as_ref().filter(|_| !exchange.is_call()).and_then(|upload| upload.expired());
         match exchange.deadline.expired() {
-            Some(Waiting::Total) => Some("the exchange took longer than `timeouts.total`"),
-            Some(_) => Some("the upstream was silent for longer than `timeouts.idle`"),
-            None if upload == Some(Waiting::Body) => Some("the request body came too slowly"),
+            Some(Waiting::Total) if exchange.has_deadline() => {
+                Some((Waiting::Total, "the call took longer than its deadline, or than `timeouts.total`"))
+            }
+            Some(Waiting::Total) => Some((Waiting::Total, "the exchange took longer than `timeouts.total`")),
+            Some(_) => Some((Waiting::Idle, "the upstream was silent for longer than `timeouts.idle`")),
+            None if upload == Some(Waiting::Body) => {
+                Some((Waiting::Body, "the request body came too slowly"))
+            }
             None => None,
         }
     }
@@ -168,14 +178,21 @@ impl Answering {
     fn poll_upstream(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
         let Answering { exchange, source } = self;
         let Source::Upstream(upstream) = source else { return Poll::Ready(None) };
-        let timeouts = upstream.timeouts;
-        match upstream.call.poll_body(cx) {
+        let (timeouts, before) = (upstream.timeouts, exchange.bytes_in);
+        let part = upstream.call.poll_body(cx);
+        exchange.bytes_in = upstream.call.upload().bytes;
+        match part {
             Poll::Pending => {
-                if let Some(why) = upstream.late(exchange) {
-                    exchange.cut(why);
-                    return Poll::Ready(Some(Err(std::io::Error::other(why))));
+                if let Some((waiting, why)) = upstream.late(exchange) {
+                    let reject = exchange.late(waiting);
+                    return Poll::Ready(Some(self.break_off(&reject, why.into())));
                 }
-                exchange.deadline.keep_waiting_for(Waiting::Idle, timeouts.idle);
+                if exchange.bytes_in > before && exchange.is_call() {
+                    // It may be the caller's turn for as long as it has something to say.
+                    exchange.deadline.wait_for(Waiting::Idle, timeouts.idle);
+                } else {
+                    exchange.deadline.keep_waiting_for(Waiting::Idle, timeouts.idle);
+                }
                 exchange.deadline.register(cx);
                 if let Some(upload) = &upstream.upload {
                     upload.register(cx);
@@ -183,19 +200,43 @@ impl Answering {
                 Poll::Pending
             }
             Poll::Ready(Some(Ok(frame))) => {
+                let end = frame.trailers_ref().filter(|_| exchange.is_call());
+                if let Some(status) = end.and_then(grpc::status) {
+                    exchange.call_ended(status);
+                }
                 exchange.deadline.wait_for(Waiting::Write, timeouts.write);
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(error))) => {
-                // Passed on as an error: a dead stream must not look like a finished one.
-                exchange.cut(error.to_string());
-                Poll::Ready(Some(Err(std::io::Error::other(error))))
+                let reject = match upstream.call.upload().stopped {
+                    Some(stop) => stop.told(exchange),
+                    None => Reject::UpstreamCut,
+                };
+                Poll::Ready(Some(self.break_off(&reject, error.to_string())))
             }
             Poll::Ready(None) => {
                 source.end(exchange);
                 Poll::Ready(None)
             }
         }
+    }
+
+    /// The answer cannot go on. A call of gRPC ends with a status that says so; any other breaks off, because a dead stream
+    /// must not look like a finished one.
+    fn break_off(&mut self, reject: &Reject, why: String) -> std::io::Result<Frame<Bytes>> {
+        let Answering { exchange, source } = self;
+        if !exchange.is_call() {
+            exchange.cut(why.clone());
+            return Err(std::io::Error::other(why));
+        }
+        if reject.blames_upstream() {
+            exchange.cut(why);
+        } else {
+            exchange.ended(reject.code(), why);
+        }
+        exchange.call_ended(reject::grpc::status(reject));
+        *source = Source::Ended;
+        Ok(Frame::trailers(reject::grpc::trailers(reject)))
     }
 }
 

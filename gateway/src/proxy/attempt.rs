@@ -11,16 +11,17 @@ use crate::observe::metrics::UpstreamError;
 use crate::policy::Route;
 use crate::reject::Reject;
 use crate::upstream::retry::Reason;
-use crate::upstream::{self, Backend, Call, Link, Picked, Pool, http1};
+use crate::upstream::{self, Backend, Call, Line, Picked, Pool, Protocol};
 use http::request::Parts;
 use http::{HeaderMap, Response, header};
+use std::rc::Rc;
 
 /// Why there is no answer.
 pub enum Failure {
     /// No connection; nothing was sent.
-    Connect(upstream::ConnectError),
+    Connect(Rc<upstream::ConnectError>),
     /// The connection broke, or spoke no HTTP.
-    Http(http1::Error),
+    Http(upstream::Error),
     /// Something took too long.
     Late(Waiting),
     /// The answer did not begin in time, and this one is asked in its place.
@@ -34,7 +35,9 @@ impl Failure {
     pub fn reason(&self) -> Option<Reason> {
         match self {
             Failure::Connect(_) => Some(Reason::Connect),
-            Failure::Http(http1::Error::Upload(_)) => None,
+            Failure::Http(error) if error.is_upload() => None,
+            // As good as no connection: nobody has looked at it.
+            Failure::Http(error) if error.is_untouched() => Some(Reason::Connect),
             Failure::Http(_) => Some(Reason::Reset),
             Failure::Late(_) | Failure::Slow(_) | Failure::Stopped(_) => None,
         }
@@ -54,13 +57,13 @@ pub async fn attempt(
     body: &mut Outgoing,
 ) -> Result<Received, Failure> {
     tries.wait_all(exchange);
-    let (link, warm) = connect(exchange, tries, backend).await?;
+    let (line, warm) = connect(exchange, tries, backend).await?;
     if !matches!(body, Outgoing::Passing(..)) {
         tries.wait_one(exchange);
     }
     let seal = Seal::of(route, tries.pool(), body);
     let upload = body.upload(exchange, route, tries.is_last());
-    let mut call = dress(exchange, route, backend, &seal, head, link, upload);
+    let mut call = dress(exchange, route, backend, &seal, head, line, upload);
     let mut headers = HeaderMap::new();
     if tries.is_last() {
         // The answer's headers go into the map that the request's have left: its table is warm and large enough.
@@ -80,20 +83,32 @@ pub async fn attempt(
     }
 }
 
-/// The warmest connection, or a new one; and whether it has served before.
+/// The warmest connection, or a new one, or a place on one; and whether it has served before.
 async fn connect(
     exchange: &Exchange,
     tries: &mut Tries<'_>,
     backend: &Backend,
-) -> Result<(Link, bool), Failure> {
+) -> Result<(Line, bool), Failure> {
     let (worker, pool) = (&exchange.connection.worker, tries.pool());
-    if let Some(link) = worker.idle.take(backend.id, worker.deadlines.now_ms()) {
-        return Ok((link, true));
+    let dial = async {
+        pool.connects.increment(1);
+        upstream::dial(backend, pool.connect_timeout).await
+    };
+    if backend.spec.protocol == Protocol::Http2 {
+        let placed = in_time(exchange, tries, worker.sessions.place(backend.id, dial)).await?;
+        return placed.map(|(place, warm)| (Line::Http2(place), warm)).map_err(Failure::Connect);
     }
-    pool.connects.increment(1);
-    let dialled = in_time(exchange, tries, upstream::dial(backend, pool.connect_timeout)).await?;
-    Ok((dialled.map_err(Failure::Connect)?, false))
+    if let Some(link) = worker.idle.take(backend.id, worker.deadlines.now_ms()) {
+        return Ok((Line::Http1(link), true));
+    }
+    let dialled = in_time(exchange, tries, dial).await?;
+    let socket = dialled.map_err(|error| Failure::Connect(error.into()))?;
+    Ok((Line::Http1(socket.into()), false))
 }
+
+/// How often a backend of HTTP/2 may give a request back, on a connection that lives on: one that takes fewer at a time than
+/// was thought says so, and the next attempt is on another.
+const REFUSED_MAX: u32 = 3;
 
 /// Waits for the answer's head. A request of which a dying connection took nothing goes on another; one that may have
 /// been read is not sent twice here.
@@ -105,6 +120,7 @@ async fn send(
     mut headers: HeaderMap,
     mut warm: bool,
 ) -> Result<Response<()>, Failure> {
+    let mut refused = 0;
     loop {
         match in_time(exchange, tries, call.answer(headers)).await? {
             Ok(response) => {
@@ -114,12 +130,21 @@ async fn send(
                 }
                 return Ok(response);
             }
-            Err((http1::Error::Untouched(_), emptied)) if warm => headers = emptied,
-            Err((error, _)) => return Err(Failure::Http(error)),
+            Err((error, emptied)) => {
+                let again = match &error {
+                    upstream::Error::Http1(_) => warm, // so each idle connection is tried once
+                    upstream::Error::Http2(_) => refused < REFUSED_MAX,
+                };
+                if !again || !error.is_untouched() {
+                    return Err(Failure::Http(error));
+                }
+                refused += 1;
+                headers = emptied;
+            }
         }
-        let link;
-        (link, warm) = connect(exchange, tries, backend).await?;
-        call.move_to(link);
+        let line;
+        (line, warm) = connect(exchange, tries, backend).await?;
+        call.move_to(line);
     }
 }
 
@@ -151,15 +176,13 @@ async fn in_time<T>(
 /// Whose fault was it, and what is the caller told?
 pub fn explain(route: &Route, pool: &Pool, exchange: &Exchange, failure: Failure) -> Reject {
     let (kind, reject) = match failure {
-        Failure::Stopped(Stop::TooLarge) => {
-            return Reject::BodyTooLarge { cap: exchange.body_max(route) };
-        }
-        Failure::Stopped(Stop::Broken) | Failure::Http(http1::Error::Upload(_)) => return Reject::BodyBroken,
+        Failure::Stopped(stop) => return stop.told(exchange),
+        Failure::Http(error) if error.is_upload() => return Reject::BodyBroken,
         Failure::Connect(error) => (error.kind(), Reject::Unreachable { detail: error.to_string() }),
         Failure::Http(error) => (UpstreamError::Reset, Reject::UpstreamReset { detail: error.to_string() }),
         Failure::Slow(_) => (UpstreamError::Timeout, Reject::FirstByteLate),
         Failure::Late(waiting) => {
-            let reject = Reject::late(waiting);
+            let reject = exchange.late(waiting);
             if !reject.blames_upstream() {
                 return reject;
             }

@@ -7,6 +7,7 @@ use super::deadline::{Deadline, Waiting};
 use super::finish::Exchange;
 use super::worker::Budget;
 use crate::clock;
+use crate::policy::{Api, Route};
 use crate::reject::Reject;
 use crate::settings::Timeouts;
 use bytes::{Bytes, BytesMut};
@@ -143,6 +144,18 @@ pub enum Stop {
     Broken,
 }
 
+impl Stop {
+    /// What its caller is told.
+    pub fn told(self, exchange: &Exchange) -> Reject {
+        match self {
+            Stop::TooLarge => {
+                Reject::BodyTooLarge { cap: exchange.route().map_or(0, |route| exchange.body_max(route)) }
+            }
+            Stop::Broken => Reject::BodyBroken,
+        }
+    }
+}
+
 impl Upload {
     /// No body.
     pub fn nothing() -> Upload {
@@ -150,10 +163,14 @@ impl Upload {
     }
 
     /// Lets `body` pass, up to `cap` bytes; afterwards the wait for the answer begins.
-    pub fn passing(exchange: &Exchange, body: Incoming, cap: u64, first_byte: Duration) -> Upload {
-        let mut pace = Pace::new(&exchange.connection.worker.shared.settings.timeouts);
+    pub fn passing(exchange: &Exchange, route: &Route, body: Incoming, cap: u64) -> Upload {
+        let mut pace = match route.api {
+            Api::Grpc => Pace::of_call(route.timeouts.idle),
+            _ => Pace::new(&exchange.connection.worker.shared.settings.timeouts),
+        };
         pace.wait(&exchange.deadline);
-        let passing = Passing { body, pace, cap, deadline: exchange.deadline.clone(), first_byte };
+        let (deadline, first_byte) = (exchange.deadline.clone(), route.timeouts.first_byte);
+        let passing = Passing { body, pace, cap, deadline, first_byte };
         Upload { source: Source::Passing(passing), bytes: 0, complete: false, whole_us: 0, stopped: None }
     }
 
@@ -255,6 +272,12 @@ impl Pace {
         let grace_ms = timeouts.body_grace.as_millis() as u64;
         let quota = (timeouts.body_rate_min * grace_ms / 1000).max(1);
         Pace { quota, grace_ms, left_bytes: quota, left_ms: grace_ms, waiting_since_ms: None }
+    }
+
+    /// Of a call, whose caller speaks when it has something to say: any byte will do.
+    fn of_call(idle: Duration) -> Pace {
+        let grace_ms = idle.as_millis() as u64;
+        Pace { quota: 1, grace_ms, left_bytes: 1, left_ms: grace_ms, waiting_since_ms: None }
     }
 
     /// It is the caller's turn.

@@ -2,12 +2,13 @@
 
 use super::body::Upload;
 use super::finish::Exchange;
+use super::grpc;
 use super::headers::{ends_here, named_by_connection};
 use super::seal::Seal;
 use super::upgrade::{self, WEBSOCKET};
 use crate::clock;
-use crate::policy::Route;
-use crate::upstream::{Backend, Call, Link, Outgoing};
+use crate::policy::{Api, Route};
+use crate::upstream::{Backend, Call, Line, Outgoing};
 use http::HeaderMap;
 use http::header::{self, HeaderName};
 use http::request::Parts;
@@ -21,17 +22,18 @@ pub fn dress(
     backend: &Backend,
     seal: &Seal<'_>,
     head: &Parts,
-    link: Link,
+    line: Line,
     upload: Upload,
 ) -> Call<Upload> {
     let target = head.uri.path_and_query().map_or("/", PathAndQuery::as_str);
-    let mut call = Call::begin(link, &head.method, &backend.spec.base_path, target, upload);
+    let mut call = Call::begin(line, backend, &head.method, target, upload);
     call.header("host", backend.host_header.as_bytes());
     let forwarded = Forwarded::of(exchange, &head.headers);
     let named = named_by_connection(&head.headers);
     for (name, value) in &head.headers {
-        if !ends_here(name, route, seal.credential) && !forwarded.replaces(name) && !named.contains(name) {
-            call.header(name.as_str(), value.as_bytes());
+        let replaced = forwarded.replaces(name) || grpc::replaces(exchange, name);
+        if !replaced && !ends_here(name, route, seal.credential) && !named.contains(name) {
+            call.pass(name, value);
         }
     }
     forwarded.write(&mut call);
@@ -41,6 +43,9 @@ pub fn dress(
     call.header(X_REQUEST_ID.as_str(), exchange.id.as_str().as_bytes());
     if let (Some(name), Some(caller)) = (&route.tenant_header, exchange.caller()) {
         call.header(name.as_str(), caller.tenant_value.as_bytes());
+    }
+    if route.api == Api::Grpc {
+        grpc::dress(exchange, &mut call);
     }
     if upgrade::is_asked(route, head) {
         call.offer(WEBSOCKET);

@@ -3,6 +3,7 @@
 
 use super::address;
 use super::deadline::{Deadline, Waiting};
+use super::grpc;
 use super::pause::retry_after;
 use super::usage::{Told, Usage};
 use super::worker::{Connection, InForce};
@@ -13,8 +14,8 @@ use crate::limit::Permit;
 use crate::observe::line::Line;
 use crate::observe::metrics::{RouteMetrics, VersionMetrics};
 use crate::observe::tenants::{Activity, Ended};
-use crate::policy::{Caller, Fallback, Route};
-use crate::reject::Reject;
+use crate::policy::{Api, Caller, Fallback, Route};
+use crate::reject::{self, Reject};
 use crate::upstream::{Backend, Flight};
 use crate::usage::Tokens;
 use http::{HeaderMap, Method, Request, StatusCode};
@@ -43,6 +44,10 @@ pub struct Exchange {
     pub began: Now,
     /// Its `X-Request-Id`.
     pub id: RequestId,
+    /// How long all of it may take.
+    total: Duration,
+    /// How long its caller waits, if that was said (`grpc-timeout`).
+    callers_total: Option<Duration>,
     /// Who waits until when.
     pub deadline: Rc<Deadline>,
     /// The caller's address: the peer's, or what a trusted proxy says.
@@ -79,6 +84,8 @@ pub struct Exchange {
     /// The path, as the log shows it. A copy: sharing hyper's buffer would keep it from being used again.
     path: Box<str>,
     status: u16,
+    /// How a call of gRPC went.
+    grpc_status: Option<u8>,
     outcome: &'static str,
     detail: Option<Cow<'static, str>>,
     first_byte_us: Option<u64>,
@@ -97,6 +104,8 @@ impl Exchange {
             policy: worker.policy(),
             began: Now::read(),
             id: worker.request_id(),
+            total: Duration::MAX,
+            callers_total: None,
             deadline: connection.deadline(),
             address: address::of_caller(connection, request.headers()),
             route: None,
@@ -116,6 +125,7 @@ impl Exchange {
             method: request.method().clone(),
             path: path[..path.floor_char_boundary(LOGGED_PATH_MAX)].into(),
             status: CALLER_LEFT,
+            grpc_status: None,
             outcome: "cancelled",
             detail: None,
             first_byte_us: None,
@@ -129,8 +139,32 @@ impl Exchange {
     pub fn routed(&mut self, id: RouteId) {
         let route = self.policy.route(id);
         route.metrics.in_flight.increment(1.0);
-        self.deadline.end_in(route.timeouts.total);
+        self.total = route.timeouts.total;
+        self.deadline.end_in(self.total);
         self.route = Some(id);
+    }
+
+    /// Its caller waits no longer than this.
+    pub fn shorten(&mut self, total: Duration) {
+        self.callers_total = Some(total);
+        self.total = self.total.min(total);
+        self.deadline.end_in(self.total);
+    }
+
+    /// Has its caller said how long it waits?
+    pub fn has_deadline(&self) -> bool {
+        self.callers_total.is_some()
+    }
+
+    /// How much is left of the time that all of it may take.
+    pub fn left(&self) -> Duration {
+        self.total.saturating_sub(self.age())
+    }
+
+    /// The refusal for whatever took too long.
+    pub fn late(&self, waiting: Waiting) -> Reject {
+        let callers = self.callers_total.is_some_and(|callers| callers <= self.total);
+        if callers && waiting == Waiting::Total { Reject::DeadlineOver } else { Reject::late(waiting) }
     }
 
     /// Its route, once found.
@@ -166,9 +200,9 @@ impl Exchange {
     }
 
     /// Gives the answer a deadline of its own and returns the one that the request's body still waits by.
-    pub fn separate_deadline(&mut self, total: Duration) -> Rc<Deadline> {
+    pub fn separate_deadline(&mut self) -> Rc<Deadline> {
         let fresh = self.connection.deadline();
-        fresh.end_in(total.saturating_sub(self.age()));
+        fresh.end_in(self.left());
         std::mem::replace(&mut self.deadline, fresh)
     }
 
@@ -211,6 +245,7 @@ impl Exchange {
     pub fn refused(&mut self, reject: &Reject) {
         self.metrics().rejected(reject);
         self.status = reject.status().as_u16();
+        self.grpc_status = self.is_call().then(|| reject::grpc::status(reject));
         self.outcome = reject.code();
         self.detail = reject.detail();
         self.settle(false);
@@ -258,6 +293,17 @@ impl Exchange {
         }
     }
 
+    /// Is it a call of gRPC?
+    pub fn is_call(&self) -> bool {
+        self.route().is_some_and(|route| route.api == Api::Grpc)
+    }
+
+    /// A call has come to its end: it counts as what its status stands for in HTTP.
+    pub fn call_ended(&mut self, status: u8) {
+        self.grpc_status = Some(status);
+        self.status = grpc::as_http(status).as_u16();
+    }
+
     /// It was ended before its end, and not by the upstream.
     pub fn ended(&mut self, outcome: &'static str, detail: impl Into<Cow<'static, str>>) {
         self.outcome = outcome;
@@ -283,6 +329,9 @@ impl Exchange {
         }
         if self.outcome == "cancelled" {
             metrics.cancelled.increment(1);
+        }
+        if let Some(status) = self.grpc_status {
+            metrics.called(status);
         }
         if let Some(version) = &self.version {
             version.finished(self.status);
@@ -319,6 +368,7 @@ impl Exchange {
             tenant: self.caller().map(|caller| &*caller.tenant_name),
             user: self.caller().map(|caller| &*caller.user_name),
             status: self.status,
+            grpc_status: self.grpc_status,
             outcome: self.outcome,
             detail: self.detail.as_deref(),
             bytes_in: self.bytes_in,

@@ -5,6 +5,7 @@ use super::attempt::{Failure, attempt, explain};
 use super::body::Upload;
 use super::choose;
 use super::finish::Exchange;
+use super::grpc;
 use super::metered::rename;
 use super::queue::{take_turn, wait_for_turn};
 use super::retry::{Outgoing, Tries, hold};
@@ -13,8 +14,8 @@ use crate::policy::{Fallback, Route};
 use crate::reject::Reject;
 use crate::upstream::Call;
 use crate::upstream::retry::Reason;
-use http::Response;
 use http::request::Parts;
+use http::{Response, StatusCode};
 use std::sync::Arc;
 
 /// An upstream's answer, its body still to come.
@@ -56,9 +57,10 @@ pub async fn forward(
         let next = match attempt(exchange, route, &mut tries, &backend, &mut head, &mut body).await {
             Ok(received) => {
                 let now_ms = exchange.connection.worker.deadlines.now_ms();
-                pool.answered(&backend, received.response.status().as_u16(), now_ms);
-                choose::answered(exchange, received.response.status(), received.call.upload().whole_us);
-                let reason = Reason::of(received.response.status());
+                let status = received.status();
+                pool.answered(&backend, status.as_u16(), now_ms);
+                choose::answered(exchange, status, received.call.upload().whole_us);
+                let reason = Reason::of(status);
                 let next = reason.and_then(|reason| tries.next(exchange, reason));
                 if next.is_none() {
                     tries.over(reason.is_none());
@@ -129,6 +131,16 @@ async fn fall_back(
 }
 
 impl Received {
+    /// How it went, as far as its head says: of a call of gRPC that may be all there is.
+    fn status(&self) -> StatusCode {
+        match &self.call {
+            Call::Http1(_) => self.response.status(),
+            Call::Http2(_) => {
+                grpc::status(self.response.headers()).map_or(self.response.status(), grpc::as_http)
+            }
+        }
+    }
+
     /// Lets go of an answer in whose place somebody else is asked. Its connection serves on if all of it has come.
     fn discard(self, exchange: &Exchange) {
         if let (Some(link), Some(backend)) = (self.call.discard(), &exchange.backend) {

@@ -169,6 +169,6 @@ pub fn api(api: Api) -> usage::Api {
     match api {
         Api::OpenAi => usage::Api::OpenAi,
         Api::Pangu => usage::Api::Pangu,
-        Api::ModelArts | Api::Plain => usage::Api::Unknown,
+        Api::ModelArts | Api::Grpc | Api::Plain => usage::Api::Unknown,
     }
 }

@@ -11,6 +11,7 @@
 
 mod admit;
 mod body;
+mod grpc;
 mod metered;
 mod upgrade;
 

@@ -113,9 +113,7 @@ impl Outgoing {
             _ => match std::mem::replace(self, Outgoing::Gone) {
                 Outgoing::Nothing | Outgoing::Gone => Upload::nothing(),
                 Outgoing::Held(held) => Upload::held(held),
-                Outgoing::Passing(body, cap) => {
-                    Upload::passing(exchange, body, cap, route.timeouts.first_byte)
-                }
+                Outgoing::Passing(body, cap) => Upload::passing(exchange, route, body, cap),
             },
         }
     }

@@ -10,7 +10,8 @@ use crate::observe::line::Line;
 use crate::observe::metrics::{ListenerMetrics, ServerMetrics};
 use crate::policy::{self, Snapshot};
 use crate::settings::Settings;
-use crate::upstream::Idle;
+use crate::upstream::http2::Sessions;
+use crate::upstream::{ConnectError, Idle};
 use http::HeaderValue;
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
@@ -50,6 +51,8 @@ pub struct Worker {
     pub shared: Arc<Shared>,
     /// Open upstream connections.
     pub idle: Idle,
+    /// Those that are shared, to backends that speak HTTP/2.
+    pub sessions: Sessions<ConnectError>,
     /// Who waits until when.
     pub deadlines: Rc<Deadlines>,
     /// Access-log lines not yet handed over.
@@ -69,6 +72,7 @@ impl Worker {
             policy: RefCell::new(Rc::new(InForce(shared.policy.current()))),
             shared,
             idle: Idle::default(),
+            sessions: Sessions::default(),
             deadlines: Rc::default(),
             log: RefCell::new(log),
             stamp: RefCell::default(),
@@ -165,6 +169,7 @@ impl Connection {
             tenant: None,
             user: None,
             status,
+            grpc_status: None,
             outcome: code,
             detail: None,
             bytes_in: 0,

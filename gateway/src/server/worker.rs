@@ -165,6 +165,7 @@ async fn tick(worker: Rc<Worker>) {
         worker.shared.policy.live().gates.tick(now_ms * 1000);
         if count % 10 == 0 {
             worker.idle.sweep(now_ms);
+            worker.sessions.sweep(now_ms);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Opens a connection to a backend: TCP, and TLS where asked.
 
-use super::http1::Link;
-use super::{Backend, ClientIdentity};
+use super::http1::Socket;
+use super::{Backend, ClientIdentity, Protocol};
 use crate::observe::metrics::UpstreamError;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -24,6 +24,9 @@ pub enum ConnectError {
     /// Handshake, or a certificate that is not to be trusted.
     #[error("tls: {0}")]
     Tls(io::Error),
+    /// The backend does not speak HTTP/2.
+    #[error("http2: {0}")]
+    Http2(#[from] h2::Error),
     /// Longer than the pool's `connect_timeout`.
     #[error("connect: no connection within {0:?}")]
     Slow(Duration),
@@ -35,7 +38,7 @@ impl ConnectError {
         match self {
             ConnectError::Tls(_) => UpstreamError::Tls,
             ConnectError::Local(_) => UpstreamError::Local,
-            ConnectError::Tcp(_) | ConnectError::Slow(_) => UpstreamError::Connect,
+            ConnectError::Tcp(_) | ConnectError::Http2(_) | ConnectError::Slow(_) => UpstreamError::Connect,
         }
     }
 }
@@ -44,18 +47,24 @@ impl ConnectError {
 ///
 /// # Errors
 /// [`ConnectError`]; nothing was sent.
-pub async fn dial(backend: &Backend, within: Duration) -> Result<Link, ConnectError> {
+pub async fn dial(backend: &Backend, within: Duration) -> Result<Socket, ConnectError> {
     tokio::time::timeout(within, open(backend)).await.map_err(|_| ConnectError::Slow(within))?
 }
 
-async fn open(backend: &Backend) -> Result<Link, ConnectError> {
+async fn open(backend: &Backend) -> Result<Socket, ConnectError> {
     let tcp = tcp(backend).await?;
     match &backend.tls {
-        None => Ok(tcp.into()),
+        None => Ok(Socket::Plain(tcp)),
         Some((trust, name)) => {
             let connector = TlsConnector::from(trust.0.clone());
             let stream = connector.connect(name.clone(), tcp).await.map_err(ConnectError::Tls)?;
-            Ok(stream.into())
+            let agreed = stream.get_ref().1.alpn_protocol();
+            if backend.spec.protocol == Protocol::Http2 && agreed != Some(H2) {
+                return Err(ConnectError::Tls(io::Error::other(
+                    "the backend does not agree to HTTP/2 (ALPN)",
+                )));
+            }
+            Ok(Socket::Tls(Box::new(stream)))
         }
     }
 }
@@ -75,7 +84,10 @@ fn no_tcp(error: io::Error) -> ConnectError {
     if local { ConnectError::Local(error) } else { ConnectError::Tcp(error) }
 }
 
-/// Whose certificates a backend may show.
+/// What HTTP/2 is called in a TLS handshake (RFC 9113 section 3.2).
+const H2: &[u8] = b"h2";
+
+/// Whose certificates a backend may show, and what is spoken with it.
 #[derive(Clone)]
 pub struct Trust(Arc<ClientConfig>);
 
@@ -84,9 +96,13 @@ impl Trust {
     ///
     /// # Errors
     /// One sentence: no authority could be read, or the key is another certificate's.
-    pub fn new(pem: Option<&[u8]>, client: Option<&ClientIdentity>) -> Result<Trust, String> {
+    pub fn new(
+        pem: Option<&[u8]>,
+        client: Option<&ClientIdentity>,
+        protocol: Protocol,
+    ) -> Result<Trust, String> {
         match pem {
-            None => Trust::of_the_machine(client),
+            None => Trust::of_the_machine(client, protocol),
             Some(pem) => {
                 let mut roots = RootCertStore::empty();
                 for certificate in CertificateDer::pem_slice_iter(pem) {
@@ -96,7 +112,7 @@ impl Trust {
                 if roots.is_empty() {
                     return Err("holds no PEM certificate".into());
                 }
-                Trust::in_roots(roots.into(), client)
+                Trust::in_roots(roots.into(), client, protocol)
             }
         }
     }
@@ -114,9 +130,10 @@ impl Trust {
     }
 
     /// Read once: a machine's authorities change with its packages, and so with a restart.
-    fn of_the_machine(client: Option<&ClientIdentity>) -> Result<Trust, String> {
-        static MACHINE: OnceLock<(Arc<RootCertStore>, Result<Trust, String>)> = OnceLock::new();
-        let (roots, nobody) = MACHINE.get_or_init(|| {
+    fn of_the_machine(client: Option<&ClientIdentity>, protocol: Protocol) -> Result<Trust, String> {
+        static ROOTS: OnceLock<Arc<RootCertStore>> = OnceLock::new();
+        static NOBODY: [OnceLock<Result<Trust, String>>; 2] = [const { OnceLock::new() }; 2];
+        let roots = ROOTS.get_or_init(|| {
             let mut roots = RootCertStore::empty();
             roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
             if roots.is_empty() {
@@ -125,19 +142,29 @@ impl Trust {
                                 fail; install the package ca-certificates"
                 );
             }
-            let roots = Arc::new(roots);
-            (roots.clone(), Trust::in_roots(roots, None))
+            Arc::new(roots)
         });
-        if client.is_some() { Trust::in_roots(roots.clone(), client) } else { nobody.clone() }
+        if client.is_some() {
+            return Trust::in_roots(roots.clone(), client, protocol);
+        }
+        let nobody = &NOBODY[protocol as usize];
+        nobody.get_or_init(|| Trust::in_roots(roots.clone(), None, protocol)).clone()
     }
 
-    fn in_roots(roots: Arc<RootCertStore>, client: Option<&ClientIdentity>) -> Result<Trust, String> {
+    fn in_roots(
+        roots: Arc<RootCertStore>,
+        client: Option<&ClientIdentity>,
+        protocol: Protocol,
+    ) -> Result<Trust, String> {
         let config = ClientConfig::builder().with_root_certificates(roots);
         let mut config = match client {
             None => config.with_no_client_auth(),
             Some(client) => client.shown_by(config)?,
         };
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols = match protocol {
+            Protocol::Http1 => vec![b"http/1.1".to_vec()],
+            Protocol::Http2 => vec![H2.to_vec()],
+        };
         Ok(Trust(Arc::new(config)))
     }
 }

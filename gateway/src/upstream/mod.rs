@@ -1,8 +1,8 @@
 //! 4. Where to? Pools of backends, and the connections each worker keeps to them.
 //!
 //! Asked by [`proxy::forward`](crate::proxy) once the request is admitted. A [`Backend`] is shared by
-//! all snapshots that name it, so that a reload keeps its connections; [`connect`] opens new ones, [`http1`]
-//! speaks on them and [`idle`] keeps them, one set per worker, so that nothing on the walk takes a lock.
+//! all snapshots that name it, so that a reload keeps its connections; [`connect`] opens new ones, [`http1`] and [`http2`]
+//! speak on them, [`idle`] and [`http2::Sessions`] keep them, one set per worker, so that nothing on the walk takes a lock.
 //! [`health`] knows which backends are to be had, from what [`probe`] finds and from how requests go; [`watch`] is
 //! what a pool makes of that.
 //!
@@ -12,11 +12,13 @@
 
 mod balance;
 pub mod budget;
+mod call;
 mod client;
 mod connect;
 mod credential;
 pub mod health;
 pub mod http1;
+pub mod http2;
 mod idle;
 mod load;
 mod members;
@@ -30,11 +32,12 @@ mod subject;
 mod watch;
 
 pub use balance::Balance;
+pub use call::{Call, Error, Line};
 pub use client::ClientIdentity;
 pub use connect::{ConnectError, Trust, dial};
 pub use credential::{AkSk, Credential, Outgoing, SignedBody};
 pub use health::Health;
-pub use http1::{Call, Link, Socket};
+pub use http1::{Link, Socket};
 pub use idle::Idle;
 pub use load::{Flight, Load};
 pub use probe::{Failure as ProbeFailure, probe};
@@ -62,6 +65,18 @@ pub struct BackendSpec {
     pub base_path: Arc<str>,
     /// How to know that it is the right one; `None`: plain HTTP.
     pub tls: Option<TlsSpec>,
+    /// What it speaks.
+    pub protocol: Protocol,
+}
+
+/// What a backend speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Protocol {
+    /// HTTP/1.1: a connection for each request at a time.
+    #[default]
+    Http1,
+    /// HTTP/2 from the first byte: by ALPN over TLS, known beforehand in clear.
+    Http2,
 }
 
 /// How to know that a backend is the right one. Verification cannot be turned off.
@@ -109,7 +124,7 @@ impl Backend {
             Some(tls) => {
                 let name = ServerName::try_from(tls.name.to_string())
                     .map_err(|_| format!("`{}` is not a name that a certificate can carry", tls.name))?;
-                Some((Trust::new(tls.ca_pem.as_deref(), tls.client.as_ref())?, name))
+                Some((Trust::new(tls.ca_pem.as_deref(), tls.client.as_ref(), spec.protocol)?, name))
             }
         };
         Ok(Backend {
@@ -152,7 +167,7 @@ mod tests {
     use super::*;
 
     fn spec(host: &str, port: u16, tls: Option<TlsSpec>) -> BackendSpec {
-        BackendSpec { host: host.into(), port, base_path: "".into(), tls }
+        BackendSpec { host: host.into(), port, base_path: "".into(), tls, protocol: Protocol::Http1 }
     }
 
     #[test]

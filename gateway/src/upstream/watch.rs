@@ -209,7 +209,13 @@ mod tests {
     use std::time::Duration;
 
     fn backend(port: u16) -> Arc<Backend> {
-        let spec = BackendSpec { host: "127.0.0.1".into(), port, base_path: "".into(), tls: None };
+        let spec = BackendSpec {
+            host: "127.0.0.1".into(),
+            port,
+            base_path: "".into(),
+            tls: None,
+            protocol: Default::default(),
+        };
         Arc::new(Backend::new(spec).unwrap())
     }
 

@@ -61,7 +61,7 @@ pub fn name_of_added(case: Case, metric: Metric) -> &'static str {
 }
 
 /// Processor time per unit against another peer's.
-const RATIOS: [(Case, Peer, f64); 13] = [
+const RATIOS: [(Case, Peer, f64); 15] = [
     (Case::Get, Peer::Nginx, 0.95),
     (Case::Get, Peer::Haproxy, 0.80),
     (Case::Get, Peer::Pingora, 0.60),
@@ -76,6 +76,9 @@ const RATIOS: [(Case, Peer, f64); 13] = [
     (Case::Sse, Peer::Haproxy, 1.0),
     // 0.9 of what haproxy moves in the same processor time.
     (Case::Tcp, Peer::Haproxy, 1.11),
+    // At least 0.9 of what nginx moves in the same time.
+    (Case::Grpc, Peer::Nginx, 1.11),
+    (Case::WebSocket, Peer::Nginx, 1.11),
 ];
 
 /// What a signature over 2 KB may cost more than an AppCode, us.

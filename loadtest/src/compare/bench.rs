@@ -30,7 +30,7 @@ const LOG_DELAY: Duration = Duration::from_millis(1500);
 pub struct Run {
     /// Requests, all answered well.
     pub requests: u64,
-    /// What processor time is divided by: requests, events of streams, or MiB.
+    /// What processor time is divided by: requests, events of streams, messages, or MiB.
     pub units: u64,
     /// How long, seconds.
     pub lasted_s: f64,
@@ -79,8 +79,7 @@ impl<'a> Bench<'a> {
     /// # Errors
     /// It does not start.
     pub fn prepare(&mut self, case: Case) -> Result<(), Problem> {
-        let kind =
-            if case.streams() || case == Case::Tcp { Kind::Mock { record: false } } else { Kind::Fixed };
+        let kind = if case.wants_mock() { Kind::Mock { record: false } } else { Kind::Fixed };
         if self.origin.kind() != kind {
             // The old one has to let go of the address first.
             self.origin.end();
@@ -140,7 +139,7 @@ impl<'a> Bench<'a> {
         };
         let seen = self.settle(case, &done, proxy.log()?, arrived_before)?;
         let cpu = Reading::of(proxy.id())?.since(&cpu_before).map_err(spoilt)?;
-        seen.agrees_with(&done).map_err(spoilt)?;
+        seen.agrees_with(&done, case.status()).map_err(spoilt)?;
         Ok(result(&done, Some(cpu)))
     }
 
@@ -184,11 +183,11 @@ struct Seen {
 
 impl Seen {
     /// Requests done, forwarded and logged are the same, but for those that were open when the load ended.
-    fn agrees_with(&self, done: &Done) -> Result<(), String> {
+    fn agrees_with(&self, done: &Done, status: u16) -> Result<(), String> {
         let counts = [
             ("requests at the origin", self.forwarded),
             ("lines in the access log", self.lines.all()),
-            ("lines of good ones", self.lines.good()),
+            ("lines with the status of success", self.lines.with(status)),
         ];
         for (what, count) in counts {
             if !(done.requests..=done.requests + done.open_max).contains(&count) {
@@ -255,8 +254,8 @@ mod tests {
 
     #[test]
     fn counts_agree_up_to_what_was_open() {
-        assert_eq!(seen(100, 100, 100).agrees_with(&done(100, 0)), Ok(()));
-        assert_eq!(seen(164, 164, 100).agrees_with(&done(100, 64)), Ok(()));
+        assert_eq!(seen(100, 100, 100).agrees_with(&done(100, 0), 200), Ok(()));
+        assert_eq!(seen(164, 164, 100).agrees_with(&done(100, 64), 200), Ok(()));
         for bad in [
             seen(99, 100, 100),
             seen(100, 99, 99),
@@ -264,9 +263,9 @@ mod tests {
             seen(165, 165, 101),
             seen(100, 165, 100),
         ] {
-            assert!(bad.agrees_with(&done(100, 64)).is_err(), "{bad:?}");
+            assert!(bad.agrees_with(&done(100, 64), 200).is_err(), "{bad:?}");
         }
-        assert!(seen(101, 101, 101).agrees_with(&done(100, 0)).is_err());
+        assert!(seen(101, 101, 101).agrees_with(&done(100, 0), 200).is_err());
     }
 
     #[test]

@@ -34,6 +34,10 @@ pub enum Case {
     Sse,
     /// 16 of them: so few that neither origin nor generator makes an event wait.
     First,
+    /// Unary calls of gRPC over HTTP/2 and TLS 1.3, 8 connections with 10 streams; in clear to the origin.
+    Grpc,
+    /// Messages that are echoed, one at a time on each of 64 WebSockets.
+    WebSocket,
 }
 
 /// What is measured in a run; lower is better.
@@ -49,7 +53,7 @@ pub enum Metric {
 
 impl Case {
     /// All, in the order of tables.
-    pub const ALL: [Case; 12] = [
+    pub const ALL: [Case; 14] = [
         Case::Get,
         Case::Keys,
         Case::Post,
@@ -62,6 +66,8 @@ impl Case {
         Case::Latency2000,
         Case::Sse,
         Case::First,
+        Case::Grpc,
+        Case::WebSocket,
     ];
 
     /// As arguments and files name it.
@@ -79,6 +85,8 @@ impl Case {
             Case::Latency2000 => "latency2000",
             Case::Sse => "sse",
             Case::First => "first",
+            Case::Grpc => "grpc",
+            Case::WebSocket => "websocket",
         }
     }
 
@@ -97,6 +105,8 @@ impl Case {
             Case::Latency2000 => "GET, 2,000 per second",
             Case::Sse => "SSE event, 256 streams, each 10 ms",
             Case::First => "first SSE event of 16 streams",
+            Case::Grpc => "gRPC call, unary, over HTTP/2 and TLS, 10 streams a connection",
+            Case::WebSocket => "WebSocket message of 100 bytes and its echo",
         }
     }
 
@@ -110,14 +120,28 @@ impl Case {
         self == Case::Signed
     }
 
-    /// Whether a peer is set up for it.
+    /// Whether it is measured of this peer: each of these has one yardstick.
     pub fn is_for(self, peer: Peer) -> bool {
-        self != Case::Tcp || matches!(peer, Peer::Gateway | Peer::Haproxy)
+        match self {
+            Case::Tcp => matches!(peer, Peer::Gateway | Peer::Haproxy),
+            Case::Grpc | Case::WebSocket => matches!(peer, Peer::Gateway | Peer::Nginx),
+            _ => true,
+        }
+    }
+
+    /// The status in the access logs when all went well.
+    pub fn status(self) -> u16 {
+        if self == Case::WebSocket { 101 } else { 200 }
     }
 
     /// Whether callers come with TLS.
     pub fn tls(self) -> bool {
-        matches!(self, Case::Tls | Case::Handshake | Case::H2)
+        matches!(self, Case::Tls | Case::Handshake | Case::H2 | Case::Grpc)
+    }
+
+    /// Whether the mock is the origin, and not the fixed answer.
+    pub fn wants_mock(self) -> bool {
+        self.streams() || matches!(self, Case::Grpc | Case::WebSocket | Case::Tcp)
     }
 
     /// Whether answers are streams of events.

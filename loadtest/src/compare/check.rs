@@ -195,13 +195,13 @@ fn bytes_pass(proxy: &Proxy) -> Result<(), Problem> {
     }
     let mut log = proxy.log()?;
     for _ in 0..LOG_POLLS {
-        if log.lines()?.good() > 0 {
+        if log.lines()?.with(200) > 0 {
             break;
         }
         std::thread::sleep(LOG_EVERY);
     }
     let text = proxy.log_text()?;
-    if log.lines()?.good() != 1 || !text.contains(r#""tenant":"vpc""#) {
+    if log.lines()?.with(200) != 1 || !text.contains(r#""tenant":"vpc""#) {
         return Err(unequal(proxy, format!("its log of plain TCP says:\n{text}")));
     }
     Ok(())

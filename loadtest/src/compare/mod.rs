@@ -127,8 +127,8 @@ fn turns(case: Case, proxies: &[Peer], chosen: &[Case]) -> Vec<(Case, Peer)> {
         None => {
             let direct = case.is_timed().then_some(Peer::Direct);
             let guests = chosen.iter().filter(|guest| guest.beside() == Some(case));
-            let fit = proxies.iter().copied().filter(|peer| case.is_for(*peer));
-            let own = fit.chain(direct).map(|peer| (case, peer));
+            let own = proxies.iter().copied().chain(direct).filter(|peer| case.is_for(*peer));
+            let own = own.map(|peer| (case, peer));
             own.chain(guests.map(|guest| (*guest, Peer::Gateway))).collect()
         }
     }
@@ -219,6 +219,14 @@ pub fn write_json(outcome: &Outcome, file: &PathBuf) -> Result<(), Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn calls_and_websockets_are_measured_of_nginx_alone() {
+        let all: Vec<Peer> = [Peer::Gateway].into_iter().chain(Peer::OTHERS).collect();
+        for case in [Case::Grpc, Case::WebSocket] {
+            assert_eq!(turns(case, &all, &Case::ALL), [(case, Peer::Gateway), (case, Peer::Nginx)]);
+        }
+    }
 
     #[test]
     fn signing_is_measured_in_the_rounds_of_what_it_is_compared_with() {

@@ -53,9 +53,9 @@ impl Lines {
         self.0.values().sum()
     }
 
-    /// Those of an answer with status 200.
-    pub fn good(&self) -> u64 {
-        self.0.get(&200).copied().unwrap_or(0)
+    /// Those of an answer with this status.
+    pub fn with(&self, status: u16) -> u64 {
+        self.0.get(&status).copied().unwrap_or(0)
     }
 }
 
@@ -215,6 +215,7 @@ fn templates(peer: Peer) -> &'static [(&'static str, &'static str)] {
         Peer::Gateway => &[
             ("gateway.yaml", include_str!("../../peers/gateway.yaml")),
             ("policy/bench.yaml", include_str!("../../peers/policy/bench.yaml")),
+            ("policy/protocols.yaml", include_str!("../../peers/policy/protocols.yaml")),
         ],
         Peer::Nginx => &[("nginx.conf", include_str!("../../peers/nginx.conf"))],
         Peer::Haproxy => &[("haproxy.cfg", include_str!("../../peers/haproxy.cfg"))],
@@ -279,7 +280,7 @@ mod tests {
         assert_eq!(*log.lines().unwrap(), Lines::from([(200, 1)]));
         file.write_all(b"us\":200}\n{\"status\":401}\n").unwrap();
         let lines = log.lines().unwrap();
-        assert_eq!((lines.all(), lines.good(), lines), (3, 2, &Lines::from([(200, 2), (401, 1)])));
+        assert_eq!((lines.all(), lines.with(200), lines), (3, 2, &Lines::from([(200, 2), (401, 1)])));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Version;
+use http::{HeaderMap, Version};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::time::Sleep;
 
@@ -33,6 +33,7 @@ pub struct Answer {
     ready: Bytes,
     pieces: Option<Drip>,
     cut: Option<Cut>,
+    trailers: Option<HeaderMap>,
     pause: Option<Pin<Box<Sleep>>>,
     close_quietly: bool,
     version: Version,
@@ -59,9 +60,10 @@ struct Cut {
 }
 
 impl Answer {
-    /// Makes a body of `content`; `body` is the request's, for an echo.
+    /// Makes a body of `content`, and `trailers` behind it; `body` is the request's, for an echo.
     pub fn new(
         content: Content,
+        trailers: Option<HeaderMap>,
         body: Incoming,
         plan: &Plan,
         version: Version,
@@ -79,6 +81,7 @@ impl Answer {
             ready,
             pieces: plan.pieces,
             cut: None,
+            trailers,
             pause: None,
             close_quietly: plan.fault == Some(Fault::CloseQuiet),
             version,
@@ -214,6 +217,12 @@ impl Body for Answer {
             return this.poll_cut(what, cx).map(|end| end.map(|result| result.map(Frame::data)));
         }
         let piece = ready!(this.poll_piece(cx));
+        if piece.is_none()
+            && let Some(trailers) = this.trailers.take()
+        {
+            this.complete();
+            return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+        }
         if let Some(cut) = &mut this.cut {
             cut.after -= 1;
         }
@@ -230,7 +239,7 @@ impl Body for Answer {
             Source::Events(events) => events.left() == 0,
             Source::Echo { ended, .. } => *ended,
         };
-        drained && self.ready.is_empty() && self.cut.is_none()
+        drained && self.ready.is_empty() && self.cut.is_none() && self.trailers.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {

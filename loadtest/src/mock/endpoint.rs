@@ -3,6 +3,7 @@
 //! Asked once per request. Paths are compared as they arrive, without decoding: a gateway that rewrites a
 //! path must not be forgiven for it here.
 
+use super::grpc::Rpc;
 use http::Method;
 
 /// What a request asks for; parts of its path are borrowed.
@@ -88,6 +89,8 @@ pub enum Raw<'p> {
     Echo,
     /// Every message of a WebSocket.
     WebSocket,
+    /// A call of gRPC.
+    Grpc(Rpc),
     /// Events; the query says how many and how fast.
     Sse {
         /// Query of the request.
@@ -282,6 +285,9 @@ fn find_services<'p>(path: &'p str, method: &Method) -> Found<'p> {
 }
 
 fn find_raw<'p>(path: &str, query: &'p str) -> Found<'p> {
+    if let Some(rpc) = Rpc::find(path) {
+        return Some((Method::POST, Endpoint::Raw(Raw::Grpc(rpc))));
+    }
     let rest = path.strip_prefix("/mock/")?;
     let (name, argument) = rest.split_once('/').unwrap_or((rest, ""));
     let found = match (name, argument) {

@@ -31,6 +31,7 @@ pub mod fault;
 pub mod reply;
 
 mod ask;
+pub mod grpc;
 mod modelarts;
 mod openai;
 mod pangu;

@@ -20,6 +20,7 @@ pub fn reply(operation: Raw<'_>) -> (Reply, Option<Duration>) {
         Raw::Bytes(count) => (bytes(Content::Filler(count)), None),
         Raw::Echo => (bytes(Content::Echo), None),
         Raw::Status(code) => (status(code), None),
+        Raw::Grpc(rpc) => (rpc.reply(), None),
         Raw::WebSocket => (status(426), None), // a handshake does not come this far
         Raw::Sse { query } => match sse(query) {
             Ok((reply, every)) => (reply, Some(every)),
@@ -30,7 +31,14 @@ pub fn reply(operation: Raw<'_>) -> (Reply, Option<Duration>) {
 
 fn bytes(body: Content) -> Reply {
     let content_type = Some("application/octet-stream");
-    Reply { status: StatusCode::OK, content_type, wait: Duration::ZERO, spent: Usage::default(), body }
+    Reply {
+        status: StatusCode::OK,
+        content_type,
+        wait: Duration::ZERO,
+        spent: Usage::default(),
+        body,
+        grpc_status: None,
+    }
 }
 
 fn status(code: u16) -> Reply {

@@ -34,6 +34,8 @@ pub struct Reply {
     pub spent: Usage,
     /// What is sent.
     pub body: Content,
+    /// How a call of gRPC went: told in the trailers, or in the head if that is all there is. None: it is no call.
+    pub grpc_status: Option<u16>,
 }
 
 /// What is sent.
@@ -59,6 +61,7 @@ impl Reply {
             wait: Duration::ZERO,
             spent: Usage::default(),
             body,
+            grpc_status: None,
         }
     }
 
@@ -86,6 +89,7 @@ impl Reply {
             wait: Duration::ZERO,
             spent: Usage { prompt, completion: 0 },
             body: Content::Events(script),
+            grpc_status: None,
         }
     }
 }

@@ -16,6 +16,7 @@ use super::count::Outcome;
 use super::endpoint::{Dialect, Endpoint, Raw};
 use super::fault::Fault;
 use super::flight::{Flight, Unread};
+use super::grpc;
 use super::iam;
 use super::reply::{Call, Content, Reply};
 use super::server::Worker;
@@ -49,6 +50,11 @@ pub async fn serve(
     if let Endpoint::Raw(Raw::WebSocket) = endpoint
         && let Some(key) = head.headers.get(SEC_WEBSOCKET_KEY)
     {
+        // Counted as it begins: its end is its connection's.
+        let mut flight = Flight::arrive(Rc::clone(&worker), &conn, &head, endpoint.kind());
+        flight.body_ended();
+        flight.answered(StatusCode::SWITCHING_PROTOCOLS.as_u16());
+        flight.finish(Outcome::Completed);
         conn.take_head();
         conn.switch();
         return Ok(switch(websocket::accept(key)));
@@ -62,7 +68,11 @@ pub async fn serve(
         Err(what) => (Plan::default(), Some(what)),
     };
 
-    let echo = matches!(endpoint, Endpoint::Raw(Raw::Echo));
+    let echo = match endpoint {
+        Endpoint::Raw(Raw::Echo) => true,
+        Endpoint::Raw(Raw::Grpc(rpc)) => rpc.echoes(),
+        _ => false,
+    };
     let read = if echo { Ok(Bytes::new()) } else { flight.read(&mut body).await };
     if read == Err(Unread::Broken) {
         return Err(Broken);
@@ -92,9 +102,13 @@ pub async fn serve(
     }
     flight.answered(reply.status.as_u16());
     flight.spent(reply.spent);
-    let headers = headers(&reply, &flight, &plan, head.version);
+    let mut headers = headers(&reply, &flight, &plan, head.version);
     let status = reply.status;
-    let mut answer = Answer::new(reply.body, body, &plan, head.version, conn, flight);
+    let mut trailers = reply.grpc_status.map(grpc::status);
+    if let Content::Whole(_) = reply.body {
+        headers.extend(trailers.take().unwrap_or_default());
+    }
+    let mut answer = Answer::new(reply.body, trailers, body, &plan, head.version, conn, flight);
     if head.method == Method::HEAD {
         answer.complete();
     }

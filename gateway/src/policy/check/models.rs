@@ -124,7 +124,7 @@ impl Check<'_> {
             self.problems.add(
                 limit.amount.place,
                 path,
-                "no tokens are counted on a route with `api: plain`",
+                "no tokens are counted on a route with `api: plain` or `grpc`",
                 help,
             );
         }

@@ -39,15 +39,9 @@ pub enum Socket {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-impl From<TcpStream> for Link {
-    fn from(stream: TcpStream) -> Link {
-        Link::new(Socket::Plain(stream))
-    }
-}
-
-impl From<TlsStream<TcpStream>> for Link {
-    fn from(stream: TlsStream<TcpStream>) -> Link {
-        Link::new(Socket::Tls(Box::new(stream)))
+impl From<Socket> for Link {
+    fn from(socket: Socket) -> Link {
+        Link::new(socket)
     }
 }
 

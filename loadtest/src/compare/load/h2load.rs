@@ -17,14 +17,29 @@ const CIPHER: &str = "TLS_AES_256_GCM_SHA384";
 
 /// Runs h2load to its end.
 pub fn run(target: &Target, seconds: u64) -> Result<Result<Done, String>, Problem> {
+    let mut command = command(target, seconds)?;
+    command.arg(format!("https://localhost:{}/mock/bytes/{ANSWER_BYTES}", target.address.port()));
+    finish(target, command, Duration::from_secs(seconds))
+}
+
+/// h2load with all but what it asks for.
+pub fn command(target: &Target, seconds: u64) -> Result<Command, Problem> {
     let mut command = Command::new(on_path("h2load")?);
     command.args(["-t1", &format!("-c{CONNECTIONS}"), &format!("-m{STREAMS}"), &format!("-D{seconds}")]);
     command.args(["--tls13-ciphers", CIPHER]);
     command.args(["-H", &format!("x-apig-appcode: {}", target.code)]);
-    command.arg(format!("https://localhost:{}/mock/bytes/{ANSWER_BYTES}", target.address.port()));
+    Ok(command)
+}
+
+/// Runs it to its end.
+pub fn finish(
+    target: &Target,
+    mut command: Command,
+    lasts: Duration,
+) -> Result<Result<Done, String>, Problem> {
     let output = process::run("h2load", target.core, &mut command)?;
     let said = String::from_utf8_lossy(&output.stdout);
-    let done = parse(&said, Duration::from_secs(seconds)).filter(|_| output.status.success());
+    let done = parse(&said, lasts).filter(|_| output.status.success());
     let words = || format!("h2load is not content:\n{said}{}", String::from_utf8_lossy(&output.stderr));
     Ok(done.ok_or_else(words))
 }

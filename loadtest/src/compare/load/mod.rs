@@ -5,8 +5,10 @@
 
 mod bytes;
 pub(crate) mod generated;
+mod grpc;
 pub(crate) mod h2load;
 mod signed;
+mod websocket;
 pub(crate) mod wrk;
 
 use std::net::SocketAddr;
@@ -39,7 +41,7 @@ pub struct Target {
 pub struct Done {
     /// Requests answered, all of them well.
     pub requests: u64,
-    /// What processor time is divided by: requests, events of streams, or MiB.
+    /// What processor time is divided by: requests, events of streams, messages, or MiB.
     pub units: u64,
     /// Requests that may have been under way when the load ended; the generator forgot them.
     pub open_max: u64,
@@ -67,6 +69,8 @@ pub fn run(case: Case, target: &Target, seconds: u64) -> Result<Result<Done, Unf
         Case::Get | Case::Keys | Case::Post | Case::Signed | Case::Tls => {
             Ok(wrk::run(case, target, seconds)?.map_err(Unfit::Wrong))
         }
+        Case::Grpc => Ok(grpc::run(target, seconds)?.map_err(Unfit::Wrong)),
+        Case::WebSocket => Ok(websocket::run(target, seconds)?.map_err(Unfit::Wrong)),
         Case::H2 => Ok(h2load::run(target, seconds)?.map_err(Unfit::Wrong)),
         Case::Tcp => Ok(bytes::run(target.address, seconds)?.map_err(Unfit::Wrong)),
         Case::Handshake | Case::Latency1 | Case::Latency2000 | Case::Sse | Case::First => {
