@@ -122,6 +122,9 @@ pub enum Reject {
     /// The pool is empty.
     #[error("no backend is available for this route")]
     NoBackend,
+    /// The pool's backends are found out, and none has been found.
+    #[error("no backend of this route is known yet")]
+    Undiscovered,
     /// No connection to the backend.
     #[error("the model service cannot be reached")]
     Unreachable {
@@ -189,7 +192,9 @@ impl Reject {
             Reject::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Reject::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
             Reject::Limited(_) | Reject::Flood { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Reject::Overloaded | Reject::NoBackend | Reject::Queue(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Reject::Overloaded | Reject::NoBackend | Reject::Undiscovered | Reject::Queue(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Reject::Unreachable { .. } | Reject::UpstreamReset { .. } => StatusCode::BAD_GATEWAY,
             Reject::FirstByteLate | Reject::TotalLate => StatusCode::GATEWAY_TIMEOUT,
         }
@@ -222,6 +227,7 @@ impl Reject {
             Reject::Limited(_) | Reject::Flood { .. } => "APIG.0308",
             Reject::Overloaded
             | Reject::NoBackend
+            | Reject::Undiscovered
             | Reject::Queue(_)
             | Reject::Unreachable { .. }
             | Reject::UpstreamReset { .. } => "APIG.0202",
@@ -253,6 +259,7 @@ impl Reject {
             Reject::Overloaded => "overloaded",
             Reject::Queue(refusal) => refusal.reason.code(),
             Reject::NoBackend => "no_backend",
+            Reject::Undiscovered => "undiscovered",
             Reject::Unreachable { .. } => "unreachable",
             Reject::UpstreamReset { .. } => "upstream_reset",
             Reject::FirstByteLate => "first_byte_late",
@@ -296,7 +303,9 @@ impl Reject {
         match self {
             Reject::Limited(limited) => rate::refused(limited, spread, headers),
             Reject::Flood { wait } => RetryAfter::new(*wait, spread).put(headers),
-            Reject::Overloaded | Reject::NoBackend => RetryAfter::new(BUSY, spread).put(headers),
+            Reject::Overloaded | Reject::NoBackend | Reject::Undiscovered => {
+                RetryAfter::new(BUSY, spread).put(headers)
+            }
             Reject::Queue(refusal) => RetryAfter::new(refusal.retry_after, spread).put(headers),
             Reject::Denied(denied) => {
                 if let Some(wait) = denied.retry_after() {

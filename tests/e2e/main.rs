@@ -21,6 +21,8 @@ mod queue;
 mod pools;
 
 mod credentials;
+mod discovery;
+mod dns;
 mod headers;
 mod health;
 mod retry;

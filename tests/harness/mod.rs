@@ -8,6 +8,7 @@
 
 pub mod certs;
 pub mod clock;
+pub mod dns;
 pub mod gateway;
 pub mod http1;
 pub mod http2;
@@ -19,6 +20,7 @@ pub mod tls_backend;
 pub mod websocket;
 
 pub use clock::{eventually, now};
+pub use dns::Dns;
 pub use gateway::{Gateway, Setup};
 pub use http1::{Conn, Request, Response};
 pub use mock::Mock;

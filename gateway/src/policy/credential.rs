@@ -54,7 +54,8 @@ fn pass(entry: &Entry<'_>) -> Option<Shown> {
     None
 }
 
-fn signing(entry: &Entry<'_>) -> Option<Signing> {
+/// `ak_sk` of a credential.
+pub fn signing(entry: &Entry<'_>) -> Option<Signing> {
     let [access_key, secret_key, security_token] =
         ["access_key", "secret_key", "security_token"].map(|key| named(entry, key));
     let [region, service] = ["region", "service"].map(|key| scope_part(entry, key));

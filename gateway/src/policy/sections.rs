@@ -2,6 +2,7 @@
 
 use super::credential::{client, credential};
 use super::decode::{At, Entry};
+use super::discover::networks;
 use super::health::health;
 use super::keys;
 use super::limits::{limits, plans};
@@ -11,11 +12,12 @@ use super::protocol::websocket;
 use super::queue::queue;
 use super::retry::retry;
 use super::snapshot::{Api, Caps, Timeouts};
-use super::spec::{Policy, Pool, Route, Rules};
+use super::spec::{Discover, Policy, Pool, Route, Rules};
 use super::tenants::tenant;
 use super::yaml::{Node, Value};
 use super::{url, versions};
 use crate::auth::Kind;
+use crate::upstream::discover::Source;
 use http::{HeaderName, Method};
 use std::path::Path;
 use std::sync::Arc;
@@ -309,7 +311,15 @@ fn pool(entry: &Entry<'_>, dir: &Path) -> Option<Pool> {
         }
         good
     });
-    let (mut backends, versions) = versions::backends(entry);
+    let networks = networks(entry);
+    let versions::Backends { all: mut backends, discovers, versions } = versions::backends(entry, dir);
+    let proves_nothing = |discover: &Discover| {
+        matches!(discover.source, Source::Records(_)) && backends[discover.at].0.value.tls.is_some()
+    };
+    if tls_name.is_none() && discovers.iter().any(proves_nothing) {
+        let help = "write `tls: {name: ...}`: whoever can change the records could name a host of his own";
+        entry.wrong("discover", "SRV records do not say whom to trust", help);
+    }
     for tls in backends.iter_mut().filter_map(|(spec, _)| spec.value.tls.as_mut()) {
         if let Some(name) = &tls_name {
             tls.name = name.value.into();
@@ -329,6 +339,9 @@ fn pool(entry: &Entry<'_>, dir: &Path) -> Option<Pool> {
         name: name?,
         backends,
         versions,
+        discovers,
+        networks: networks?,
+        tls_only: entry.has("tls"),
         split: split?,
         balance: balance?,
         ca_file,

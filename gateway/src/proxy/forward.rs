@@ -11,8 +11,8 @@ use super::retry::{Outgoing, Tries, hold};
 use super::seal::hold_to_hash;
 use crate::policy::{Fallback, Route};
 use crate::reject::Reject;
-use crate::upstream::Call;
 use crate::upstream::retry::Reason;
+use crate::upstream::{Call, Pool};
 use http::Response;
 use http::request::Parts;
 use std::sync::Arc;
@@ -42,7 +42,7 @@ pub async fn forward(
     let admitted = hold_to_hash(exchange, route, admitted).await?;
     let mut body = Outgoing::from(wait_for_turn(exchange, route, admitted).await?);
     let mut tries = Tries::new(exchange, route, &head, &body);
-    let mut picked = tries.first(exchange).ok_or(Reject::NoBackend)?;
+    let mut picked = tries.first(exchange).ok_or_else(|| nobody(tries.pool()))?;
     loop {
         if let Some(fallback) = tries.fallback().filter(|_| !exchange.fell_back) {
             let since_ms = exchange.deadline.now_ms();
@@ -87,6 +87,11 @@ pub async fn forward(
         unless_reached(exchange, &tries);
         picked = next.expect("without a next one this is over");
     }
+}
+
+/// Why there is nobody to ask.
+fn nobody(pool: &Pool) -> Reject {
+    if pool.backends().is_empty() { Reject::Undiscovered } else { Reject::NoBackend }
 }
 
 /// What nobody has worked on costs nothing.

@@ -9,6 +9,7 @@
 //! most `timeouts.drain` long; a second one ends at once.
 
 mod connection;
+mod discoverer;
 pub mod framing;
 mod listener;
 mod prober;
@@ -24,6 +25,7 @@ use crate::observe::metrics::{self, ServerMetrics};
 use crate::policy::{self, Live, Problem};
 use crate::proxy::{Budget, Shared};
 use crate::settings::Settings;
+use crate::upstream::discover::{Means, Resolver};
 use listener::Bound;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -89,14 +91,15 @@ pub fn run(settings: Settings, addresses: Option<&Path>) -> Result<ExitCode, Sta
         settings,
     });
     let (stage, follow) = watch::channel(Stage::Serving);
-    let workers = worker::start(&shared, &mut listeners, certificates.as_ref(), log.as_ref(), &follow)?;
-    let _watching_policy = policy.watch();
-    let _watching_certificates = certificates.as_ref().map(|certificates| certificates.watch());
-
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|e| format!("runtime: {e}"))?;
+    runtime.block_on(find_backends(&shared))?;
+    let workers = worker::start(&shared, &mut listeners, certificates.as_ref(), log.as_ref(), &follow)?;
+    let _watching_policy = policy.watch();
+    let _watching_certificates = certificates.as_ref().map(|certificates| certificates.watch());
+
     let saver = state.map(|state| saver::start(state, policy.clone())).transpose()?;
     let exit = runtime.block_on(async {
         let saves = saver.as_ref().map(|saver| saver.saves.clone());
@@ -114,6 +117,14 @@ pub fn run(settings: Settings, addresses: Option<&Path>) -> Result<ExitCode, Sta
         log.close();
     }
     exit
+}
+
+/// Begins to ask who the backends are that policy does not write down, and waits a while for the first answers.
+async fn find_backends(shared: &Shared) -> Result<(), String> {
+    let means = Arc::new(Means::new(Resolver::new(&shared.settings.dns.servers())?));
+    tokio::spawn(discoverer::keep(shared.policy.clone(), means));
+    discoverer::first_answers(shared.policy.clone()).await;
+    Ok(())
 }
 
 /// Forgets what no policy names any more and no request needs, once a minute and off the workers.

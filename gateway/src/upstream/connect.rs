@@ -49,7 +49,12 @@ pub async fn dial(backend: &Backend, within: Duration) -> Result<Link, ConnectEr
 }
 
 async fn open(backend: &Backend) -> Result<Link, ConnectError> {
-    let tcp = TcpStream::connect((&*backend.spec.host, backend.spec.port)).await.map_err(no_tcp)?;
+    let (spec, port) = (&backend.spec, backend.spec.port);
+    let tcp = match spec.ip {
+        Some(ip) => TcpStream::connect((ip, port)).await,
+        None => TcpStream::connect((&*spec.host, port)).await,
+    };
+    let tcp = tcp.map_err(no_tcp)?;
     tcp.set_nodelay(true).map_err(ConnectError::Tcp)?;
     match &backend.tls {
         None => Ok(tcp.into()),

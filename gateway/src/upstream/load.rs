@@ -105,7 +105,8 @@ mod tests {
     use super::*;
 
     fn backend() -> Arc<Backend> {
-        let spec = BackendSpec { host: "10.0.0.1".into(), port: 80, base_path: "".into(), tls: None };
+        let spec =
+            BackendSpec { host: "10.0.0.1".into(), ip: None, port: 80, base_path: "".into(), tls: None };
         Arc::new(Backend::new(spec).unwrap())
     }
 

@@ -254,7 +254,9 @@ mod tests {
 
     fn backend(number: usize) -> Arc<Backend> {
         let host = format!("10.0.0.{number}").into();
-        Arc::new(Backend::new(BackendSpec { host, port: 80, base_path: "".into(), tls: None }).unwrap())
+        Arc::new(
+            Backend::new(BackendSpec { host, ip: None, port: 80, base_path: "".into(), tls: None }).unwrap(),
+        )
     }
 
     /// A pool with so many backends in each version; one version has no name.

@@ -9,6 +9,8 @@
 //! | `GET /mock/behaviour` | the knobs in force |
 //! | `POST /mock/behaviour` | sets the knobs given in a JSON object, leaves the others |
 //! | `DELETE /mock/behaviour` | back to the knobs of the start |
+//! | `GET /mock/instances` | calls of the API that tells a service's instances, and the last one |
+//! | `POST /mock/instances` | sets what it answers: `status`, `body`, `retry_after_s`; the ones left out to their defaults |
 //! | `GET /health` | 200 while the control thread lives |
 
 use std::convert::Infallible;
@@ -56,6 +58,7 @@ impl Shared {
     /// Clears counters, records and journal.
     pub fn reset(&self) {
         self.counters.reset();
+        self.instances.reset();
         if let Some(recorder) = &self.recorder {
             recorder.reset();
         }
@@ -138,6 +141,11 @@ async fn answer(
             shared.behaviour.store(Arc::new(shared.initial.clone()));
             (StatusCode::OK, json!(**shared.behaviour.load()))
         }
+        (&Method::GET, "/mock/instances") => (StatusCode::OK, json!(shared.instances.asked())),
+        (&Method::POST, "/mock/instances") => match turn_instances(&shared, body).await {
+            Ok(()) => (StatusCode::OK, json!(shared.instances.knobs())),
+            Err(what) => problem(&what),
+        },
         _ => (StatusCode::NOT_FOUND, json!({"error": "no such control endpoint"})),
     };
     Ok(response(status, "application/json", value.to_string().into()))
@@ -170,6 +178,12 @@ fn last(query: Option<&str>) -> Option<usize> {
         None | Some("") => Some(usize::MAX),
         Some(query) => query.strip_prefix("last=")?.parse().ok(),
     }
+}
+
+async fn turn_instances(shared: &Shared, body: Incoming) -> Result<(), String> {
+    let body = Limited::new(body, BODY_BYTES_MAX).collect().await.map_err(|e| e.to_string())?;
+    shared.instances.turn(serde_json::from_slice(&body.to_bytes()).map_err(|e| e.to_string())?);
+    Ok(())
 }
 
 async fn change(shared: &Shared, body: Incoming) -> Result<(), String> {

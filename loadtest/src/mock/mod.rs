@@ -11,6 +11,8 @@
 //! *Cost.* One thread per worker, no lock and no clock reading beyond one per request unless requests are
 //! recorded.
 //!
+//! *Which instances a service has* ([`instances`]) is told on the same address, and counted apart.
+//!
 //! *Not here.* Checks of credentials: the records show what was sent, and the test judges.
 
 pub mod server;
@@ -43,6 +45,8 @@ pub mod journal;
 pub mod record;
 pub mod websocket;
 pub mod wire;
+
+pub mod instances;
 
 pub mod control;
 
@@ -120,6 +124,7 @@ impl Mock {
             recorder: options.record.map(|kept| Recorder::new(kept, &options.tenant_header)),
             journal: options.journal.map(|max| Books::new(workers, max)),
             tenant_header: options.tenant_header.clone(),
+            instances: instances::Instances::default(),
         });
         let (stop, stopped) = watch::channel(false);
         let mut mock = Mock {

@@ -16,6 +16,7 @@ use super::count::Outcome;
 use super::endpoint::{Dialect, Endpoint, Raw};
 use super::fault::Fault;
 use super::flight::{Flight, Unread};
+use super::instances;
 use super::reply::{Call, Content, Reply};
 use super::server::Worker;
 use super::wire::Conn;
@@ -36,6 +37,13 @@ pub async fn serve(
 ) -> Result<Response<Sent>, Broken> {
     let (head, mut body) = request.into_parts();
     let (path, query) = (head.uri.path(), head.uri.query().unwrap_or(""));
+    if instances::is_asked(path) {
+        // As with a probe: its head is not wanted by any record.
+        conn.take_head();
+        let target = head.uri.path_and_query().map_or(path, |target| target.as_str());
+        let answer = worker.shared.instances.answer(&head.method, target, &head.headers);
+        return Ok(answer.map(Either::Right));
+    }
     let endpoint = Endpoint::find(&head.method, path, query);
     let behaviour = worker.shared.behaviour.load();
     if endpoint == Endpoint::Health {

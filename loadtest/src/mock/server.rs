@@ -21,6 +21,7 @@ use tokio::sync::watch;
 
 use super::behaviour::Behaviour;
 use super::count::Counters;
+use super::instances::Instances;
 use super::journal::Books;
 use super::record::Recorder;
 use super::serve::serve;
@@ -45,6 +46,8 @@ pub struct Shared {
     pub journal: Option<Books>,
     /// Header that names the tenant.
     pub tenant_header: String,
+    /// Which instances a service has.
+    pub instances: Instances,
 }
 
 /// One worker, as its requests see it.
