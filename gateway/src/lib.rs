@@ -27,6 +27,8 @@ pub mod fair;
 
 pub mod upstream;
 
+pub mod iam;
+
 pub mod reject;
 
 pub mod observe;

@@ -5,7 +5,7 @@
 //! speaks the dialect of the route: APIG's (`error_code`, `error_msg`, `request_id`), and on OpenAI routes
 //! (and where no route is known) that plus OpenAI's `error`, since its clients show nothing else.
 
-use crate::auth::{Denied, Kind};
+use crate::auth::{Denied, Kind, Kinds, TokenDenied};
 use crate::ids::RequestId;
 use crate::limit::Limited;
 use crate::limit::headers::{self as rate, RetryAfter};
@@ -17,6 +17,7 @@ use bytes::Bytes;
 use http::header::{self, HeaderName};
 use http::{HeaderValue, Response, StatusCode};
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Every way the gateway refuses a request.
@@ -125,6 +126,12 @@ pub enum Reject {
     /// The pool's backends are found out, and none has been found.
     #[error("no backend of this route is known yet")]
     Undiscovered,
+    /// Backends are to be shown an IAM token, and there is none.
+    #[error("the gateway has no IAM token for the model service; try again in a moment")]
+    NoToken {
+        /// Which one, for the log.
+        token: Arc<str>,
+    },
     /// No connection to the backend.
     #[error("the model service cannot be reached")]
     Unreachable {
@@ -187,14 +194,20 @@ impl Reject {
                 StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
             }
             Reject::Expectation => StatusCode::EXPECTATION_FAILED,
-            Reject::Denied(Denied::ReplayFull { .. }) => StatusCode::SERVICE_UNAVAILABLE,
+            Reject::Denied(
+                Denied::ReplayFull { .. }
+                | Denied::Token(TokenDenied::Busy { .. } | TokenDenied::Unavailable { .. }),
+            ) => StatusCode::SERVICE_UNAVAILABLE,
+            Reject::Denied(Denied::Token(TokenDenied::Stranger)) => StatusCode::FORBIDDEN,
             Reject::Denied(_) => StatusCode::UNAUTHORIZED,
             Reject::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Reject::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
             Reject::Limited(_) | Reject::Flood { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Reject::Overloaded | Reject::NoBackend | Reject::Undiscovered | Reject::Queue(_) => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Reject::Overloaded
+            | Reject::NoBackend
+            | Reject::Undiscovered
+            | Reject::NoToken { .. }
+            | Reject::Queue(_) => StatusCode::SERVICE_UNAVAILABLE,
             Reject::Unreachable { .. } | Reject::UpstreamReset { .. } => StatusCode::BAD_GATEWAY,
             Reject::FirstByteLate | Reject::TotalLate => StatusCode::GATEWAY_TIMEOUT,
         }
@@ -217,17 +230,19 @@ impl Reject {
             | Reject::WebSocketVersion
             | Reject::PromptTooLong { .. }
             | Reject::AnswerTooLong { .. } => "APIG.0201",
-            // APIG tells IAM credentials (access keys) from those of apps.
+            Reject::Denied(Denied::Token(TokenDenied::Stranger)) => "APIG.0302",
+            // APIG tells IAM credentials (access keys, tokens) from those of apps.
             Reject::Denied(denied) => match denied.kind() {
-                Some(Kind::AkSk) => "APIG.0301",
+                Some(Kind::AkSk | Kind::IamToken) => "APIG.0301",
                 Some(Kind::AppCode | Kind::ApiKey) => "APIG.0303",
-                None if denied.accepted().is_some_and(|kinds| !kinds.contains(Kind::AkSk)) => "APIG.0303",
+                None if denied.accepted().is_some_and(of_apps_only) => "APIG.0303",
                 None => "APIG.0301",
             },
             Reject::Limited(_) | Reject::Flood { .. } => "APIG.0308",
             Reject::Overloaded
             | Reject::NoBackend
             | Reject::Undiscovered
+            | Reject::NoToken { .. }
             | Reject::Queue(_)
             | Reject::Unreachable { .. }
             | Reject::UpstreamReset { .. } => "APIG.0202",
@@ -260,6 +275,7 @@ impl Reject {
             Reject::Queue(refusal) => refusal.reason.code(),
             Reject::NoBackend => "no_backend",
             Reject::Undiscovered => "undiscovered",
+            Reject::NoToken { .. } => "no_iam_token",
             Reject::Unreachable { .. } => "unreachable",
             Reject::UpstreamReset { .. } => "upstream_reset",
             Reject::FirstByteLate => "first_byte_late",
@@ -271,6 +287,7 @@ impl Reject {
     pub fn detail(&self) -> Option<Cow<'static, str>> {
         match self {
             Reject::Limited(limited) => Some(limited.standing().limit.to_string().into()),
+            Reject::NoToken { token } => Some(token.to_string().into()),
             Reject::Unreachable { detail } | Reject::UpstreamReset { detail } => Some(detail.clone().into()),
             _ => None,
         }
@@ -280,6 +297,7 @@ impl Reject {
     /// the message.
     fn openai(&self) -> (&'static str, &'static str) {
         match self {
+            Reject::Denied(Denied::Token(TokenDenied::Stranger)) => ("permission_error", self.code()),
             Reject::Denied(_) if !self.status().is_server_error() => {
                 ("authentication_error", "invalid_api_key")
             }
@@ -303,7 +321,7 @@ impl Reject {
         match self {
             Reject::Limited(limited) => rate::refused(limited, spread, headers),
             Reject::Flood { wait } => RetryAfter::new(*wait, spread).put(headers),
-            Reject::Overloaded | Reject::NoBackend | Reject::Undiscovered => {
+            Reject::Overloaded | Reject::NoBackend | Reject::Undiscovered | Reject::NoToken { .. } => {
                 RetryAfter::new(BUSY, spread).put(headers)
             }
             Reject::Queue(refusal) => RetryAfter::new(refusal.retry_after, spread).put(headers),
@@ -349,6 +367,10 @@ impl Reject {
         };
         serde_json::to_vec(&body).expect("strings make JSON")
     }
+}
+
+fn of_apps_only(kinds: Kinds) -> bool {
+    !kinds.contains(Kind::AkSk) && !kinds.contains(Kind::IamToken)
 }
 
 /// When to try again what failed for want of room or of backends: nobody can know, so soon.

@@ -144,6 +144,23 @@ fn instances_of_a_service_come_and_go_under_load() {
 }
 
 #[test]
+fn the_api_may_want_an_iam_token() {
+    let [api, model] = [Mock::start(), Mock::start()];
+    api.instances_are(&[model.address]);
+    let token = format!(
+        "{{iam_token: {{endpoint: \"http://{}\", password: {{user: gateway, domain: acme, password: {{env: \
+         IAM_PASSWORD}}}}, project: cn-southwest-2}}}}",
+        api.address
+    );
+    let pair = "{ak_sk: {access_key: {env: API_AK}, secret_key: {env: API_SK}}}";
+    let keys = service(&api, "networks: [127.0.0.0/8]");
+    assert!(keys.contains(pair));
+    let gateway = setup(&keys.replace(pair, &token)).env("IAM_PASSWORD", "password-of-gateway").start();
+    assert_eq!(keyed_chat().send(gateway.http).status, 200, "{}", source(&gateway));
+    assert!(api.instances_asked()["headers"].to_string().contains("x-auth-token"));
+}
+
+#[test]
 fn the_last_good_set_stays_while_the_api_fails_and_through_reloads() {
     let [api, model] = [Mock::start(), Mock::start()];
     api.instances_are(&[model.address]);

@@ -11,6 +11,7 @@ mod paths;
 
 mod auth;
 mod caps;
+mod iam;
 mod limits;
 mod oracle;
 mod refusals;

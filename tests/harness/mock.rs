@@ -131,6 +131,35 @@ impl Mock {
         Request::get("/mock/instances").send(self.control).json()
     }
 
+    /// A token of `account`'s `user` for its project cn-southwest-2.
+    pub fn token(&self, account: &str, user: &str) -> String {
+        let identity = serde_json::json!({"methods": ["password"], "password": {"user": {
+            "name": user, "password": format!("password-of-{user}"), "domain": {"name": account}}}});
+        let scope = serde_json::json!({"project": {"name": "cn-southwest-2"}});
+        let body = serde_json::json!({"auth": {"identity": identity, "scope": scope}}).to_string();
+        let answer = Request::post("/v3/auth/tokens", body).send(self.address);
+        assert_eq!(answer.status, 201, "{}", answer.text());
+        answer.header("x-subject-token").expect("a token").to_owned()
+    }
+
+    /// How often IAM was asked for a token, and about one.
+    pub fn iam_calls(&self) -> (u64, u64) {
+        let counts = Request::get("/mock/iam").send(self.control).json();
+        (counts["issue"].as_u64().expect("a count"), counts["check"].as_u64().expect("a count"))
+    }
+
+    /// Sets how IAM behaves; what is left out goes back to its default.
+    pub fn iam_behaves(&self, knobs: &str) {
+        let answer = Request::post("/mock/iam/behaviour", knobs).send(self.control);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+
+    /// Ends a token before its time; all of them, if it is empty.
+    pub fn revoke(&self, token: &str) {
+        let answer = Request::post("/mock/iam/revoke", token).send(self.control);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+
     /// Sends a signal by name.
     pub fn signal(&self, name: &str) {
         self.process.signal(name);

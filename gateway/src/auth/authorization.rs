@@ -4,7 +4,7 @@ use super::denied::Denied;
 use super::rules::{Kind, Kinds};
 use crate::signing::Algorithm;
 use http::header::{AUTHORIZATION, AsHeaderName};
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// The one credential that counts. It must hold: after a failure no other one is tried.
 pub(super) enum Chosen<'a> {
@@ -12,9 +12,11 @@ pub(super) enum Chosen<'a> {
     Signature(Algorithm, &'a [u8]),
     AppCode(&'a [u8]),
     ApiKey(&'a [u8]),
+    IamToken(&'a HeaderValue),
 }
 
-/// Picks the credential: of the kinds the route accepts, the first that was sent of signature, AppCode, Bearer.
+/// Picks the credential: of the kinds the route accepts, the first that was sent of signature, AppCode, IAM token,
+/// Bearer.
 ///
 /// Clients do send two. The Huawei SDKs sign beside a preset X-Apig-AppCode, and then the signature says more;
 /// `openai` cannot leave Authorization out, so it sends a Bearer that often means nothing beside an AppCode.
@@ -33,8 +35,11 @@ pub(super) fn choose(headers: &HeaderMap, accepted: Kinds) -> Result<Chosen<'_>,
     }
     match (app_code, scheme) {
         (Some(code), _) if accepted.contains(Kind::AppCode) => Ok(Chosen::AppCode(code)),
+        _ if accepted.contains(Kind::IamToken) && one(headers, &X_AUTH_TOKEN)?.is_some() => {
+            Ok(Chosen::IamToken(&headers[&X_AUTH_TOKEN]))
+        }
         (_, Some(Scheme::Bearer(key))) if accepted.contains(Kind::ApiKey) => Ok(Chosen::ApiKey(key)),
-        (None, None) => Err(Denied::NoCredential { accepted }),
+        (None, None) if !headers.contains_key(&X_AUTH_TOKEN) => Err(Denied::NoCredential { accepted }),
         (None, Some(Scheme::Other)) => Err(Denied::UnsupportedScheme { accepted }),
         _ => Err(Denied::KindNotAccepted { accepted }),
     }
@@ -42,6 +47,7 @@ pub(super) fn choose(headers: &HeaderMap, accepted: Kinds) -> Result<Chosen<'_>,
 
 /// Parsed here, once: a look-up by text parses the text each time, which costs more than the look-up.
 static X_APIG_APPCODE: HeaderName = HeaderName::from_static("x-apig-appcode");
+static X_AUTH_TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
 
 /// What an Authorization header starts with.
 #[derive(Clone, Copy)]
@@ -257,6 +263,7 @@ mod tests {
                 Chosen::Signature(..) => Kind::AkSk,
                 Chosen::AppCode(_) => Kind::AppCode,
                 Chosen::ApiKey(_) => Kind::ApiKey,
+                Chosen::IamToken(_) => Kind::IamToken,
             })
         };
         let signed = ("authorization", "SDK-HMAC-SHA256 Access=AK");
@@ -267,6 +274,12 @@ mod tests {
 
         assert_eq!(chosen(&[signed, code], all), Ok(Kind::AkSk));
         assert_eq!(chosen(&[bearer, code], all), Ok(Kind::AppCode));
+        let token = ("x-auth-token", "MII");
+        assert_eq!(chosen(&[token, bearer], all), Ok(Kind::IamToken), "openai cannot leave the Bearer out");
+        assert_eq!(chosen(&[token, code], all), Ok(Kind::AppCode));
+        assert_eq!(chosen(&[token, bearer], Kind::ApiKey.into()), Ok(Kind::ApiKey), "it is for the upstream");
+        let accepted = Kind::ApiKey.into();
+        assert_eq!(chosen(&[token], accepted), Err(Denied::KindNotAccepted { accepted }));
         assert_eq!(chosen(&[bearer], all), Ok(Kind::ApiKey));
         assert_eq!(chosen(&[ecdsa, code], all), Err(Denied::UnsupportedAlgorithm));
         assert_eq!(chosen(&[basic, code], all), Ok(Kind::AppCode));

@@ -4,6 +4,7 @@
 //! byte, so that nobody can find out which keys exist; [`Denied::reason`] tells them apart for operators.
 
 use super::rules::{Kind, Kinds};
+use super::token::TokenDenied;
 use http::HeaderName;
 use std::time::Duration;
 
@@ -100,6 +101,9 @@ pub enum Denied {
         /// Until the oldest signatures are forgotten.
         retry_after: Duration,
     },
+    /// An IAM token.
+    #[error(transparent)]
+    Token(#[from] TokenDenied),
     /// Too many failures of this credential from this address.
     #[error("too many failed attempts from this address; try again in {} s", secs_up(*.retry_after))]
     Locked {
@@ -138,6 +142,7 @@ impl Denied {
             Denied::SecurityToken => "security_token",
             Denied::Replayed => "replayed",
             Denied::ReplayFull { .. } => "replay_full",
+            Denied::Token(denied) => denied.reason(),
             Denied::Locked { .. } => "locked",
         }
     }
@@ -149,6 +154,8 @@ impl Denied {
             | Denied::KindNotAccepted { .. }
             | Denied::UnsupportedScheme { .. } => None,
             Denied::HeaderRepeated(name) if name == "x-apig-appcode" => Some(Kind::AppCode),
+            Denied::HeaderRepeated(name) if name == "x-auth-token" => Some(Kind::IamToken),
+            Denied::Token(_) => Some(Kind::IamToken),
             Denied::UnsupportedAlgorithm
             | Denied::Malformed(_)
             | Denied::HeaderRepeated(_)
@@ -185,6 +192,7 @@ impl Denied {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Denied::ReplayFull { retry_after } | Denied::Locked { retry_after, .. } => Some(*retry_after),
+            Denied::Token(denied) => denied.retry_after(),
             _ => None,
         }
     }

@@ -32,6 +32,7 @@ impl Keyring {
             Kind::AkSk => self.access_keys.len(),
             Kind::AppCode => self.app_codes.len(),
             Kind::ApiKey => self.api_keys.len(),
+            Kind::IamToken => 0, // they are not held here
         }
     }
 
@@ -42,6 +43,7 @@ impl Keyring {
             Kind::AkSk => self.access_keys.values().map(|credential| name(&credential.caller)).collect(),
             Kind::AppCode => self.app_codes.values().map(name).collect(),
             Kind::ApiKey => self.api_keys.values().map(name).collect(),
+            Kind::IamToken => Vec::new(),
         };
         names.sort_unstable();
         names
@@ -58,7 +60,7 @@ impl Keyring {
         let map = match kind {
             Kind::AppCode => &self.app_codes,
             Kind::ApiKey => &self.api_keys,
-            Kind::AkSk => return None,
+            Kind::AkSk | Kind::IamToken => return None,
         };
         // The digest of nothing could stand in a policy by an accident with `sha256sum`.
         if secret.is_empty() { None } else { map.get(&sha256(secret)).copied() }
@@ -276,7 +278,7 @@ mod tests {
         assert_eq!(keys.api_key(BOB, "acme/bob", [1; 32]), Err("acme/alice".into()));
 
         let keys = keys.build(&Live::default());
-        assert_eq!(Kind::ALL.map(|kind| keys.count(kind)), [1, 1, 1]);
+        assert_eq!(Kind::ALL.map(|kind| keys.count(kind)), [1, 1, 0, 1]);
     }
 
     #[test]

@@ -4,10 +4,11 @@
 //!
 //! *Credentials.* A signature with AK/SK or AppKey/AppSecret (`SDK-HMAC-SHA256`, `V11-HMAC-SHA256`,
 //! `SDK-HMAC-SM3`, with `X-Security-Token` if the pair is temporary), an AppCode in `X-Apig-AppCode`, an API key
-//! in `Authorization: Bearer`. If a request carries several, the first of these three that the route accepts
-//! counts, and it must hold: there is no second try with another one.
+//! in `Authorization: Bearer`, an IAM token in `X-Auth-Token`. If a request carries several, the first of signature, AppCode, IAM token
+//! and API key that the route accepts counts, and it must hold: there is no second try with another one.
 //!
-//! *Two steps.* [`identify`] reads the head. An AppCode or API key is proven by that. A signature covers the
+//! *Two steps.* [`identify`] reads the head. An AppCode or API key is proven by that; an IAM token is handed on to whoever
+//! knows what IAM says of it (`iam`). A signature covers the
 //! body, so it ends in a [`Signed`] that gives its verdict when the body's digest is known; until then nothing
 //! of the request may be completed upstream.
 //!
@@ -46,6 +47,9 @@ mod lockout;
 mod replay;
 pub use replay::{REPLAY_MAX, Seen};
 
+mod token;
+pub use token::TokenDenied;
+
 mod denied;
 pub use denied::Denied;
 
@@ -56,7 +60,7 @@ use crate::clock::Now;
 use crate::ids::CallerId;
 use crate::signing::sha256;
 use authorization::Chosen;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderValue, Method};
 use lockout::Tried;
 use std::fmt;
 use std::net::IpAddr;
@@ -84,6 +88,8 @@ pub struct Request<'a> {
 pub enum Claim {
     /// AppCode or API key: proven.
     Proven(CallerId),
+    /// An IAM token: IAM has to vouch for it.
+    Token(HeaderValue),
     /// Signature: the body's digest is still needed (or UNSIGNED-PAYLOAD: see [`Signed::digest`]).
     Signed(Signed),
 }
@@ -143,6 +149,7 @@ pub fn identify(
         }
         Chosen::AppCode(code) => prove(Kind::AppCode, code),
         Chosen::ApiKey(key) => prove(Kind::ApiKey, key),
+        Chosen::IamToken(token) => Ok(Claim::Token(token.clone())),
     }
 }
 

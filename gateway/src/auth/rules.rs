@@ -40,11 +40,13 @@ pub enum Kind {
     AppCode,
     /// `Authorization: Bearer`.
     ApiKey,
+    /// `X-Auth-Token`, issued by IAM.
+    IamToken,
 }
 
 impl Kind {
     /// All kinds, in their order of precedence when a request carries several.
-    pub const ALL: [Kind; 3] = [Kind::AkSk, Kind::AppCode, Kind::ApiKey];
+    pub const ALL: [Kind; 4] = [Kind::AkSk, Kind::AppCode, Kind::IamToken, Kind::ApiKey];
 
     /// The word for it in policy files and metrics.
     pub fn as_str(self) -> &'static str {
@@ -52,6 +54,7 @@ impl Kind {
             Kind::AkSk => "ak_sk",
             Kind::AppCode => "app_code",
             Kind::ApiKey => "api_key",
+            Kind::IamToken => "iam_token",
         }
     }
 
@@ -61,6 +64,7 @@ impl Kind {
             Kind::AkSk => "an AK/SK signature in Authorization",
             Kind::AppCode => "an AppCode in X-Apig-AppCode",
             Kind::ApiKey => "an API key in Authorization: Bearer",
+            Kind::IamToken => "an IAM token in X-Auth-Token",
         }
     }
 

@@ -78,6 +78,11 @@ const LOG_DROPPED: &str = "gateway_access_log_lines_dropped_total";
 const BUFFERED_BYTES: &str = "gateway_buffered_body_bytes";
 const REPLAY_SIGNATURES: &str = "gateway_auth_signatures";
 const FAILING_PAIRS: &str = "gateway_auth_failing_pairs";
+pub(super) const IAM_CALLS: &str = "gateway_iam_calls_total";
+pub(super) const IAM_TOKENS: &str = "gateway_iam_token_lookups_total";
+pub(super) const IAM_TOKENS_KNOWN: &str = "gateway_iam_tokens_known";
+pub(super) const IAM_TOKEN_ISSUED: &str = "gateway_iam_token_issued_timestamp_seconds";
+pub(super) const IAM_TOKEN_END: &str = "gateway_iam_token_end_timestamp_seconds";
 const STATE_FAILURES: &str = "gateway_state_save_failures_total";
 const STATE_AGE: &str = "gateway_state_save_age_seconds";
 pub(super) const QUEUE_WAITING: &str = "gateway_queue_waiting";
@@ -144,6 +149,11 @@ pub const METRICS: &[Metric] = &[
     gauge    (BUFFERED_BYTES,      &[],                        "Body bytes held while their signatures are checked."),
     gauge    (REPLAY_SIGNATURES,   &[],                        "Signatures remembered, so that none is accepted twice."),
     gauge    (FAILING_PAIRS,       &[],                        "Pairs of credential and address with failures that still count."),
+    counter  (IAM_CALLS,           &["call", "outcome"],       "Calls of IAM: `call` issue or check; `outcome` ok, refused, limited, failed, unreachable, timeout, malformed; held or no_token: not made."),
+    counter  (IAM_TOKENS,          &["result"],                "Look-ups of callers' IAM tokens: hit, stale (IAM does not answer), negative, miss."),
+    gauge    (IAM_TOKENS_KNOWN,    &[],                        "Callers' IAM tokens that are remembered."),
+    gauge    (IAM_TOKEN_ISSUED,    &["source"],                "When the gateway got its own IAM token; `source` is the pool it is for, or `iam`."),
+    gauge    (IAM_TOKEN_END,       &["source"],                "When that token ends."),
     counter  (STATE_FAILURES,      &[],                        "Saves of budgets that failed; what they were to save is saved with the next."),
     gauge    (STATE_AGE,           &[],                        "How long ago all that was spent of budgets was on the disk; below 1 when all is well."),
     gauge    (QUEUE_WAITING,       &["pool", "class"],         "Requests that wait for their turn before a pool with a queue."),

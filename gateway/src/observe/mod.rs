@@ -3,6 +3,7 @@
 pub mod access_log;
 pub mod discovery;
 pub mod health;
+pub mod iam;
 mod json;
 pub mod limits;
 pub mod line;

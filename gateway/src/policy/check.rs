@@ -6,6 +6,7 @@
 mod coverage;
 mod credential;
 mod discover;
+mod iam;
 mod models;
 mod queues;
 mod retries;
@@ -19,6 +20,7 @@ use super::snapshot::{Api, Caps, Ceilings, Timeouts, WebSocket};
 use super::spec::{self, Amount, Budget, Rules};
 use crate::auth::Kind;
 use crate::fair;
+use crate::iam::{CheckSpec, Login, Member, Membership};
 use crate::ids::RouteId;
 use crate::limit::money::Currency;
 use crate::limit::price::Price;
@@ -51,6 +53,8 @@ pub struct Checked {
     pub models: Vec<Model>,
     pub plans: Vec<Plan>,
     pub tenants: Vec<Tenant>,
+    /// How callers' tokens are checked.
+    pub iam: Option<Iam>,
     /// 0: no guard.
     pub guard_per_address: u32,
     pub table: Table,
@@ -178,11 +182,19 @@ impl Limit {
     }
 }
 
+/// How callers' tokens are checked.
+pub struct Iam {
+    pub login: Login,
+    pub checks: CheckSpec,
+}
+
 pub struct Tenant {
     pub name: Arc<str>,
     /// Index into `plans`.
     pub plan: usize,
     pub users: Vec<User>,
+    /// Whose tokens are its own.
+    pub iam: Option<Membership>,
 }
 
 pub struct User {
@@ -195,6 +207,7 @@ pub enum Credential {
     AkSk { access_key: Box<str>, secret_key: Secret, security_token: Option<Secret> },
     AppCode([u8; 32]),
     ApiKey([u8; 32]),
+    Iam(Member),
 }
 
 impl Credential {
@@ -204,6 +217,7 @@ impl Credential {
             Credential::AkSk { .. } => Kind::AkSk,
             Credential::AppCode(_) => Kind::AppCode,
             Credential::ApiKey(_) => Kind::ApiKey,
+            Credential::Iam(_) => Kind::IamToken,
         }
     }
 }
@@ -218,6 +232,7 @@ pub fn check(mut policy: spec::Policy, secrets: &Secrets<'_>, problems: &Problem
     check.index("routes", policy.routes.iter().map(|route| &route.name));
     let tenant_names = check.index("tenants", policy.tenants.iter().map(|tenant| &tenant.name));
     check.credentials(&policy.tenants);
+    check.tokens(&policy);
     check.coverage(&policy, &plans);
     check.request_names(&policy.models);
     check.money(&policy);
@@ -228,6 +243,7 @@ pub fn check(mut policy: spec::Policy, secrets: &Secrets<'_>, problems: &Problem
         problems.add(spec::whole(0), "routes", "no file has a route", help);
     }
     let guard_per_address = policy.guard.as_ref().map_or(0, |guard| guard.value.get());
+    let iam = policy.iam.map(|iam| check.iam(iam.value));
     let table = check.table(&policy.routes);
     let names = retries::request_names(&policy.models);
     let routes = policy.routes.into_iter().map(|route| {
@@ -246,6 +262,10 @@ pub fn check(mut policy: spec::Policy, secrets: &Secrets<'_>, problems: &Problem
         models,
         plans,
         tenants: tenants.into_iter().collect::<Option<_>>()?,
+        iam: match iam {
+            Some(None) => return None,
+            iam => iam.flatten(),
+        },
         guard_per_address,
         table,
     })
@@ -464,8 +484,8 @@ impl Check<'_> {
             backends,
             connect_timeout: pool.connect_timeout,
             queue: pool.queue,
-            health: pool.health,
             credential: credential?,
+            health: pool.health,
         })
     }
 }

@@ -2,6 +2,7 @@
 //! secret.
 
 use super::decode::Entry;
+use super::iam;
 use super::keys;
 use super::problem::{Located, quoted};
 use super::spec::{ClientFiles, Shown, Signing, Source};
@@ -23,10 +24,22 @@ pub fn credential(entry: &Entry<'_>) -> Option<Located<Shown>> {
         entry.wrong("credential", "a credential is `none` or a mapping", help);
         return None;
     }
-    let entry = entry.object("credential", &keys::SHOWN)?;
-    let mut kinds = keys::SHOWN.keys.iter().map(|key| key.name).filter(|name| entry.has(name));
-    let (Some(kind), None) = (kinds.next(), kinds.next()) else {
-        let names: Vec<&str> = keys::SHOWN.keys.iter().map(|key| key.name).collect();
+    one_of(entry, &keys::SHOWN)
+}
+
+/// `credential` of a source of backends: what an API of the cloud's own takes; None if it cannot be read.
+pub fn api_credential(entry: &Entry<'_>) -> Option<Located<Shown>> {
+    one_of(entry, &keys::API_CREDENTIAL)
+}
+
+/// A `credential` that is one of these kinds.
+fn one_of(entry: &Entry<'_>, kinds: &'static keys::Object) -> Option<Located<Shown>> {
+    let place = entry.place_of("credential");
+    let entry = entry.object("credential", kinds)?;
+    let names = || kinds.keys.iter().map(|key| key.name);
+    let mut written = names().filter(|name| entry.has(name));
+    let (Some(kind), None) = (written.next(), written.next()) else {
+        let names: Vec<&str> = names().collect();
         let help = format!("write exactly one of: {}", names.join(", "));
         entry.problems.add(place, entry.at, "one kind of credential is needed here", help);
         return None;
@@ -35,6 +48,8 @@ pub fn credential(entry: &Entry<'_>) -> Option<Located<Shown>> {
         "ak_sk" => signing(&entry.object("ak_sk", &keys::SHOWN_AK_SK)?).map(Shown::AkSk),
         "app_code" => named(&entry, "app_code").map(Shown::AppCode),
         "api_key" => named(&entry, "api_key").map(Shown::ApiKey),
+        "iam_token" => iam::login(&entry.object("iam_token", &keys::SHOWN_IAM)?)
+            .map(|login| Shown::IamToken(Box::new(login))),
         "header" => header(&entry.object("header", &keys::SHOWN_HEADER)?),
         _ => pass(&entry),
     };
@@ -54,8 +69,7 @@ fn pass(entry: &Entry<'_>) -> Option<Shown> {
     None
 }
 
-/// `ak_sk` of a credential.
-pub fn signing(entry: &Entry<'_>) -> Option<Signing> {
+fn signing(entry: &Entry<'_>) -> Option<Signing> {
     let [access_key, secret_key, security_token] =
         ["access_key", "secret_key", "security_token"].map(|key| named(entry, key));
     let [region, service] = ["region", "service"].map(|key| scope_part(entry, key));

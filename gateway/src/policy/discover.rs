@@ -1,10 +1,10 @@
 //! `discover` of pools and versions, and `networks` of pools, as written.
 
-use super::credential::signing;
+use super::credential::api_credential;
 use super::decode::{Entry, text};
 use super::keys;
 use super::problem::{Located, quoted};
-use super::spec::{Discover, DiscoverApi, Shown};
+use super::spec::{Discover, DiscoverApi};
 use super::url;
 use crate::upstream::discover::{Service, Source, UNKNOWN_HOST};
 use crate::upstream::networks::Networks;
@@ -127,12 +127,7 @@ fn service(entry: &Entry<'_>, dir: &Path) -> Option<(Service, DiscoverApi)> {
     });
     let endpoint = if endpoint { self::endpoint(entry) } else { None };
     let ca_file = entry.text("ca").map(|ca| Located { value: dir.join(ca.value), place: ca.place });
-    let credential = entry.object("credential", &keys::API_CREDENTIAL).filter(|_| shown);
-    let credential =
-        credential.as_ref().filter(|credential| credential.has("ak_sk")).and_then(|credential| {
-            let value = signing(&credential.object("ak_sk", &keys::SHOWN_AK_SK)?).map(Shown::AkSk)?;
-            Some(Located { value, place: entry.place_of("credential") })
-        });
+    let credential = if shown { api_credential(entry) } else { None };
     let (endpoint, credential) = (endpoint?, credential?);
     let spec = &endpoint.value;
     let service =

@@ -6,13 +6,14 @@ use super::snapshot::{Caller, Fallback, Metering, Model, Models, Queue, QueueCla
 use crate::auth::{Keyring, KeyringBuilder, Rules};
 use crate::clock::Now;
 use crate::fair;
+use crate::iam;
 use crate::ids::CallerId;
 use crate::limit::{self, CommonPlan, Plan, TenantSpec};
 use crate::observe::metrics::{RouteMetrics, queue_wait};
 use crate::observe::retries::{RetryMetrics, budget_exhausted};
 use crate::upstream::discover::{self, How, Part, Source, Supply};
 use crate::upstream::networks::Networks;
-use crate::upstream::{Pool, PoolSpec, VersionSpec, seen_by_workers};
+use crate::upstream::{Credential as Shown, Pool, PoolSpec, VersionSpec, seen_by_workers};
 use http::HeaderValue;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -21,6 +22,8 @@ use std::time::Duration;
 /// Puts the policy's limits in force and returns the snapshot to publish.
 pub fn install(checked: Checked, live: &Live, version: u64, digest: Arc<str>, now: Now) -> Snapshot {
     let keys = keyring(&checked.tenants, live);
+    let iam = checked.iam.as_ref().map(|iam| callers_at_iam(iam, &checked.tenants, live));
+    begin_tokens(&checked, live);
     let budgets = checked.limits().any(check::Limit::is_budget);
     let (pools, supplies): (Vec<Arc<Pool>>, Vec<Vec<Supply>>) =
         checked.pools.iter().map(|spec| pool(spec, live, version == 1, now)).unzip();
@@ -109,6 +112,7 @@ pub fn install(checked: Checked, live: &Live, version: u64, digest: Arc<str>, no
         pools,
         supplies: supplies.into_iter().flatten().collect(),
         keys,
+        iam,
         callers,
         models,
         guard_per_address: checked.guard_per_address,
@@ -193,11 +197,54 @@ fn keyring(tenants: &[check::Tenant], live: &Live) -> Keyring {
                 }
                 Credential::AppCode(digest) => keys.app_code(caller, &name, *digest),
                 Credential::ApiKey(digest) => keys.api_key(caller, &name, *digest),
+                Credential::Iam(_) => Ok(()), // in the directory
             };
             debug_assert!(added.is_ok(), "`check` found every credential used once");
         }
     }
     keys.build(&live.auth)
+}
+
+/// Everybody who may call with an IAM token, numbered as in the keyring.
+fn callers_at_iam(spec: &check::Iam, tenants: &[check::Tenant], live: &Live) -> iam::Callers {
+    let source =
+        live.iam.source(&"iam".into(), &spec.login).expect("`check` has built a client of the same login");
+    let mut directory = iam::Directory::default();
+    let mut ids = (0..).map(CallerId);
+    for tenant in tenants {
+        let members = tenant.users.iter().zip(&mut ids).flat_map(|(user, id)| {
+            let members = user.credentials.iter().filter_map(|credential| match credential {
+                Credential::Iam(member) => Some(member.clone()),
+                _ => None,
+            });
+            members.map(move |member| (member, id))
+        });
+        let members: Vec<_> = members.collect(); // also of a tenant that takes no tokens: ids count on
+        if let Some(membership) = &tenant.iam {
+            directory.add(membership, members);
+        }
+    }
+    iam::Callers { checks: live.iam.checks(&spec.checks, &source), directory }
+}
+
+/// Credentials that are IAM tokens begin to be asked for, or go on from the policy before.
+fn begin_tokens(checked: &Checked, live: &Live) {
+    let of_pools = checked.pools.iter().map(|pool| (pool.name.clone(), &pool.credential));
+    let of_routes = checked.routes.iter().filter_map(|route| {
+        let name = format!("route/{}", route.name);
+        Some((name.into(), route.credential.as_ref()?))
+    });
+    let of_sources = checked.pools.iter().flat_map(|pool| {
+        let name = format!("{}/discover", pool.name);
+        let apis = pool.discovers.iter().filter_map(|discover| discover.api.as_ref());
+        apis.map(move |api| (name.as_str().into(), &api.credential))
+    });
+    for (name, credential) in of_pools.chain(of_routes).chain(of_sources) {
+        if let Shown::IamToken(own) = &**credential {
+            let source = live.iam.source(&name, own.login());
+            own.begin(source.expect("`check` has built a client of the same login"));
+        }
+    }
 }
 
 /// The pool with what is known of its backends, and what will keep it supplied.

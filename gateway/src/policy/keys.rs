@@ -103,6 +103,7 @@ pub static POLICY: Object = Object {
         key("models", List(&Kind::Object(&MODEL)), Optional, "[{name: pangu-large, price: {...}}]", "What requests may be for: prices, limits and ceilings of models. All other models go by the name `other`."),
         key("plans", Named(&PLAN), Optional, "{gold: [...]}", "Named lists of limits; tenants name theirs."),
         key("tenants", List(&Kind::Object(&TENANT)), Optional, "[...]", "Who may call."),
+        key("iam", Kind::Object(&IAM), Optional, "{endpoint: \"https://iam.cn-southwest-2.myhuaweicloud.com\", ...}", "How callers' IAM tokens are checked; needed with `auth: [iam_token]`. Written once."),
         key("guard", Kind::Object(&GUARD), Optional, "{per_address: 200/s}", "Defence before authentication. Written once."),
     ],
 };
@@ -138,9 +139,11 @@ pub static ROUTE: Object = Object {
 /// `routes[].api`
 pub static APIS: &[&str] = &["pangu", "openai", "modelarts", "plain"];
 /// `routes[].auth[]`
-pub static CREDENTIALS: &[&str] = &["ak_sk", "app_code", "api_key"];
+pub static CREDENTIALS: &[&str] = &["ak_sk", "app_code", "api_key", "iam_token"];
 /// Kinds of credential of a later version.
-pub static CREDENTIALS_LATER: &[&str] = &["iam_token", "client_cert"];
+pub static CREDENTIALS_LATER: &[&str] = &["client_cert"];
+/// Credentials that `tenants[].users[]` holds itself.
+pub static USER_CREDENTIALS: &[&str] = &["ak_sk", "app_code", "api_key"];
 /// Methods a route may take.
 pub static METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
@@ -498,9 +501,10 @@ pub static DISCOVER: Object = Object {
 
 /// `discover.credential`
 pub static API_CREDENTIAL: Object = Object {
-    doc: "Who the gateway is to an API of the cloud's own.",
+    doc: "Who the gateway is to an API of the cloud's own: exactly one of these.",
     keys: &[
-        key("ak_sk", Kind::Object(&SHOWN_AK_SK), Required, "{access_key: {env: API_AK}, secret_key: {env: API_SK}}", "The key pair of an IAM user: questions are signed."),
+        key("ak_sk", Kind::Object(&SHOWN_AK_SK), Optional, "{access_key: {env: API_AK}, secret_key: {env: API_SK}}", "The key pair of an IAM user: questions are signed."),
+        key("iam_token", Kind::Object(&SHOWN_IAM), Optional, "{endpoint: \"https://iam.cn-southwest-2.myhuaweicloud.com\", hw_ak_sk: {...}, project: cn-southwest-2}", "`X-Auth-Token`: a token of IAM, renewed before its end."),
     ],
 };
 
@@ -532,6 +536,7 @@ pub static SHOWN: Object = Object {
         key("ak_sk", Kind::Object(&SHOWN_AK_SK), Optional, "{access_key: {env: UP_AK}, secret_key: {env: UP_SK}}", "AK/SK, or AppKey and AppSecret: requests are signed as they go on the wire."),
         key("app_code", Secret, Optional, "{env: UP_APP_CODE}", "`X-Apig-AppCode`."),
         key("api_key", Secret, Optional, "{env: MAAS_KEY}", "`Authorization: Bearer`."),
+        key("iam_token", Kind::Object(&SHOWN_IAM), Optional, "{endpoint: \"https://iam.cn-southwest-2.myhuaweicloud.com\", hw_ak_sk: {...}, project: cn-southwest-2}", "`X-Auth-Token`: a token of IAM, renewed before its end. While there is none, requests get a 503."),
         key("header", Kind::Object(&SHOWN_HEADER), Optional, "{name: x-api-key, value: {env: UP_KEY}}", "A header of the backend's own."),
         key("pass", Bool, Optional, "true", "The callers' own credentials pass. Their signatures hold only where the backend sees the same host, path and body."),
     ],
@@ -567,6 +572,7 @@ pub static TENANT: Object = Object {
     keys: &[
         key("name", Name, Required, "acme", "Unique; appears in logs, metrics and `tenant_header`."),
         key("plan", Name, Required, "gold", "Name of a plan."),
+        key("iam", Kind::Object(&TENANT_IAM), Optional, "{domain: acme}", "Whose IAM tokens are its own; users say which of them. The closest counts: a project before its account."),
         key("users", List(&Kind::Object(&USER)), Required, "[{name: alice, api_key: {env: ALICE_KEY}}]", "Its users: people or programs."),
     ],
 };
@@ -579,7 +585,7 @@ pub static USER: Object = Object {
         key("ak_sk", Many(&Kind::Object(&AK_SK)), Optional, "{access_key: AKALICE, secret_key: {env: ALICE_SK}}", "AK/SK, or AppKey/AppSecret: signed requests. One or a list."),
         key("app_code", Many(&Hashed), Optional, "{sha256: 9f86...}", "`X-Apig-AppCode`. One or a list."),
         key("api_key", Many(&Hashed), Optional, "{env: ALICE_KEY}", "`Authorization: Bearer`. One or a list."),
-        later("iam_token"),
+        key("iam", Either(&Word(&["any"]), &Kind::Object(&USER_IAM)), Optional, "{user: alice}", "An IAM user of the tenant's project or account, or `any`: all that no user of the tenant names. `X-Auth-Token`."),
         later("client_cert"),
         later("limits"),
     ],
@@ -612,6 +618,95 @@ pub static HASHED: Object = Object {
         key("env", Text, Optional, "ALICE_KEY", "Environment variable, read when the policy is loaded."),
         key("file", Text, Optional, "/run/secrets/alice", "File, relative to the policy directory; one newline at its end does not count. Read again on every reload."),
     ],
+};
+
+/// The keys of a login at IAM, which `iam` and credentials have in common, and further ones.
+macro_rules! iam_login {
+    ($doc:literal, $($more:expr),*) => {
+        Object {
+            doc: $doc,
+            keys: &[
+                key("endpoint", Text, Required, "https://iam.cn-southwest-2.myhuaweicloud.com", "IAM of the region. `http` only on this machine."),
+                key("tls", Kind::Object(&IAM_TLS), Optional, "{ca: ca.pem}", "Whom to trust, if not the machine's authorities."),
+                key("hw_ak_sk", Kind::Object(&IAM_AK_SK), Optional, "{access_key: {env: IAM_AK}, secret_key: {env: IAM_SK}}", "Who the gateway is to IAM: a permanent key pair, which IAM sees whole. Either this or `password`."),
+                key("password", Kind::Object(&IAM_PASSWORD), Optional, "{user: gateway, domain: acme, password: {env: IAM_PASSWORD}}", "The same: an IAM user and its password."),
+                key("agency", Kind::Object(&IAM_AGENCY), Optional, "{domain: models, name: gateway}", "Rights that another account has delegated to that of the gateway, taken on with `assume_role`."),
+                key("project", Text, Optional, "cn-southwest-2", "Name or id of the project that the token is for. Default: the whole account."),
+                $($more),*
+            ],
+        }
+    };
+}
+
+/// `credential.iam_token`
+pub static SHOWN_IAM: Object = iam_login!("An IAM token of the gateway's own.",);
+
+/// `iam`
+pub static IAM: Object = iam_login!(
+    "How callers' IAM tokens are checked: the gateway asks IAM with a token of its own, whose user needs the right to check those of others (Security Administrator).",
+    key("cache", Kind::Object(&IAM_CACHE), Optional, "{ttl: 2m}", "How long IAM's answers are believed."),
+    key("unknown", Rate, Default("30/s"), "10/s", "Questions to IAM about tokens that nobody has vouched for; in seconds only. Beyond, their requests get a 503."),
+    key("unknown_per_address", Rate, Default("10/s"), "2/s", "The same of one address.")
+);
+
+/// `iam.cache`
+pub static IAM_CACHE: Object = Object {
+    doc: "How long IAM's answers are believed.",
+    keys: &[
+        key("ttl", Duration, Default("5m"), "1m", "A revoked token is refused after this long at the latest; 1 h at most."),
+        key("stale", Duration, Default("10m"), "1h", "So much longer while IAM does not answer, but never beyond the token's end."),
+        key("negative", Duration, Default("10s"), "1m", "A token that IAM refused is not asked about again for this long."),
+        key("max", Count, Default("10000"), "100k", "Tokens remembered at most, and as many refused ones; 16 to 1,000,000."),
+    ],
+};
+
+/// `tls` of a login at IAM
+pub static IAM_TLS: Object = Object {
+    doc: "Whom to trust. Verification is always on.",
+    keys: &[key("ca", Text, Optional, "ca.pem", "PEM file of the only authorities to trust; relative to the policy directory. Default: the machine's.")],
+};
+
+/// `hw_ak_sk` of a login at IAM
+pub static IAM_AK_SK: Object = Object {
+    doc: "A permanent key pair of an IAM user.",
+    keys: &[
+        key("access_key", Secret, Required, "{env: IAM_AK}", "The public half."),
+        key("secret_key", Secret, Required, "{env: IAM_SK}", "The secret half."),
+    ],
+};
+
+/// `password` of a login at IAM
+pub static IAM_PASSWORD: Object = Object {
+    doc: "An IAM user by name and password.",
+    keys: &[
+        key("user", Text, Required, "gateway", "Name of the user."),
+        key("domain", Text, Required, "acme", "Name or id of its account."),
+        key("password", Secret, Required, "{env: IAM_PASSWORD}", "Its password."),
+    ],
+};
+
+/// `agency` of a login at IAM
+pub static IAM_AGENCY: Object = Object {
+    doc: "Rights that another account has delegated.",
+    keys: &[
+        key("domain", Text, Required, "models", "Name or id of the account that delegates."),
+        key("name", Text, Required, "gateway", "What it calls the agency."),
+    ],
+};
+
+/// `tenants[].iam`
+pub static TENANT_IAM: Object = Object {
+    doc: "Whose IAM tokens are a tenant's. What has 32 hexadecimal digits is an id, anything else a name.",
+    keys: &[
+        key("project", Text, Optional, "0123456789abcdef0123456789abcdef", "Id of a project; or its name, with its account in `domain`."),
+        key("domain", Text, Optional, "acme", "Name or id of an account; alone, its tokens for any project that is no tenant's own."),
+    ],
+};
+
+/// `tenants[].users[].iam`
+pub static USER_IAM: Object = Object {
+    doc: "An IAM user.",
+    keys: &[key("user", Text, Required, "alice", "Its name, unique in the account, or its id.")],
 };
 
 /// `guard`

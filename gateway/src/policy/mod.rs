@@ -19,6 +19,7 @@ mod decode;
 mod discover;
 mod files;
 mod health;
+mod iam;
 mod install;
 #[rustfmt::skip] // one key a row
 mod keys;
@@ -70,6 +71,8 @@ pub struct Live {
     pub auth: crate::auth::Live,
     /// Gates before pools, by the pools' names.
     pub gates: crate::fair::Gates,
+    /// Tokens of the gateway's own, and what is known of callers' tokens.
+    pub iam: crate::iam::Live,
     /// What each tenant does on each route.
     pub tenants: crate::observe::tenants::Tenants,
     /// Upstream addresses.

@@ -354,5 +354,6 @@ fn kind_word(kind: Kind) -> &'static str {
         Kind::AkSk => "ak_sk",
         Kind::AppCode => "app_code",
         Kind::ApiKey => "api_key",
+        Kind::IamToken => "iam_token",
     }
 }

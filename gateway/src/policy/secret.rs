@@ -110,6 +110,11 @@ impl<'a> Secrets<'a> {
         Ok(bytes)
     }
 
+    /// A path of the policy's, from its directory.
+    pub fn at(&self, path: &Path) -> PathBuf {
+        self.dir.join(path)
+    }
+
     /// Reads a PEM file of certificates; `whose` are wanted.
     ///
     /// # Errors

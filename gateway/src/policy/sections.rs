@@ -4,6 +4,7 @@ use super::credential::{client, credential};
 use super::decode::{At, Entry};
 use super::discover::networks;
 use super::health::health;
+use super::iam::iam;
 use super::keys;
 use super::limits::{limits, plans};
 use super::models::{ceilings, metering, model};
@@ -65,6 +66,7 @@ pub fn read(document: &Node<'_>, file: u16, dir: &Path, policy: &mut Policy, pro
         }
     }
     plans(&top, policy);
+    iam(&top, policy);
     guard(&top, policy);
 }
 
@@ -76,7 +78,7 @@ fn alien(document: &Node<'_>) -> Option<(&'static str, &'static str)> {
         _ => {
             return Some((
                 "not a policy",
-                "a policy begins with `routes:`, `pools:`, `models:`, `plans:`, `tenants:` or `guard:`",
+                "a policy begins with `routes:`, `pools:`, `models:`, `plans:`, `tenants:`, `iam:` or `guard:`",
             ));
         }
     };
@@ -95,7 +97,7 @@ fn alien(document: &Node<'_>) -> Option<(&'static str, &'static str)> {
     }
     // One unknown key may be a misspelt section: the table of keys suggests the right one.
     (keys.len() != 1).then_some((
-        "not a policy: none of its keys is `routes`, `pools`, `models`, `plans`, `tenants` or `guard`",
+        "not a policy: none of its keys is `routes`, `pools`, `models`, `plans`, `tenants`, `iam` or `guard`",
         "keep other files out of the policy directory",
     ))
 }
@@ -249,6 +251,7 @@ fn kinds(entry: &Entry<'_>) -> Vec<Kind> {
         .map(|word| match *word {
             "ak_sk" => Kind::AkSk,
             "app_code" => Kind::AppCode,
+            "iam_token" => Kind::IamToken,
             _ => Kind::ApiKey,
         })
         .collect()
@@ -345,11 +348,11 @@ fn pool(entry: &Entry<'_>, dir: &Path) -> Option<Pool> {
         split: split?,
         balance: balance?,
         ca_file,
+        client,
+        credential,
         connect_timeout: connect_timeout?,
         queue,
         health: health?,
-        client,
-        credential,
     })
 }
 

@@ -2,6 +2,7 @@
 
 use crate::auth;
 use crate::fair::{Gate, TenantKey};
+use crate::iam;
 use crate::ids::{CallerId, RouteId};
 use crate::limit;
 use crate::limit::price::Price;
@@ -38,6 +39,8 @@ pub struct Snapshot {
     pub supplies: Vec<Supply>,
     /// Whose credential is it.
     pub keys: auth::Keyring,
+    /// Whose IAM token is it.
+    pub iam: Option<iam::Callers>,
     /// Indexed by [`CallerId`].
     pub callers: Vec<Arc<Caller>>,
     /// What requests may be for.

@@ -5,6 +5,7 @@ use super::snapshot::{Api, Caps, Ceilings, Timeouts, WebSocket};
 use super::units::Rate;
 use crate::auth::Kind;
 use crate::fair;
+use crate::iam::{Agency, Member, Membership, Ref, Terms};
 use crate::limit::calendar::Calendar;
 use crate::limit::measure::Measure;
 use crate::limit::money::Currency;
@@ -32,6 +33,9 @@ pub struct Policy {
     pub plans: Vec<Plan>,
     pub tenants: Vec<Tenant>,
     pub guard: Option<Located<NonZeroU32>>,
+    pub iam: Option<Located<Iam>>,
+    /// There is an `iam`, but it could not be read.
+    pub iam_broken: bool,
     /// Names of pools, models and plans that were declared but could not be read: whoever refers to them is right.
     pub broken: Vec<Arc<str>>,
 }
@@ -231,11 +235,41 @@ impl Amount {
     }
 }
 
+/// `iam`
+pub struct Iam {
+    pub login: Login,
+    pub terms: Terms,
+    /// Tokens remembered.
+    pub max: usize,
+    /// Per second.
+    pub unknown: NonZeroU32,
+    pub unknown_per_address: NonZeroU32,
+}
+
+/// Where IAM is and who asks it.
+pub struct Login {
+    pub endpoint: Located<BackendSpec>,
+    /// PEM file of the only authorities to trust, as written.
+    pub ca_file: Option<Located<PathBuf>>,
+    pub who: Who,
+    pub agency: Option<Agency>,
+    pub project: Option<Ref>,
+}
+
+/// Who asks, its secrets named.
+pub enum Who {
+    Password { user: Box<str>, domain: Ref, password: Located<Source> },
+    AkSk { access_key: Located<Source>, secret_key: Located<Source> },
+}
+
 /// `tenants[]`
 pub struct Tenant {
     pub name: Located<Arc<str>>,
     pub plan: Located<Arc<str>>,
     pub users: Vec<User>,
+    pub iam: Option<Located<Membership>>,
+    /// There is an `iam`, but it could not be read.
+    pub iam_broken: bool,
 }
 
 /// `tenants[].users[]`
@@ -246,9 +280,15 @@ pub struct User {
 
 /// A credential whose secrets are named.
 pub enum Credential {
-    AkSk { access_key: Box<str>, secret_key: Located<Source>, security_token: Option<Located<Source>> },
+    AkSk {
+        access_key: Box<str>,
+        secret_key: Located<Source>,
+        security_token: Option<Located<Source>>,
+    },
     AppCode(Hashed),
     ApiKey(Hashed),
+    /// No secret of ours: IAM vouches for it.
+    Iam(Member),
 }
 
 /// `credential` of a pool or route: who the gateway is to backends.
@@ -259,6 +299,7 @@ pub enum Shown {
     AppCode(Located<Source>),
     ApiKey(Located<Source>),
     Header(HeaderName, Located<Source>),
+    IamToken(Box<Login>),
 }
 
 /// `credential.ak_sk`
@@ -298,6 +339,7 @@ impl Credential {
             Credential::AkSk { .. } => Kind::AkSk,
             Credential::AppCode(_) => Kind::AppCode,
             Credential::ApiKey(_) => Kind::ApiKey,
+            Credential::Iam(_) => Kind::IamToken,
         }
     }
 }

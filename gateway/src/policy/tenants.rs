@@ -1,6 +1,7 @@
 //! `tenants`, their users and credentials, as written. Nothing here quotes what may be a secret.
 
 use super::decode::{At, Entry, text};
+use super::iam;
 use super::keys;
 use super::problem::{Located, Problems};
 use super::spec::{Credential, Hashed, Source, Tenant, User};
@@ -14,13 +15,15 @@ pub fn tenant(entry: &Entry<'_>) -> Option<Tenant> {
     let items = entry.items("users");
     let open = |(i, node)| Entry::open(node, &keys::USER, at.item(i, node), entry.problems);
     let users = items.iter().enumerate().filter_map(open).filter_map(|entry| user(&entry)).collect();
-    Some(Tenant { name: name?, plan: plan?, users })
+    let iam = iam::membership(entry);
+    let iam_broken = iam.is_none() && entry.has("iam");
+    Some(Tenant { name: name?, plan: plan?, users, iam, iam_broken })
 }
 
 fn user(entry: &Entry<'_>) -> Option<User> {
     let name = entry.name("name");
     let mut credentials = Vec::new();
-    for key in keys::CREDENTIALS {
+    for key in keys::USER_CREDENTIALS {
         let at = entry.at.key(key);
         for node in entry.many(key) {
             let value = match *key {
@@ -31,12 +34,17 @@ fn user(entry: &Entry<'_>) -> Option<User> {
             credentials.extend(value.map(|value| Located { value, place: at.place(node.mark) }));
         }
     }
-    if !keys::CREDENTIALS.iter().any(|key| entry.has(key)) {
+    if let Some(node) = entry.get("iam") {
+        let at = entry.at.key("iam");
+        let member = iam::member(node, at, entry.problems).map(Credential::Iam);
+        credentials.extend(member.map(|value| Located { value, place: at.place(node.mark) }));
+    }
+    if !entry.has("iam") && !keys::USER_CREDENTIALS.iter().any(|key| entry.has(key)) {
         entry.problems.add(
             entry.place(),
             entry.at,
             "a user without a credential can never call",
-            "add `ak_sk`, `app_code` or `api_key`",
+            "add `ak_sk`, `app_code`, `api_key` or `iam`",
         );
     }
     Some(User { name: name?, credentials })

@@ -4,6 +4,7 @@
 use super::body::{self, Held};
 use super::finish::Exchange;
 use super::metered::Ask;
+use super::token;
 use super::upgrade;
 use super::usage::Usage;
 use crate::auth::{self, Claim, Digest, Signed};
@@ -35,8 +36,13 @@ pub async fn admit(exchange: &mut Exchange, head: &Parts, body: Incoming) -> Res
     check_head(route, head)?;
     upgrade::check(route, head, &body)?;
     let claim = identify(exchange, route, head)?;
-    if let Some(Claim::Proven(caller)) = &claim {
-        exchange.called_by(*caller);
+    match &claim {
+        Some(Claim::Proven(caller)) => exchange.called_by(*caller),
+        Some(Claim::Token(token)) => {
+            let caller = token::holder(exchange, token).await?;
+            exchange.called_by(caller);
+        }
+        Some(Claim::Signed(_)) | None => {}
     }
     body::check_declared(&body, exchange.body_max(route))?;
     let (body, seen) = match claim {
@@ -53,7 +59,9 @@ pub async fn admit(exchange: &mut Exchange, head: &Parts, body: Incoming) -> Res
             check_read(exchange, exchange.body_max(route))?;
             (Admitted::Held(held), verified.seen)
         }
-        Some(Claim::Proven(_)) | None => (Admitted::Passing(body, exchange.body_max(route)), None),
+        Some(Claim::Proven(_) | Claim::Token(_)) | None => {
+            (Admitted::Passing(body, exchange.body_max(route)), None)
+        }
     };
     let body = match &route.metering {
         Some(metering) => take_metered(exchange, route, metering, body).await?,

@@ -42,7 +42,7 @@ pub async fn forward(
     let admitted = hold_to_hash(exchange, route, admitted).await?;
     let mut body = Outgoing::from(wait_for_turn(exchange, route, admitted).await?);
     let mut tries = Tries::new(exchange, route, &head, &body);
-    let mut picked = tries.first(exchange).ok_or_else(|| nobody(tries.pool()))?;
+    let mut picked = tries.first(exchange).ok_or_else(|| nobody(route, tries.pool()))?;
     loop {
         if let Some(fallback) = tries.fallback().filter(|_| !exchange.fell_back) {
             let since_ms = exchange.deadline.now_ms();
@@ -89,9 +89,13 @@ pub async fn forward(
     }
 }
 
-/// Why there is nobody to ask.
-fn nobody(pool: &Pool) -> Reject {
-    if pool.backends().is_empty() { Reject::Undiscovered } else { Reject::NoBackend }
+/// Why no backend can be asked.
+fn nobody(route: &Route, pool: &Pool) -> Reject {
+    match route.credential(&route.pool).missing() {
+        Some(token) => Reject::NoToken { token },
+        None if pool.backends().is_empty() => Reject::Undiscovered,
+        None => Reject::NoBackend,
+    }
 }
 
 /// What nobody has worked on costs nothing.

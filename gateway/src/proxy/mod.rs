@@ -14,6 +14,8 @@ mod body;
 mod metered;
 mod upgrade;
 
+mod token;
+
 mod queue;
 
 mod attempt;

@@ -223,6 +223,9 @@ impl<'a> Tries<'a> {
     }
 
     fn pick(&self, exchange: &Exchange) -> Option<Picked> {
+        if self.route.credential(self.pool()).missing().is_some() {
+            return None; // who wants a token that the gateway does not have need not be asked
+        }
         let worker = &exchange.connection.worker;
         let keys = if self.fallback.is_some() { self.fallback_keys } else { self.keys };
         let (turn, now_ms) = (worker.turn(), worker.deadlines.now_ms());

@@ -19,6 +19,7 @@ mod worker;
 
 use crate::admin;
 use crate::clock::Now;
+use crate::iam;
 use crate::limit::Guard;
 use crate::observe::access_log::Sink;
 use crate::observe::metrics::{self, ServerMetrics};
@@ -95,7 +96,10 @@ pub fn run(settings: Settings, addresses: Option<&Path>) -> Result<ExitCode, Sta
         .enable_all()
         .build()
         .map_err(|e| format!("runtime: {e}"))?;
-    runtime.block_on(find_backends(&shared))?;
+    runtime.block_on(async {
+        tokio::spawn(ask_iam(shared.clone())); // whoever is asked for backends may want a token
+        find_backends(&shared).await
+    })?;
     let workers = worker::start(&shared, &mut listeners, certificates.as_ref(), log.as_ref(), &follow)?;
     let _watching_policy = policy.watch();
     let _watching_certificates = certificates.as_ref().map(|certificates| certificates.watch());
@@ -127,6 +131,11 @@ async fn find_backends(shared: &Shared) -> Result<(), String> {
     Ok(())
 }
 
+/// Everything that is said to IAM is said here, off the workers.
+async fn ask_iam(shared: Arc<Shared>) {
+    iam::serve(&shared.policy.live().iam).await;
+}
+
 /// Forgets what no policy names any more and no request needs, once a minute and off the workers.
 async fn sweep(shared: Arc<Shared>) {
     let mut interval = tokio::time::interval(SWEEP);
@@ -136,6 +145,7 @@ async fn sweep(shared: Arc<Shared>) {
         shared.policy.sweep();
         live.limits.sweep(now);
         metrics::set_credentials(&live.auth.sweep(now));
+        crate::observe::iam::set_known_tokens(live.iam.sweep());
     }
 }
 

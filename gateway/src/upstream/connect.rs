@@ -100,6 +100,11 @@ impl Trust {
         }
     }
 
+    /// Opens TLS sessions with those that may be trusted.
+    pub fn connector(&self) -> TlsConnector {
+        TlsConnector::from(self.0.clone())
+    }
+
     /// Read once: a machine's authorities change with its packages, and so with a restart.
     fn of_the_machine(client: Option<&ClientIdentity>) -> Result<Trust, String> {
         static MACHINE: OnceLock<(Arc<RootCertStore>, Result<Trust, String>)> = OnceLock::new();

@@ -8,8 +8,10 @@
 //! *Not here.* Which headers of callers end at the gateway (`proxy::headers`), client certificates
 //! ([`TlsSpec`](super::TlsSpec)).
 
+use crate::iam;
 use crate::signing::{self, Algorithm, SdkDate, Signer, UNSIGNED_PAYLOAD, hex, sha256};
 use http::{HeaderName, HeaderValue, Method};
+use std::sync::Arc;
 
 /// Who the gateway is to the backends of a pool.
 #[derive(Debug, Default)]
@@ -25,6 +27,8 @@ pub enum Credential {
     AppCode(HeaderValue),
     /// Who has this key: `Authorization: Bearer`. The value has the word before it.
     ApiKey(HeaderValue),
+    /// Whom IAM has given a token: `X-Auth-Token`.
+    IamToken(Box<iam::Own>),
     /// Who knows what this header says.
     Header(HeaderName, HeaderValue),
 }
@@ -88,13 +92,17 @@ impl Credential {
             Credential::AkSk(_) => "ak_sk",
             Credential::AppCode(_) => "app_code",
             Credential::ApiKey(_) => "api_key",
+            Credential::IamToken(_) => "iam_token",
             Credential::Header(..) => "header",
         }
     }
 
     /// Could whoever reads it on the way use it as well?
     pub fn is_readable(&self) -> bool {
-        matches!(self, Credential::AppCode(_) | Credential::ApiKey(_) | Credential::Header(..))
+        matches!(
+            self,
+            Credential::AppCode(_) | Credential::ApiKey(_) | Credential::IamToken(_) | Credential::Header(..)
+        )
     }
 
     /// Does it add anything to a request?
@@ -116,6 +124,14 @@ impl Credential {
         }
     }
 
+    /// The token that a request would need and that is not to be had: its name, for the log.
+    pub fn missing(&self) -> Option<Arc<str>> {
+        match self {
+            Credential::IamToken(own) if own.current().is_none() => Some(own.name()),
+            _ => None,
+        }
+    }
+
     /// Headers that only the gateway may write, besides those that are credentials everywhere.
     pub fn own_headers(&self) -> &[HeaderName] {
         match self {
@@ -132,6 +148,10 @@ impl Credential {
             Credential::AkSk(pair) => pair.sign(request, &SdkDate::at(wall_ms), write),
             Credential::AppCode(code) => write("x-apig-appcode", code.as_bytes()),
             Credential::ApiKey(bearer) => write("authorization", bearer.as_bytes()),
+            // `missing` has been asked before.
+            Credential::IamToken(own) => {
+                own.current().into_iter().for_each(|token| write(iam::AUTH_TOKEN, token.as_bytes()));
+            }
             Credential::Header(name, value) => write(name.as_str(), value.as_bytes()),
         }
     }

@@ -31,6 +31,7 @@ pub(crate) mod write;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use bench::{Bench, Run};
 pub use case::Case;
@@ -46,7 +47,7 @@ pub(crate) use write::write as write_between;
 use crate::rig::about;
 
 /// Runs before a late generator ends the comparison. On two cores, one program too many is enough to make it late.
-const ATTEMPTS: u32 = 5;
+const ATTEMPTS: u32 = 7;
 
 /// What to compare, and for how long.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -132,6 +133,21 @@ fn turns(case: Case, proxies: &[Peer], chosen: &[Case]) -> Vec<(Case, Peer)> {
     }
 }
 
+/// How long to leave the machine to whatever else runs there before a void run is made again: twice as long each time.
+fn pause_after(attempt: u32) -> Duration {
+    Duration::from_secs(1 << attempt.min(5))
+}
+
+fn wait(pause: Duration, stop: &AtomicBool) {
+    let step = Duration::from_millis(100);
+    for _ in 0..pause.as_millis() / step.as_millis() {
+        if stop.load(Ordering::Relaxed) {
+            return;
+        }
+        std::thread::sleep(step);
+    }
+}
+
 /// All rounds of one case, after a second of each load that does not count.
 fn rounds(
     bench: &Bench<'_>,
@@ -143,9 +159,13 @@ fn rounds(
     // Ctrl-C reaches the programs too: whatever a run says then, it was ended.
     let ended = |run| if stop.load(Ordering::Relaxed) { Err(Problem::Ended) } else { run };
     let measure = |(case, peer): (Case, Peer), seconds| {
-        for _ in 1..ATTEMPTS {
+        for attempt in 1..ATTEMPTS {
             match ended(bench.measure(case, peer, seconds)) {
-                Err(late @ Problem::Late { .. }) => eprintln!("{late}; once more"),
+                Err(late @ Problem::Late { .. }) => {
+                    let pause = pause_after(attempt);
+                    eprintln!("{late}; once more in {} s", pause.as_secs());
+                    wait(pause, stop);
+                }
                 run => return run,
             }
         }

@@ -11,6 +11,10 @@
 //! | `DELETE /mock/behaviour` | back to the knobs of the start |
 //! | `GET /mock/instances` | calls of the API that tells a service's instances, and the last one |
 //! | `POST /mock/instances` | sets what it answers: `status`, `body`, `retry_after_s`; the ones left out to their defaults |
+//! | `GET /mock/iam` | calls of IAM |
+//! | `GET /mock/iam/behaviour` | how IAM behaves: `status`, `latency_ms`, `lifetime_ms` |
+//! | `POST /mock/iam/behaviour` | sets all of these, the ones left out to their defaults |
+//! | `POST /mock/iam/revoke` | ends the token in the body; with an empty body, all |
 //! | `GET /health` | 200 while the control thread lives |
 
 use std::convert::Infallible;
@@ -59,6 +63,7 @@ impl Shared {
     pub fn reset(&self) {
         self.counters.reset();
         self.instances.reset();
+        self.iam.reset();
         if let Some(recorder) = &self.recorder {
             recorder.reset();
         }
@@ -146,6 +151,19 @@ async fn answer(
             Ok(()) => (StatusCode::OK, json!(shared.instances.knobs())),
             Err(what) => problem(&what),
         },
+        (&Method::GET, "/mock/iam") => (StatusCode::OK, json!(shared.iam.counts())),
+        (&Method::GET, "/mock/iam/behaviour") => (StatusCode::OK, json!(shared.iam.knobs())),
+        (&Method::POST, "/mock/iam/behaviour") => match turn_iam(&shared, body).await {
+            Ok(()) => (StatusCode::OK, json!(shared.iam.knobs())),
+            Err(what) => problem(&what),
+        },
+        (&Method::POST, "/mock/iam/revoke") => match text(body).await {
+            Ok(token) => {
+                shared.iam.revoke(Some(token.as_str()).filter(|token| !token.is_empty()));
+                (StatusCode::OK, json!({}))
+            }
+            Err(what) => problem(&what),
+        },
         _ => (StatusCode::NOT_FOUND, json!({"error": "no such control endpoint"})),
     };
     Ok(response(status, "application/json", value.to_string().into()))
@@ -181,9 +199,18 @@ fn last(query: Option<&str>) -> Option<usize> {
 }
 
 async fn turn_instances(shared: &Shared, body: Incoming) -> Result<(), String> {
-    let body = Limited::new(body, BODY_BYTES_MAX).collect().await.map_err(|e| e.to_string())?;
-    shared.instances.turn(serde_json::from_slice(&body.to_bytes()).map_err(|e| e.to_string())?);
+    shared.instances.turn(serde_json::from_str(&text(body).await?).map_err(|e| e.to_string())?);
     Ok(())
+}
+
+async fn turn_iam(shared: &Shared, body: Incoming) -> Result<(), String> {
+    shared.iam.turn(serde_json::from_str(&text(body).await?).map_err(|e| e.to_string())?);
+    Ok(())
+}
+
+async fn text(body: Incoming) -> Result<String, String> {
+    let body = Limited::new(body, BODY_BYTES_MAX).collect().await.map_err(|e| e.to_string())?;
+    String::from_utf8(body.to_bytes().into()).map_err(|e| e.to_string())
 }
 
 async fn change(shared: &Shared, body: Incoming) -> Result<(), String> {

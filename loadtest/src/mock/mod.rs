@@ -11,9 +11,10 @@
 //! *Cost.* One thread per worker, no lock and no clock reading beyond one per request unless requests are
 //! recorded.
 //!
-//! *Which instances a service has* ([`instances`]) is told on the same address, and counted apart.
+//! *IAM* ([`iam`]) and *which instances a service has* ([`instances`]) are there as well, on the same address, and counted
+//! apart.
 //!
-//! *Not here.* Checks of credentials: the records show what was sent, and the test judges.
+//! *Not here.* Checks of credentials at the model endpoints: the records show what was sent, and the test judges.
 
 pub mod server;
 
@@ -46,6 +47,7 @@ pub mod record;
 pub mod websocket;
 pub mod wire;
 
+pub mod iam;
 pub mod instances;
 
 pub mod control;
@@ -125,6 +127,7 @@ impl Mock {
             journal: options.journal.map(|max| Books::new(workers, max)),
             tenant_header: options.tenant_header.clone(),
             instances: instances::Instances::default(),
+            iam: iam::Iam::default(),
         });
         let (stop, stopped) = watch::channel(false);
         let mut mock = Mock {

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
-use http_body_util::{Either, Full};
+use http_body_util::{BodyExt, Either, Full, Limited};
 use hyper::body::Incoming;
 
 use super::answer::{Answer, Broken};
@@ -16,6 +16,7 @@ use super::count::Outcome;
 use super::endpoint::{Dialect, Endpoint, Raw};
 use super::fault::Fault;
 use super::flight::{Flight, Unread};
+use super::iam;
 use super::instances;
 use super::reply::{Call, Content, Reply};
 use super::server::Worker;
@@ -43,6 +44,9 @@ pub async fn serve(
         let target = head.uri.path_and_query().map_or(path, |target| target.as_str());
         let answer = worker.shared.instances.answer(&head.method, target, &head.headers);
         return Ok(answer.map(Either::Right));
+    }
+    if path == iam::PATH {
+        return ask_iam(&worker, &conn, &head, body).await;
     }
     let endpoint = Endpoint::find(&head.method, path, query);
     let behaviour = worker.shared.behaviour.load();
@@ -145,6 +149,22 @@ fn headers(reply: &Reply, flight: &Flight, plan: &Plan, version: Version) -> Hea
         _ => {}
     }
     headers
+}
+
+/// Longest body of a question to IAM.
+const IAM_BODY_MAX: usize = 64 * 1024;
+
+async fn ask_iam(
+    worker: &Worker,
+    conn: &Conn,
+    head: &http::request::Parts,
+    body: Incoming,
+) -> Result<Response<Sent>, Broken> {
+    let body = Limited::new(body, IAM_BODY_MAX).collect().await.map_err(|_| Broken)?.to_bytes();
+    let answer = worker.shared.iam.answer(&head.method, &head.headers, &body).await;
+    // As with a probe: its head is not wanted by any record.
+    conn.take_head();
+    Ok(answer.map(Either::Right))
 }
 
 /// The head after which the connection speaks WebSocket.

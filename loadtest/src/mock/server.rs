@@ -21,6 +21,7 @@ use tokio::sync::watch;
 
 use super::behaviour::Behaviour;
 use super::count::Counters;
+use super::iam::Iam;
 use super::instances::Instances;
 use super::journal::Books;
 use super::record::Recorder;
@@ -48,6 +49,8 @@ pub struct Shared {
     pub tenant_header: String,
     /// Which instances a service has.
     pub instances: Instances,
+    /// Tokens.
+    pub iam: Iam,
 }
 
 /// One worker, as its requests see it.

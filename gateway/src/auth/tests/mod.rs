@@ -51,7 +51,7 @@ impl Gate {
     /// The whole way: head, body, verdict.
     fn verify(&self, request: &Unsigned<'_>, headers: &HeaderMap, now: Now) -> Result<Verified, Denied> {
         match self.identify(request, headers, now)? {
-            Claim::Proven(_) => panic!("a signature is not proven by its head"),
+            Claim::Proven(_) | Claim::Token(_) => panic!("a signature is not proven by its head"),
             Claim::Signed(signed) if signed.digest() == Digest::None => signed.verify(&[], now),
             Claim::Signed(signed) => signed.verify(&request.hash(request.body), now),
         }

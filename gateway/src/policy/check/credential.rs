@@ -1,6 +1,7 @@
 //! What the gateway shows backends: secrets read, and fit for the headers they go into.
 
 use super::{Check, Pool, Route};
+use crate::iam::Own;
 use crate::policy::problem::{Located, Place};
 use crate::policy::secret::{Missing, Secret};
 use crate::policy::spec::{ClientFiles, Shown, Signing, Source};
@@ -23,6 +24,9 @@ impl Check<'_> {
             }
             Shown::ApiKey(source) => {
                 Credential::ApiKey(self.value(&source, "Bearer ", format!("{path}.api_key"))?)
+            }
+            Shown::IamToken(login) => {
+                Credential::IamToken(Box::new(Own::new(self.login(*login, &format!("{path}.iam_token"))?)))
             }
             Shown::Header(name, source) => {
                 Credential::Header(name, self.value(&source, "", format!("{path}.header.value"))?)

@@ -24,7 +24,14 @@ impl Check<'_> {
         }
     }
 
-    fn once<K: Hash + Eq>(&self, seen: &mut Firsts<K>, key: K, what: &str, path: String, place: Place) {
+    pub(super) fn once<K: Hash + Eq>(
+        &self,
+        seen: &mut Firsts<K>,
+        key: K,
+        what: &str,
+        path: String,
+        place: Place,
+    ) {
         let Some((first, other)) = seen.insert(key, (place, path.clone())) else { return };
         let what = format!("this {what} stands at {} already, as `{other}`", self.at(first));
         self.problems.add(place, path, what, "a credential says who calls: give each user its own");
@@ -34,7 +41,8 @@ impl Check<'_> {
         let path = format!("tenants.{}", tenant.name.value);
         let plan = self.find(format!("{path}.plan"), "plan", &tenant.plan, plans);
         let users = tenant.users.into_iter().map(|user| self.user(user, &path)).collect();
-        Some(Tenant { name: tenant.name.value, plan: plan?, users })
+        let iam = tenant.iam.map(|iam| iam.value);
+        Some(Tenant { name: tenant.name.value, plan: plan?, users, iam })
     }
 
     fn user(&self, user: spec::User, tenant: &str) -> User {
@@ -58,6 +66,7 @@ impl Check<'_> {
                 };
                 Some(Credential::AkSk { access_key, secret_key: secret?, security_token })
             }
+            spec::Credential::Iam(member) => Some(Credential::Iam(member)),
             spec::Credential::AppCode(hashed) => {
                 self.code(Kind::AppCode, hashed, place, format!("{path}.app_code")).map(Credential::AppCode)
             }

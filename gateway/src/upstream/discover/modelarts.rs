@@ -16,6 +16,8 @@ use std::time::Duration;
 
 /// For a connection, and for all of one call.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// Between two looks whether there is a token.
+const TOKEN_LOOK: Duration = Duration::from_millis(50);
 /// The longest answer.
 const ANSWER_MAX: usize = 1 << 20;
 
@@ -50,6 +52,11 @@ fn fingerprint(credential: &Credential) -> [u8; 32] {
         nonce: "",
     };
     let mut written = Vec::new();
+    if let Credential::IamToken(own) = credential {
+        // There is no token before policy is in force; what it will be asked for with is known.
+        written.extend_from_slice(format!("{:?}", own.login()).as_bytes());
+        written.extend_from_slice(&own.login().body());
+    }
     credential.dress(&request, 0, |name, value| {
         for part in [name.as_bytes(), value] {
             written.extend_from_slice(&part.len().to_le_bytes());
@@ -78,11 +85,15 @@ impl From<String> for Unanswered {
 pub async fn ask(service: &Service, api: &ServiceApi, paces: &Paces) -> Result<Vec<Found>, Unanswered> {
     paces.wait(&Asker { endpoint: service.endpoint.clone(), credential: api.fingerprint }).await;
     let answer = tokio::time::timeout(TIMEOUT, fetch(service, api)).await;
-    let body = answer.map_err(|_| format!("the API does not answer within {TIMEOUT:?}"))??;
+    let body =
+        answer.map_err(|_| format!("no answer of the API within {TIMEOUT:?}, or no token for it"))??;
     Ok(host_endpoints::read(&body)?)
 }
 
 async fn fetch(service: &Service, api: &ServiceApi) -> Result<BytesMut, Unanswered> {
+    while api.credential.missing().is_some() {
+        tokio::time::sleep(TOKEN_LOOK).await; // until whoever waits for the answer gives up
+    }
     let Service { project_id, id, .. } = service;
     let target = format!("/v1/{project_id}/services/{id}/predict/endpoints?type=host_endpoints");
     let backend = &api.backend;
