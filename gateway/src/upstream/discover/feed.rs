@@ -144,10 +144,13 @@ impl Feed {
     }
 }
 
+/// A pool's name, and what it asks.
+type Asked = (Arc<str>, Source);
+
 /// Feeds that live across reloads; one of these per gateway.
 #[derive(Default)]
 pub struct Feeds {
-    feeds: Mutex<HashMap<(Arc<str>, Source), Weak<Feed>>>,
+    feeds: Mutex<HashMap<Asked, Weak<Feed>>>,
 }
 
 impl Feeds {
