@@ -20,6 +20,7 @@ import yaml
 from wire import Wire
 
 ROOT = Path(__file__).resolve().parents[2]
+REGION = "cn-southwest-2"
 KEYS = 80  # access keys of each kind; every test that signs uses up one
 
 
@@ -113,14 +114,20 @@ def policy(mock: str) -> dict:
     chat = "chat/completions"
     signed, keyed = ["ak_sk", "app_code"], ["api_key", "app_code"]
     deployment, pool = "/v1/{project_id}/deployments/{deployment_id}", "/v2/{project_id}/pools/{pool_id}/deployments/{id}"
+    tenants = [
+        {"name": plan, "plan": plan, "users": [Caller.named(name).spec(name) for name in names]}
+        for plan, names in NAMES.items()
+    ]
+    # Whoever shows a token of the mock IAM's account `acme`.
+    holders = {"name": "acme", "plan": "wide", "iam": {"project": REGION, "domain": "acme"}}
+    tenants.append(holders | {"users": [{"name": "alice", "iam": {"user": "alice"}}]})
+    login = {"user": "gateway", "domain": "acme", "password": {"env": "IAM_PASSWORD"}}
     return {
+        "iam": {"endpoint": mock, "password": login, "project": REGION},
         "pools": [{"name": "models", "backends": [{"url": mock}]}],
         "models": [MODEL],
         "plans": {name: [limit] for name, limit in PLANS.items()},
-        "tenants": [
-            {"name": plan, "plan": plan, "users": [Caller.named(name).spec(name) for name in names]}
-            for plan, names in NAMES.items()
-        ],
+        "tenants": tenants,
         "routes": [
             route("pangu-chat", f"{deployment}/{chat}", "pangu", signed, model="pangu-chat"),
             route("pangu-text", f"{deployment}/text/completions", "pangu", signed),
@@ -139,6 +146,9 @@ def policy(mock: str) -> dict:
             route("openai-capped", f"/capped/{chat}", "openai", keyed, ceilings={"completion_tokens": 64}),
             route("openai-embeddings", "/v1/embeddings", "openai", keyed),
             route("openai-models", "/v1/models", "openai", keyed, ["GET"]),
+            route("iam", "/v3/auth/tokens", "plain", signed),
+            route("openai-token", f"/v1/infers/token/v1/{chat}", "openai", ["iam_token", "api_key"]),
+            route("infers-token", "/v1/infers/{service_id}/token/{name}", "modelarts", ["iam_token"]),
             route("websocket", "/mock/websocket", "plain", keyed, ["GET"], websocket={"message_max": "64KiB"}),
         ],
     }
@@ -233,7 +243,7 @@ def gateway(all_of_mock, tmp_path_factory):
     }
     (directory / "gateway.yaml").write_text(yaml.safe_dump(settings))
     addresses = directory / "addresses.json"
-    secrets = {}
+    secrets = {"IAM_PASSWORD": "password-of-gateway"}
     for name in itertools.chain.from_iterable(NAMES.values()):
         secrets |= Caller.named(name).secrets(name)
     program = Program(

@@ -334,3 +334,42 @@ fn a_reload_keeps_the_token() {
     assert_eq!(keyed_chat().send(gateway.http).status, 200);
     assert_eq!((shown(&mock), mock.iam_calls().0), (token, 1));
 }
+
+/// Callers show tokens, and the backend wants one too.
+#[test]
+fn iam_is_down_for_a_minute_and_nothing_fails() {
+    let mock = Mock::start();
+    // Both are due for renewal within the minute: what is known of the callers', and the gateway's own for the backend.
+    mock.iam_behaves(r#"{"lifetime_ms": 70000}"#);
+    let credential = UPSTREAM.split_once("    credential:").and_then(|(_, rest)| rest.split_once("plans:"));
+    let credential =
+        format!("    credential:{}", credential.expect("a credential").0.replace("LOGIN", AK_SK));
+    let policy = POLICY.replace("CACHE", "cache: {ttl: 5s}").replace(
+        r#"pools: [{name: models, backends: [{url: "http://127.0.0.1:9100"}]}]"#,
+        &format!(
+            "pools:\n  - name: models\n    backends: [{{url: \"http://127.0.0.1:9100\"}}]\n{credential}"
+        ),
+    );
+    let gateway = gateway(&mock, &policy);
+    let callers: Vec<String> = ["alice", "bob"].map(|user| mock.token("acme", user)).into();
+    for token in &callers {
+        eventually("both tokens are there", secs(10), || (ask(&gateway, token).status == 200).then_some(()));
+    }
+    mock.iam_behaves(r#"{"status": 503, "lifetime_ms": 70000}"#);
+    let (issued, checked) = mock.iam_calls();
+    let began = now();
+    let mut requests = 0;
+    while began.elapsed() < secs(60) {
+        for token in &callers {
+            assert_eq!(ask(&gateway, token).status, 200, "after {:?}", began.elapsed());
+            requests += 1;
+        }
+        thread::sleep(ms(100));
+    }
+    let (issued, checked) = (mock.iam_calls().0 - issued, mock.iam_calls().1 - checked);
+    assert!(
+        issued > 0 && checked > 0,
+        "IAM was missed: {issued} times for a token, {checked} times about one"
+    );
+    assert!(requests > 500, "{requests}");
+}

@@ -1,4 +1,4 @@
-//! Thousands of requests while backends die, dawdle and flap.
+//! Ten thousand requests while backends die, dawdle and flap.
 
 use super::*;
 use harness::gateway::CHAT_API_KEY;
@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
-const CALLERS: u64 = 8;
-const EACH: u64 = 250;
+const CALLERS: u64 = 16;
+const EACH: u64 = 625;
 
 fn chat_number(number: u64) -> Request {
     let body = r#"{"model":"large","messages":[{"role":"user","content":"hello"}],"max_tokens":2}"#;

@@ -10,17 +10,21 @@
 //!
 //! *Not here.* The counters of model endpoints: calls of IAM are counted apart.
 
+mod answer;
+mod asked;
+
+use answer::{Answer, error};
+use asked::{Asked, KeyPair, Password, Role, Scope};
 use std::collections::HashMap;
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_body_util::Full;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::clock;
 
@@ -202,90 +206,6 @@ impl State {
     }
 }
 
-#[derive(Deserialize)]
-struct Asked {
-    auth: Auth,
-}
-
-#[derive(Deserialize)]
-struct Auth {
-    identity: Identity,
-    scope: Option<Scope>,
-}
-
-#[derive(Deserialize)]
-struct Identity {
-    methods: Vec<String>,
-    password: Option<Password>,
-    hw_ak_sk: Option<KeyPair>,
-    assume_role: Option<Role>,
-}
-
-#[derive(Deserialize)]
-struct Password {
-    user: User,
-}
-
-#[derive(Deserialize)]
-struct User {
-    name: String,
-    password: String,
-    domain: Named,
-}
-
-#[derive(Deserialize)]
-struct KeyPair {
-    access: Key,
-    secret: Key,
-}
-
-#[derive(Deserialize)]
-struct Key {
-    key: String,
-}
-
-#[derive(Deserialize)]
-struct Role {
-    domain_name: Option<String>,
-    domain_id: Option<String>,
-    agency_name: String,
-}
-
-#[derive(Deserialize)]
-struct Scope {
-    project: Option<Named>,
-    domain: Option<Named>,
-}
-
-#[derive(Deserialize)]
-struct Named {
-    id: Option<String>,
-    name: Option<String>,
-}
-
-impl Named {
-    fn text(&self) -> Option<&str> {
-        self.id.as_deref().or(self.name.as_deref())
-    }
-}
-
-impl Password {
-    fn find(&self) -> Option<Token> {
-        let account = account(self.user.domain.text()?)?;
-        let user = USERS.into_iter().find(|user| *user == self.user.name)?;
-        (self.user.password == format!("password-of-{user}")).then(|| Token::of(user, account, "password"))
-    }
-}
-
-impl KeyPair {
-    fn find(&self) -> Option<Token> {
-        let all = ACCOUNTS.into_iter().flat_map(|account| USERS.map(|user| (account, user)));
-        let mut same = all.filter(|(account, user)| self.access.key == format!("AK-{account}-{user}"));
-        let (account, user) = same.next()?;
-        (self.secret.key == format!("sk-of-{user}")).then(|| Token::of(user, account, "hw_ak_sk"))
-    }
-}
-
 /// The project that is asked for, if it is the account's: `Some(None)` is the account itself.
 fn scope(scope: Option<&Scope>, of: &'static str) -> Option<Option<&'static str>> {
     let Some(scope) = scope else { return Some(None) };
@@ -358,29 +278,4 @@ impl Token {
 fn moment(ms: u64) -> String {
     let moment = jiff::Timestamp::from_millisecond(ms as i64).unwrap_or(jiff::Timestamp::MAX);
     format!("{moment:.6}")
-}
-
-struct Answer {
-    status: StatusCode,
-    token: Option<HeaderValue>,
-    body: Value,
-}
-
-fn error(status: StatusCode, message: &str) -> Answer {
-    let title = status.canonical_reason().unwrap_or("Error");
-    let body = json!({"error": {"code": status.as_u16(), "message": message, "title": title}});
-    Answer { status, token: None, body }
-}
-
-impl Answer {
-    fn response(self, head_only: bool) -> Response<Full<Bytes>> {
-        let body = if head_only { Bytes::new() } else { self.body.to_string().into() };
-        let mut response = Response::new(Full::new(body));
-        *response.status_mut() = self.status;
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if let Some(token) = self.token {
-            response.headers_mut().insert(HeaderName::from_static("x-subject-token"), token);
-        }
-        response
-    }
 }
