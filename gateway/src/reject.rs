@@ -131,6 +131,9 @@ pub enum Reject {
     /// The pool is empty.
     #[error("no backend is available for this route")]
     NoBackend,
+    /// The pool's backends are found out, and none has been found.
+    #[error("no backend of this route is known yet")]
+    Undiscovered,
     /// Backends are to be shown an IAM token, and there is none.
     #[error("the gateway has no IAM token for the model service; try again in a moment")]
     NoToken {
@@ -224,9 +227,11 @@ impl Reject {
             Reject::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Reject::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
             Reject::Limited(_) | Reject::Flood { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Reject::Overloaded | Reject::NoBackend | Reject::NoToken { .. } | Reject::Queue(_) => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Reject::Overloaded
+            | Reject::NoBackend
+            | Reject::Undiscovered
+            | Reject::NoToken { .. }
+            | Reject::Queue(_) => StatusCode::SERVICE_UNAVAILABLE,
             Reject::Unreachable { .. } | Reject::UpstreamReset { .. } | Reject::UpstreamCut => {
                 StatusCode::BAD_GATEWAY
             }
@@ -266,6 +271,7 @@ impl Reject {
             Reject::Limited(_) | Reject::Flood { .. } => "APIG.0308",
             Reject::Overloaded
             | Reject::NoBackend
+            | Reject::Undiscovered
             | Reject::NoToken { .. }
             | Reject::Queue(_)
             | Reject::Unreachable { .. }
@@ -301,6 +307,7 @@ impl Reject {
             Reject::Overloaded => "overloaded",
             Reject::Queue(refusal) => refusal.reason.code(),
             Reject::NoBackend => "no_backend",
+            Reject::Undiscovered => "undiscovered",
             Reject::NoToken { .. } => "no_iam_token",
             Reject::Unreachable { .. } => "unreachable",
             Reject::UpstreamReset { .. } => "upstream_reset",
@@ -357,7 +364,7 @@ impl Reject {
         match self {
             Reject::Limited(limited) => rate::refused(limited, spread, headers),
             Reject::Flood { wait } => RetryAfter::new(*wait, spread).put(headers),
-            Reject::Overloaded | Reject::NoBackend | Reject::NoToken { .. } => {
+            Reject::Overloaded | Reject::NoBackend | Reject::Undiscovered | Reject::NoToken { .. } => {
                 RetryAfter::new(BUSY, spread).put(headers)
             }
             Reject::Queue(refusal) => RetryAfter::new(refusal.retry_after, spread).put(headers),

@@ -5,7 +5,7 @@
 
 use serde::Deserialize;
 use std::fmt::Display;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -37,6 +37,8 @@ pub struct Settings {
     /// Bytes of request bodies held in memory while their signatures are checked, over all workers.
     /// Default: 256 MiB. Beyond it, signed requests get a 503.
     pub buffered_bodies_max: u64,
+    /// Who is asked for the addresses of names.
+    pub dns: Dns,
     /// Proxies whose `X-Forwarded-For` or PROXY header names the caller's address. Default: none.
     pub trusted_proxies: Vec<ipnet::IpNet>,
 }
@@ -118,6 +120,39 @@ pub struct Timeouts {
     pub drain: Duration,
 }
 
+/// Who is asked for the addresses of backends that are written as names, and for SRV records.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Dns {
+    /// Name servers: `10.0.0.2`, or `10.0.0.2:5353` for another port than 53. Default: those of `/etc/resolv.conf`, with
+    /// its search list. `/etc/hosts` is asked first in either case.
+    pub servers: Vec<NameServer>,
+}
+
+impl Dns {
+    /// Addresses with ports.
+    pub fn servers(&self) -> Vec<SocketAddr> {
+        self.servers.iter().map(|server| server.0).collect()
+    }
+}
+
+/// The address of a name server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct NameServer(SocketAddr);
+
+impl TryFrom<String> for NameServer {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<NameServer, String> {
+        let alone = text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 53));
+        let server = alone.or_else(|_| text.parse::<SocketAddr>());
+        server.map(NameServer).map_err(|_| {
+            format!("`{text}` is not the address of a name server; write `10.0.0.2` or `10.0.0.2:5353`")
+        })
+    }
+}
+
 /// Sizes of a request head, before any route is known; routes may set less.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -150,6 +185,7 @@ impl Default for Settings {
             timeouts: Timeouts::default(),
             heads: Heads::default(),
             buffered_bodies_max: 256 << 20,
+            dns: Dns::default(),
             trusted_proxies: Vec::new(),
         }
     }
@@ -311,6 +347,15 @@ mod tests {
         assert!(error.contains("`tcp: true`"), "{error}");
         let error = load(&listener(", tcp: true").replace("[10.0.0.0/24]", "[]")).unwrap_err();
         assert!(error.contains("trusted_proxies"), "{error}");
+    }
+
+    #[test]
+    fn name_servers_have_port_53_unless_they_say_another() {
+        let settings = load("dns: {servers: [10.0.0.2, \"127.0.0.1:5353\", fd00::2]}").unwrap();
+        let servers: Vec<String> = settings.dns.servers().iter().map(SocketAddr::to_string).collect();
+        assert_eq!(servers, ["10.0.0.2:53", "127.0.0.1:5353", "[fd00::2]:53"]);
+        let error = load("dns: {servers: [ns.example.com]}").unwrap_err();
+        assert!(error.contains("10.0.0.2:5353"), "{error}");
     }
 
     #[test]

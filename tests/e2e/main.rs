@@ -22,6 +22,8 @@ mod queue;
 mod pools;
 
 mod credentials;
+mod discovery;
+mod dns;
 mod grpc;
 mod headers;
 mod health;

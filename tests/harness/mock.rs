@@ -114,6 +114,28 @@ impl Mock {
         assert!(answer.status < 300, "reset: {}", answer.text());
     }
 
+    /// What the API answers that tells a service's instances: knobs such as `{"status": 429}`; what is left out goes back
+    /// to its default.
+    pub fn instances_answer(&self, knobs: &Value) {
+        let answer = Request::post("/mock/instances", knobs.to_string()).send(self.control);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+
+    /// The same, with instances at these addresses, which speak plain HTTP.
+    pub fn instances_are(&self, addresses: &[SocketAddr]) {
+        let list: Vec<Value> = addresses
+            .iter()
+            .map(|at| serde_json::json!({"schema": "http", "ip": at.ip().to_string(), "port": at.port()}))
+            .collect();
+        let body = serde_json::json!({"endpoints": list}).to_string();
+        self.instances_answer(&serde_json::json!({"body": body}));
+    }
+
+    /// Calls of that API, and the last one: `calls`, `target`, `headers`.
+    pub fn instances_asked(&self) -> Value {
+        Request::get("/mock/instances").send(self.control).json()
+    }
+
     /// A token of `account`'s `user` for its project cn-southwest-2.
     pub fn token(&self, account: &str, user: &str) -> String {
         let identity = serde_json::json!({"methods": ["password"], "password": {"user": {

@@ -8,6 +8,7 @@
 
 pub mod certs;
 pub mod clock;
+pub mod dns;
 pub mod gateway;
 pub mod http1;
 pub mod http2;
@@ -21,6 +22,7 @@ pub mod tls_backend;
 pub mod websocket;
 
 pub use clock::{eventually, now};
+pub use dns::Dns;
 pub use gateway::{Gateway, Setup};
 pub use http1::{Conn, Request, Response};
 pub use http2_backend::Http2Backend;

@@ -65,7 +65,14 @@ impl Script {
 
     /// The same, told also the head of the request.
     pub fn asking(reply: impl Fn(usize, &str) -> Reply + Send + Sync + 'static) -> Script {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        Script::listening(TcpListener::bind("127.0.0.1:0").expect("a free port"), reply)
+    }
+
+    /// The same on a socket of the test's own.
+    pub fn listening(
+        listener: TcpListener,
+        reply: impl Fn(usize, &str) -> Reply + Send + Sync + 'static,
+    ) -> Script {
         let address = listener.local_addr().expect("bound");
         let script =
             Script { address, seen: Arc::default(), connections: Arc::default(), ended: Arc::default() };

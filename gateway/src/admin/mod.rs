@@ -10,7 +10,7 @@
 //! | `/limits?tenant=NAME` | every level of a tenant now, as JSON; also `?route=NAME` and `?model=NAME` |
 //! | `/explain?tenant=NAME&route=NAME` | every level that a request meets, and whether it has room; also `&user=`, `&model=` |
 //! | `/forecast?tenant=NAME` | when a tenant's budgets will be spent |
-//! | `/backends` | which backends of which pool get requests, and why the others do not |
+//! | `/backends` | which backends of which pool get requests, why the others do not, and where they were found |
 //! | `/queues` | who waits before which pool, who fills it, and how much it takes now |
 //! | `/streams` | who has how many connections of plain TCP open, and how the backends are that they go to |
 //!
@@ -26,7 +26,7 @@ use crate::clock::Now;
 use crate::observe::{self, limits, metrics};
 use crate::policy::Store;
 use crate::server::{Certificates, Saves, Stage};
-use crate::upstream::{PoolState, seen_by_workers};
+use crate::upstream::{Pool, PoolState, seen_by_workers};
 use bytes::Bytes;
 use explain::No;
 use http::{Method, Request, Response, StatusCode, header};
@@ -200,13 +200,21 @@ impl Page {
         let states: Vec<_> = gates.map(|(pool, gate)| (pool, gate.state(0, now.mono_us))).collect();
         observe::queues::write(&states, &mut page);
         self.policy.live().tenants.write(now.mono_us / 1_000_000, &mut page);
-        observe::health::write(&self.backends(), &mut page);
+        let pools = self.backends();
+        observe::health::write(&pools, &mut page);
+        observe::discovery::write(&pools, &mut page);
         text(StatusCode::OK, page)
     }
 
     fn backends(&self) -> Vec<PoolState> {
-        let now_ms = seen_by_workers(Now::read().mono_us / 1_000);
-        self.policy.current().pools.iter().map(|pool| pool.state(now_ms)).collect()
+        let now_ms = Now::read().mono_us / 1_000;
+        let snapshot = self.policy.current();
+        let sources = |pool: &Arc<Pool>| {
+            let supplies = snapshot.supplies.iter().filter(|supply| Arc::ptr_eq(&supply.pool, pool));
+            supplies.flat_map(|supply| supply.feeds()).map(|feed| feed.state(now_ms)).collect()
+        };
+        let state = |pool| PoolState { sources: sources(pool), ..pool.state(seen_by_workers(now_ms)) };
+        snapshot.pools.iter().map(state).collect()
     }
 }
 

@@ -141,6 +141,7 @@ mod tests {
     fn login(who: Who, agency: Option<Agency>, project: Option<Ref>) -> Login {
         let endpoint = BackendSpec {
             host: "iam".into(),
+            ip: None,
             port: 443,
             base_path: "".into(),
             tls: None,

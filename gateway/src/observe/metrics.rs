@@ -59,6 +59,10 @@ pub(super) const BACKEND_UP: &str = "gateway_upstream_backend_up";
 pub(super) const EJECTIONS: &str = "gateway_upstream_ejections_total";
 pub(super) const EJECTIONS_KEPT: &str = "gateway_upstream_ejections_kept_total";
 pub(super) const PROBE_FAILURES: &str = "gateway_upstream_probe_failures_total";
+pub(super) const DISCOVERY_BACKENDS: &str = "gateway_discovery_backends";
+pub(super) const DISCOVERY_AGE: &str = "gateway_discovery_age_seconds";
+pub(super) const DISCOVERY_FAILURES: &str = "gateway_discovery_failures_total";
+pub(super) const DISCOVERY_REFUSED: &str = "gateway_discovery_refused_addresses";
 pub(super) const PANIC: &str = "gateway_upstream_panic";
 const CONNECTIONS: &str = "gateway_connections";
 const CONNECTIONS_TOTAL: &str = "gateway_connections_total";
@@ -130,6 +134,10 @@ pub const METRICS: &[Metric] = &[
     counter  (EJECTIONS,           &["pool", "backend", "reason"], "Backends taken out because requests to them failed: consecutive, error_rate. Of all pools with this backend."),
     counter  (EJECTIONS_KEPT,      &["pool", "backend"],       "Ejections that did not happen because of `keep`."),
     counter  (PROBE_FAILURES,      &["pool", "backend", "reason"], "Probes that failed: connect, tls, timeout, broken, status, body. Of all pools with this backend."),
+    gauge    (DISCOVERY_BACKENDS,  &["pool", "source"],        "Backends that a source (DNS, SRV, file, ModelArts service) named last."),
+    gauge    (DISCOVERY_AGE,       &["pool", "source"],        "How long ago a source was last heard to name them; absent: not yet. Above a few minutes, somebody should look."),
+    counter  (DISCOVERY_FAILURES,  &["pool", "source"],        "Answers of a source that were missing or could not be used; the last good set stayed."),
+    gauge    (DISCOVERY_REFUSED,   &["pool", "source"],        "Addresses in its last answer that `networks` does not let in."),
     gauge    (PANIC,               &["pool"],                  "1: so few backends are well that all are used."),
     counter  (VERSION_REQUESTS,    &["pool", "version", "status_class"], "Requests that went to a version of a pool, by the status their callers got."),
     gauge    (CONNECTIONS,         &["listener"],              "Open connections."),

@@ -1,6 +1,7 @@
 //! What operators see: metrics, the access log, the gateway's own log.
 
 pub mod access_log;
+pub mod discovery;
 pub mod health;
 pub mod iam;
 mod json;

@@ -5,6 +5,7 @@
 
 mod coverage;
 mod credential;
+mod discover;
 mod iam;
 mod models;
 mod protocols;
@@ -30,7 +31,9 @@ use crate::limit::price::Price;
 use crate::limit::{self, Per};
 use crate::route::{Conflict, Table, TableBuilder};
 use crate::stream::{self, Directory};
+use crate::upstream::discover::{ServiceApi, Source};
 use crate::upstream::health::rules as health;
+use crate::upstream::networks::Networks;
 use crate::upstream::retry::Rule;
 use crate::upstream::{Backend, BackendSpec, Balance, ClientIdentity, Credential as Shown, Split};
 use crate::usage::Shape;
@@ -121,6 +124,12 @@ pub struct Pool {
     pub backends: Vec<(BackendSpec, u32)>,
     /// At least one.
     pub versions: Vec<Version>,
+    /// What backends are found by.
+    pub discovers: Vec<Discover>,
+    /// Where those that are found may lie, if that is written.
+    pub networks: Option<Networks>,
+    /// Only backends whom its `tls` can verify are used.
+    pub tls_only: bool,
     pub split: Split,
     pub balance: Balance,
     pub connect_timeout: Duration,
@@ -128,6 +137,15 @@ pub struct Pool {
     /// Who the gateway is to its backends.
     pub credential: Arc<Shown>,
     pub health: health::Rules,
+}
+
+pub struct Discover {
+    /// Which of the pool's backends stands for all that it finds.
+    pub at: usize,
+    pub source: Source,
+    pub every: Duration,
+    /// Who is asked, for a service.
+    pub api: Option<Arc<ServiceApi>>,
 }
 
 pub struct Version {
@@ -457,6 +475,7 @@ impl Check<'_> {
             Some(shown) => self.shown(shown, &format!("pools.{name}.credential")),
             None => Some(Arc::default()),
         };
+        let discovers = self.discovers(&name, pool.discovers);
         let client = match client {
             Some(None) => return None,
             client => client.flatten(),
@@ -475,6 +494,9 @@ impl Check<'_> {
         }
         Some(Pool {
             versions: versions::of(pool.versions, backends.len()),
+            discovers: discovers?,
+            networks: pool.networks,
+            tls_only: pool.tls_only,
             split: split?,
             balance: pool.balance,
             name,

@@ -24,10 +24,22 @@ pub fn credential(entry: &Entry<'_>) -> Option<Located<Shown>> {
         entry.wrong("credential", "a credential is `none` or a mapping", help);
         return None;
     }
-    let entry = entry.object("credential", &keys::SHOWN)?;
-    let mut kinds = keys::SHOWN.keys.iter().map(|key| key.name).filter(|name| entry.has(name));
-    let (Some(kind), None) = (kinds.next(), kinds.next()) else {
-        let names: Vec<&str> = keys::SHOWN.keys.iter().map(|key| key.name).collect();
+    one_of(entry, &keys::SHOWN)
+}
+
+/// `credential` of a source of backends: what an API of the cloud's own takes; None if it cannot be read.
+pub fn api_credential(entry: &Entry<'_>) -> Option<Located<Shown>> {
+    one_of(entry, &keys::API_CREDENTIAL)
+}
+
+/// A `credential` that is one of these kinds.
+fn one_of(entry: &Entry<'_>, kinds: &'static keys::Object) -> Option<Located<Shown>> {
+    let place = entry.place_of("credential");
+    let entry = entry.object("credential", kinds)?;
+    let names = || kinds.keys.iter().map(|key| key.name);
+    let mut written = names().filter(|name| entry.has(name));
+    let (Some(kind), None) = (written.next(), written.next()) else {
+        let names: Vec<&str> = names().collect();
         let help = format!("write exactly one of: {}", names.join(", "));
         entry.problems.add(place, entry.at, "one kind of credential is needed here", help);
         return None;

@@ -12,11 +12,13 @@ use crate::limit::{self, CommonPlan, Plan, TenantSpec};
 use crate::observe::metrics::{RouteMetrics, StreamMetrics, queue_wait};
 use crate::observe::retries::{RetryMetrics, budget_exhausted};
 use crate::stream::{Admits, Directory, Member, Stream, Streams};
-use crate::upstream::{
-    Backend, BackendSpec, Credential as Shown, Pool, PoolSpec, VersionSpec, seen_by_workers,
-};
+use crate::upstream::discover::{self, How, Part, Source, Supply};
+use crate::upstream::networks::Networks;
+use crate::upstream::{Credential as Shown, Pool, PoolSpec, VersionSpec, seen_by_workers};
 use http::HeaderValue;
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Puts the policy's limits in force and returns the snapshot to publish.
 pub fn install(checked: Checked, live: &Live, version: u64, digest: Arc<str>, now: Now) -> Snapshot {
@@ -24,8 +26,8 @@ pub fn install(checked: Checked, live: &Live, version: u64, digest: Arc<str>, no
     let iam = checked.iam.as_ref().map(|iam| callers_at_iam(iam, &checked.tenants, live));
     begin_tokens(&checked, live);
     let budgets = checked.limits().any(check::Limit::is_budget);
-    let pools: Vec<Arc<Pool>> =
-        checked.pools.iter().map(|spec| pool(spec, live, version == 1, now)).collect();
+    let (pools, supplies): (Vec<Arc<Pool>>, Vec<Vec<Supply>>) =
+        checked.pools.iter().map(|spec| pool(spec, live, version == 1, now)).unzip();
     let queues = queues(&checked.pools, live, now);
     let plans: Vec<Arc<Plan>> = checked
         .plans
@@ -111,6 +113,7 @@ pub fn install(checked: Checked, live: &Live, version: u64, digest: Arc<str>, no
         table: checked.table,
         routes,
         pools,
+        supplies: supplies.into_iter().flatten().collect(),
         keys,
         iam,
         callers,
@@ -284,7 +287,12 @@ fn begin_tokens(checked: &Checked, live: &Live) {
         let name = format!("route/{}", route.name);
         Some((name.into(), route.credential.as_ref()?))
     });
-    for (name, credential) in of_pools.chain(of_routes) {
+    let of_sources = checked.pools.iter().flat_map(|pool| {
+        let name = format!("{}/discover", pool.name);
+        let apis = pool.discovers.iter().filter_map(|discover| discover.api.as_ref());
+        apis.map(move |api| (name.as_str().into(), &api.credential))
+    });
+    for (name, credential) in of_pools.chain(of_routes).chain(of_sources) {
         if let Shown::IamToken(own) = &**credential {
             let source = live.iam.source(&name, own.login());
             own.begin(source.expect("`check` has built a client of the same login"));
@@ -292,20 +300,20 @@ fn begin_tokens(checked: &Checked, live: &Live) {
     }
 }
 
-fn pool(spec: &check::Pool, live: &Live, starting: bool, now: Now) -> Arc<Pool> {
-    let backend = |spec: &BackendSpec| {
-        live.backends.backend(spec.clone()).expect("`check` has built a backend of the same spec")
-    };
-    let backends: Vec<(Arc<Backend>, u32)> =
-        spec.backends.iter().map(|(spec, weight)| (backend(spec), *weight)).collect();
-    let version = |version: &check::Version| VersionSpec {
+/// The pool with what is known of its backends, and what will keep it supplied.
+fn pool(spec: &check::Pool, live: &Live, starting: bool, now: Now) -> (Arc<Pool>, Vec<Supply>) {
+    let part = |at| part(spec, at, live);
+    let parts: Vec<Vec<Part>> =
+        spec.versions.iter().map(|version| version.backends.clone().map(part).collect()).collect();
+    let seen: Vec<u64> = parts.iter().map(|parts| discover::seen(parts)).collect();
+    let version = |(version, parts): (&check::Version, &Vec<Part>)| VersionSpec {
         name: version.name.clone(),
         weight: version.weight,
-        backends: backends[version.backends.clone()].to_vec(),
+        backends: discover::backends(parts, &live.backends),
     };
-    Arc::new(Pool::new(PoolSpec {
+    let pool = Arc::new(Pool::new(PoolSpec {
         name: spec.name.clone(),
-        versions: spec.versions.iter().map(version).collect(),
+        versions: spec.versions.iter().zip(&parts).map(version).collect(),
         split: spec.split.clone(),
         balance: spec.balance.clone(),
         connect_timeout: spec.connect_timeout,
@@ -313,7 +321,35 @@ fn pool(spec: &check::Pool, live: &Live, starting: bool, now: Now) -> Arc<Pool> 
         health: spec.health.clone(),
         starting,
         now_ms: seen_by_workers(now.mono_us / 1_000),
-    }))
+    }));
+    let supply = |(version, (parts, seen))| Supply::new(pool.clone(), version, parts, seen);
+    let supplies = parts.into_iter().zip(seen).enumerate().map(supply);
+    let supplies = supplies.filter(|supply| supply.feeds().next().is_some()).collect();
+    (pool, supplies)
+}
+
+/// What the pool's backend at this place comes of.
+fn part(pool: &check::Pool, at: usize, live: &Live) -> Part {
+    let (spec, weight) = &pool.backends[at];
+    let discover = pool.discovers.iter().find(|discover| discover.at == at);
+    let networks = |default| pool.networks.clone().unwrap_or(default);
+    let (source, how) = match discover {
+        Some(check::Discover { source, every, api, .. }) => {
+            let (networks, api) = (networks(Networks::Private), api.clone());
+            (source.clone(), How { networks, every: *every, tls_only: pool.tls_only, api })
+        }
+        None if spec.host.parse::<IpAddr>().is_ok() => {
+            let backend = live.backends.backend(spec.clone());
+            return Part::Written(backend.expect("`check` has built a backend of the same spec"), *weight);
+        }
+        None => {
+            let loopback = &*spec.host == "localhost" || spec.host.ends_with(".localhost");
+            let networks = networks(Networks::Any { loopback });
+            let how = How { networks, every: Duration::ZERO, tls_only: false, api: None };
+            (Source::Name(spec.host.clone()), how)
+        }
+    };
+    Part::Found { feed: live.feeds.feed(&pool.name, &source, how), form: spec.clone(), weight: *weight }
 }
 
 fn rules(spec: &super::spec::Rules) -> Rules {

@@ -344,7 +344,7 @@ pub static POOL: Object = Object {
     doc: "A named set of backends.",
     keys: &[
         key("name", Name, Required, "pangu-nlp", "Unique; routes name it."),
-        key("backends", List(&Kind::Object(&BACKEND)), Optional, "[{url: \"https://10.0.0.11:8443\"}]", "Upstream addresses. A pool has these or `versions`."),
+        key("backends", List(&Kind::Object(&BACKEND)), Optional, "[{url: \"https://10.0.0.11:8443\"}]", "Upstream addresses. A pool has these, `discover`, or both; or `versions`."),
         key("versions", List(&Kind::Object(&VERSION)), Optional, "[{name: v1, weight: 90, backends: [...]}, {name: v2, weight: 10, backends: [...]}]", "Versions of what the pool serves, each with its part of the requests (grey release), or with callers of its own (A/B)."),
         key("split", Kind::Object(&SPLIT), Optional, "{by: user}", "Who gets which of the `versions`."),
         key("protocol", Word(&["h1", "h2"]), Default("h1"), "h2", "What the backends speak: HTTP/1.1 or HTTP/2. `h2` is agreed by ALPN with `https`, known beforehand with `http`; many requests share a connection, and `api: grpc` needs it."),
@@ -356,7 +356,8 @@ pub static POOL: Object = Object {
         key("health", Kind::Object(&HEALTH), Optional, "{path: /health}", "What every backend is asked, again and again. Without it, none is."),
         key("eject", Either(&Bool, &Kind::Object(&EJECT)), Optional, "{consecutive: 5, error_rate: 50%}", "Takes a backend out for a while when requests to it fail. Without it, 5 failed connections in a row do; `false`: nothing does."),
         key("panic", Percent, Default("10%"), "50%", "With less of the weight well than this, all backends are used again, except those that were never ready; `0%`: never, and then callers get 503."),
-        later("discover"),
+        key("discover", Kind::Object(&DISCOVER), Optional, "{file: backends.json}", "Where further backends are found out, and found out again. In place of `backends`, or beside them."),
+        key("networks", List(&Text), Optional, "[10.1.0.0/16]", "Where backends may lie that are found out; other addresses are not used. Default: with `discover` private networks (10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 100.64.0.0/10, fc00::/7); for names in `backends` all but this machine's own, and those too for `localhost`. Link-local and metadata addresses are never used. Addresses written in `backends` are not asked about."),
         key("credential", SHOWN_KIND, Default("none"), "{api_key: {env: MAAS_KEY}}", "Who the gateway is to the backends; exactly one of its keys. `none`: nobody. Without `pass`, callers' own credentials end at the gateway on routes with `auth`, and everywhere if it shows one of its own."),
     ],
 };
@@ -447,7 +448,8 @@ pub static VERSION: Object = Object {
     keys: &[
         key("name", Name, Required, "v2", "Unique in the pool; appears in logs and metrics. Who stays with a version is decided by it."),
         key("weight", Count, Required, "10", "Its part of the requests, by the weights of the others; 0 to 1000. 0: only whom `when` gives it."),
-        key("backends", List(&Kind::Object(&BACKEND)), Required, "[{url: \"https://10.0.0.12:8443\"}]", "Upstream addresses of this version."),
+        key("backends", List(&Kind::Object(&BACKEND)), Optional, "[{url: \"https://10.0.0.12:8443\"}]", "Upstream addresses of this version. It has these, `discover`, or both."),
+        key("discover", Kind::Object(&DISCOVER), Optional, "{modelarts_service: 7a3e..., ...}", "Where further backends of this version are found out."),
     ],
 };
 
@@ -483,8 +485,33 @@ pub static HEADER_IS: Object = Object {
 pub static BACKEND: Object = Object {
     doc: "One upstream address.",
     keys: &[
-        key("url", Text, Required, "https://10.0.0.11:8443/base", "`http` or `https`; a path is put before every request path. For streams `tcp` or `tls`, with a port. Link-local and metadata addresses are refused."),
+        key("url", Text, Required, "https://10.0.0.11:8443/base", "`http` or `https`; a path is put before every request path. A name stands for all its addresses, which share the weight and are looked up again as their TTL says. For streams `tcp` or `tls`, with a port. Link-local and metadata addresses are refused."),
         key("weight", Count, Default("1"), "3", "Share of requests, 1 to 1000."),
+    ],
+};
+
+/// `discover` of pools and versions
+pub static DISCOVER: Object = Object {
+    doc: "Where backends are found out: exactly one of `modelarts_service`, `srv` and `file`. Whatever goes wrong, the last good set stays.",
+    keys: &[
+        key("modelarts_service", Text, Optional, "7a3e9b1c-5d4f-4a7b-9c66-0d2f3a1b8e75", "Id of a ModelArts real-time service, whose instances are asked for (`predict/endpoints?type=host_endpoints`). An answer without any is believed when it comes for the third time."),
+        key("project_id", Text, Optional, "0123456789abcdef0123456789abcdef", "The service's project. With `modelarts_service`, and needed there."),
+        key("endpoint", Text, Optional, "https://modelarts.cn-southwest-2.myhuaweicloud.com", "The ModelArts API of the region; `http` only on this machine. With `modelarts_service`, and needed there."),
+        key("ca", Text, Optional, "ca.pem", "PEM file of the only authorities to trust at `endpoint`; relative to the policy directory. Default: the machine's."),
+        key("credential", Kind::Object(&API_CREDENTIAL), Optional, "{ak_sk: {access_key: {env: API_AK}, secret_key: {env: API_SK}}}", "Who the gateway is to the API. With `modelarts_service`, and needed there."),
+        key("every", Duration, Default("30s"), "10s", "From one question to the API to the next, 3s to 1h; twice as long after each failure, up to 5m. All pools with the same credential stay together below 20 questions a minute."),
+        key("srv", Text, Optional, "_http._tcp.models.internal", "Name of SRV records: targets, ports and weights. Those of the lowest priority number are used that have an address. Looked up again as their TTL says."),
+        key("file", Text, Optional, "backends.json", "JSON or YAML that another program writes, relative to the policy directory: a list of `{address: \"10.0.0.11:8080\", weight: 2}`. Looked at every second."),
+        key("scheme", Word(&["http", "https"]), Default("http"), "https", "What backends of `srv` and `file` speak. `https` from `srv` needs `tls.name`."),
+    ],
+};
+
+/// `discover.credential`
+pub static API_CREDENTIAL: Object = Object {
+    doc: "Who the gateway is to an API of the cloud's own: exactly one of these.",
+    keys: &[
+        key("ak_sk", Kind::Object(&SHOWN_AK_SK), Optional, "{access_key: {env: API_AK}, secret_key: {env: API_SK}}", "The key pair of an IAM user: questions are signed."),
+        key("iam_token", Kind::Object(&SHOWN_IAM), Optional, "{endpoint: \"https://iam.cn-southwest-2.myhuaweicloud.com\", hw_ak_sk: {...}, project: cn-southwest-2}", "`X-Auth-Token`: a token of IAM, renewed before its end."),
     ],
 };
 

@@ -16,6 +16,7 @@
 mod check;
 mod credential;
 mod decode;
+mod discover;
 mod files;
 mod health;
 mod iam;
@@ -51,7 +52,6 @@ pub use snapshot::{
     Snapshot, Timeouts, WebSocket,
 };
 pub use store::{Status, Store};
-pub use url::refused as refused_address;
 pub use watch::Watch;
 
 use check::Checked;
@@ -78,6 +78,8 @@ pub struct Live {
     pub tenants: crate::observe::tenants::Tenants,
     /// Upstream addresses.
     pub backends: crate::upstream::Registry,
+    /// What was found out of them.
+    pub feeds: crate::upstream::discover::Feeds,
     /// What is left for trying again, by pool.
     pub retries: crate::upstream::budget::Budgets,
     /// What tenants use of streams.

@@ -2,6 +2,7 @@
 
 use super::credential::{client, credential};
 use super::decode::{At, Entry};
+use super::discover::networks;
 use super::health::health;
 use super::iam::iam;
 use super::keys;
@@ -12,12 +13,13 @@ use super::protocol::{protocol, websocket};
 use super::queue::queue;
 use super::retry::retry;
 use super::snapshot::{Api, Caps, Timeouts};
-use super::spec::{Policy, Pool, Route, Rules};
+use super::spec::{Discover, Policy, Pool, Route, Rules};
 use super::streams::{self, stream};
 use super::tenants::tenant;
 use super::yaml::{Node, Value};
 use super::{url, versions};
 use crate::auth::Kind;
+use crate::upstream::discover::Source;
 use http::{HeaderName, Method};
 use std::path::Path;
 use std::sync::Arc;
@@ -317,7 +319,15 @@ fn pool(entry: &Entry<'_>, dir: &Path) -> Option<Pool> {
         }
         good
     });
-    let versions::Written { mut backends, versions, raw } = versions::written(entry);
+    let networks = networks(entry);
+    let versions::Backends { all: mut backends, discovers, versions, raw } = versions::backends(entry, dir);
+    let proves_nothing = |discover: &Discover| {
+        matches!(discover.source, Source::Records(_)) && backends[discover.at].0.value.tls.is_some()
+    };
+    if tls_name.is_none() && discovers.iter().any(proves_nothing) {
+        let help = "write `tls: {name: ...}`: whoever can change the records could name a host of his own";
+        entry.wrong("discover", "SRV records do not say whom to trust", help);
+    }
     for (spec, _) in &mut backends {
         spec.value.protocol = protocol.unwrap_or_default();
         if let (Some(tls), Some(name)) = (&mut spec.value.tls, &tls_name) {
@@ -338,6 +348,9 @@ fn pool(entry: &Entry<'_>, dir: &Path) -> Option<Pool> {
         name: name?,
         backends,
         versions,
+        discovers,
+        networks: networks?,
+        tls_only: entry.has("tls"),
         split: split?,
         balance: balance?,
         ca_file,

@@ -12,6 +12,7 @@ use crate::observe::tenants::OnRoute;
 use crate::route::Table;
 use crate::stream::Streams;
 use crate::upstream::budget::Budget;
+use crate::upstream::discover::Supply;
 use crate::upstream::retry::Rule;
 use crate::upstream::{Credential, Pool};
 use crate::usage::Shape;
@@ -35,6 +36,8 @@ pub struct Snapshot {
     pub routes: Vec<Arc<Route>>,
     /// Where requests go, in the order of the files.
     pub pools: Vec<Arc<Pool>>,
+    /// What keeps pools supplied whose backends are found out.
+    pub supplies: Vec<Supply>,
     /// Whose credential is it.
     pub keys: auth::Keyring,
     /// Whose IAM token is it.

@@ -12,7 +12,9 @@ use crate::limit::money::Currency;
 use crate::limit::price::Price;
 use crate::limit::{Algorithm, Per};
 use crate::stream::{self, Admits};
+use crate::upstream::discover::Source as Asked;
 use crate::upstream::health::rules as health;
+use crate::upstream::networks::Networks;
 use crate::upstream::retry;
 use crate::upstream::{BackendSpec, Balance, Protocol, Subject, When};
 use crate::usage::Shape;
@@ -105,6 +107,12 @@ pub struct Pool {
     pub backends: Vec<(Located<BackendSpec>, u32)>,
     /// Empty: the pool has none.
     pub versions: Vec<Version>,
+    /// What else backends are found by.
+    pub discovers: Vec<Discover>,
+    /// Where those that are found may lie, if that is written.
+    pub networks: Option<Networks>,
+    /// `tls` is written.
+    pub tls_only: bool,
     pub split: Split,
     pub balance: Balance,
     /// PEM file of the only authorities to trust.
@@ -147,6 +155,24 @@ pub struct Version {
     pub weight: u32,
     /// Which of the pool's.
     pub backends: Range<usize>,
+}
+
+/// `discover` of a pool or version
+pub struct Discover {
+    /// Which of the pool's backends stands for all that it finds.
+    pub at: usize,
+    pub source: Asked,
+    pub every: Duration,
+    /// Who is asked, for a service.
+    pub api: Option<DiscoverApi>,
+}
+
+/// Where the API is that is asked, and who the gateway is there.
+pub struct DiscoverApi {
+    pub endpoint: Located<BackendSpec>,
+    /// PEM file of the only authorities to trust.
+    pub ca_file: Option<Located<PathBuf>>,
+    pub credential: Located<Shown>,
 }
 
 /// `pools[].split`

@@ -1,8 +1,9 @@
 //! Upstream addresses: what may stand in a pool, and what no policy may reach.
 
 use super::problem::quoted;
+use crate::upstream::networks::refused;
 use crate::upstream::{BackendSpec, Protocol, TlsSpec};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
 /// Why a url is no backend.
@@ -44,7 +45,7 @@ pub fn backend(text: &str) -> Result<BackendSpec, Wrong> {
     }
     let host: Arc<str> = host.into();
     let tls = tls.then(|| TlsSpec { ca_pem: None, name: host.clone(), client: None });
-    Ok(BackendSpec { tls, host, port, base_path: base.into(), protocol: Protocol::default() })
+    Ok(BackendSpec { tls, host, ip: None, port, base_path: base.into(), protocol: Protocol::default() })
 }
 
 /// Is this the url of a backend for streams, of which nothing but its bytes is known?
@@ -112,34 +113,6 @@ pub fn is_host(host: &str) -> bool {
     let last = host.rsplit('.').next().unwrap_or(host);
     let numeric = last.starts_with("0x") || last.bytes().all(|b| b.is_ascii_digit());
     host.len() <= 253 && host.split('.').all(label) && !numeric
-}
-
-/// Why no policy and no resolver may name this address; None: it may.
-///
-/// Link-local ranges hold the cloud's metadata service (169.254.169.254), which hands out credentials.
-/// IPv6 forms that carry an IPv4 address count as that address.
-pub fn refused(address: IpAddr) -> Option<&'static str> {
-    let address = match address {
-        IpAddr::V6(v6) => carried(v6).map_or(address, IpAddr::V4),
-        IpAddr::V4(_) => address,
-    };
-    match address {
-        _ if address.is_unspecified() => Some("no address at all"),
-        _ if address.is_multicast() => Some("a multicast address"),
-        IpAddr::V4(v4) if v4.is_broadcast() => Some("a broadcast address"),
-        IpAddr::V4(v4) if v4.is_link_local() => Some("link-local: the metadata service lives there"),
-        IpAddr::V6(v6) if v6.is_unicast_link_local() => Some("link-local: the metadata service lives there"),
-        _ => None,
-    }
-}
-
-/// The IPv4 address in `::ffff:a.b.c.d`, `::a.b.c.d` and `64:ff9b::a.b.c.d`.
-fn carried(v6: Ipv6Addr) -> Option<Ipv4Addr> {
-    let s = v6.segments();
-    let prefixed =
-        matches!(s, [0, 0, 0, 0, 0, 0xffff | 0, ..]) || matches!(s, [0x64, 0xff9b, 0, 0, 0, 0, ..]);
-    let v4 = Ipv4Addr::from((u32::from(s[6]) << 16) | u32::from(s[7]));
-    (prefixed && u32::from(v4) > 1).then_some(v4)
 }
 
 fn wrong<T>(what: String, help: &str) -> Result<T, Wrong> {

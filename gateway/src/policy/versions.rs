@@ -1,13 +1,15 @@
 //! Where requests of a pool go, as written: `backends` or `versions`, `split`, `balance`.
 
 use super::decode::Entry;
+use super::discover::discover;
 use super::keys;
 use super::problem::{Located, quoted};
-use super::spec::{Rule, Split, Version};
+use super::spec::{Discover, Rule, Split, Version};
 use super::url;
 use super::yaml::Value;
 use crate::upstream::{BackendSpec, Balance, Subject, When};
 use http::HeaderName;
+use std::path::Path;
 
 /// More than anybody compares; a pool can tell 64 apart.
 const VERSIONS_MAX: usize = 16;
@@ -18,25 +20,24 @@ const PREFIX_MIN: u64 = 16;
 /// What is hashed of every request.
 const PREFIX_MAX: u64 = 64 << 10;
 
-type Backends = Vec<(Located<BackendSpec>, u32)>;
-
-/// Where requests of a pool go, as written.
+/// All backends of a pool.
 #[derive(Default)]
-pub struct Written {
-    /// Of all versions.
-    pub backends: Backends,
+pub struct Backends {
+    pub all: Vec<(Located<BackendSpec>, u32)>,
+    /// Which of them stand for those that are found.
+    pub discovers: Vec<Discover>,
     /// Which of them are of which version; empty: the pool has none.
     pub versions: Vec<Version>,
     /// They are for streams, and for no route.
     pub raw: bool,
 }
 
-/// All backends of a pool, and which of them are of which version.
-pub fn written(pool: &Entry<'_>) -> Written {
-    let mut written = Written::default();
-    match (pool.has("backends"), pool.has("versions")) {
-        (true, false) => add_backends(pool, &mut written),
-        (false, true) => add_versions(pool, &mut written),
+/// What is written of a pool's backends; paths count from `dir`.
+pub fn backends(pool: &Entry<'_>, dir: &Path) -> Backends {
+    let mut read = Backends::default();
+    match (pool.has("backends") || pool.has("discover"), pool.has("versions")) {
+        (true, false) => read.add(pool, dir),
+        (false, true) => read.add_versions(pool, dir),
         (true, true) => {
             let help = "write each backend under its version, and `versions` alone";
             pool.wrong("versions", "a pool has `backends` or `versions`, not both", help);
@@ -46,70 +47,91 @@ pub fn written(pool: &Entry<'_>) -> Written {
             pool.problems.add(pool.place(), pool.at, "`backends` is missing", help);
         }
     }
-    written
+    read
 }
 
-/// Adds the entries of `backends` of a pool or a version.
-fn add_backends(entry: &Entry<'_>, written: &mut Written) {
-    let at = entry.at.key("backends");
-    for (i, node) in entry.items("backends").iter().enumerate() {
-        let Some(backend) = Entry::open(node, &keys::BACKEND, at.item(i, node), entry.problems) else {
-            continue;
-        };
-        let weight = backend.count("weight", 1..=1_000);
-        let Some(text) = backend.text("url") else { continue };
-        let spec = match url::backend(text.value) {
-            Ok(spec) => spec,
-            Err(wrong) => {
-                backend.wrong("url", wrong.what, wrong.help);
+impl Backends {
+    /// Those of a pool or a version.
+    fn add(&mut self, entry: &Entry<'_>, dir: &Path) {
+        self.add_written(entry);
+        if let Some((form, discover)) = discover(entry, self.all.len(), dir) {
+            if self.raw {
+                let help =
+                    "write the backends of streams as `tcp://name:port`: a name stands for all its addresses";
+                entry.wrong("discover", "backends for streams are not discovered", help);
+                return;
+            }
+            self.all.push((form, 1));
+            self.discovers.push(discover);
+        }
+    }
+
+    /// Adds the entries of `backends` of a pool or a version.
+    fn add_written(&mut self, entry: &Entry<'_>) {
+        let at = entry.at.key("backends");
+        for (i, node) in entry.items("backends").iter().enumerate() {
+            let Some(backend) = Entry::open(node, &keys::BACKEND, at.item(i, node), entry.problems) else {
+                continue;
+            };
+            let weight = backend.count("weight", 1..=1_000);
+            let Some(text) = backend.text("url") else { continue };
+            let spec = match url::backend(text.value) {
+                Ok(spec) => spec,
+                Err(wrong) => {
+                    backend.wrong("url", wrong.what, wrong.help);
+                    continue;
+                }
+            };
+            let raw = url::is_raw(text.value);
+            if !self.all.is_empty() && self.raw != raw {
+                let help = "`tcp` and `tls` are for streams, `http` and `https` for routes: write two pools";
+                backend.wrong("url", "backends of one pool that speak different things", help);
                 continue;
             }
-        };
-        let raw = url::is_raw(text.value);
-        if !written.backends.is_empty() && written.raw != raw {
-            let help = "`tcp` and `tls` are for streams, `http` and `https` for routes: write two pools";
-            backend.wrong("url", "backends of one pool that speak different things", help);
-            continue;
+            self.raw = raw;
+            self.all.push((Located { value: spec, place: text.place }, weight.unwrap_or(1)));
         }
-        written.raw = raw;
-        written.backends.push((Located { value: spec, place: text.place }, weight.unwrap_or(1)));
+        if is_empty_list(entry, "backends") {
+            entry.wrong("backends", "a pool needs a backend", "add `- url: https://...`");
+        }
     }
-    if is_empty_list(entry, "backends") {
-        entry.wrong("backends", "a pool needs a backend", "add `- url: https://...`");
+
+    fn add_versions(&mut self, pool: &Entry<'_>, dir: &Path) {
+        let at = pool.at.key("versions");
+        let items = pool.items("versions");
+        if is_empty_list(pool, "versions") {
+            pool.wrong("versions", "no version at all", "write some, or `backends` instead");
+        }
+        if items.len() > VERSIONS_MAX {
+            let what = format!("more than {VERSIONS_MAX} versions");
+            pool.wrong("versions", what, "keep those that still serve");
+        }
+        let mut weights = 0;
+        for (i, node) in items.iter().enumerate().take(VERSIONS_MAX) {
+            let Some(entry) = Entry::open(node, &keys::VERSION, at.item(i, node), pool.problems) else {
+                continue;
+            };
+            let name = entry.name("name");
+            let weight = entry.count("weight", 0..=1_000);
+            let first = self.all.len();
+            if !entry.has("backends") && !entry.has("discover") {
+                let help = "for instance `backends: [{url: \"https://10.0.0.12:8443\"}]`; or `discover`";
+                entry.problems.add(entry.place(), entry.at, "`backends` is missing", help);
+            }
+            self.add(&entry, dir);
+            weights += weight.unwrap_or(1); // what could not be read is not what is missed
+            if let (Some(name), Some(weight)) = (name, weight) {
+                self.versions.push(Version { name, weight, backends: first..self.all.len() });
+            }
+        }
+        if !items.is_empty() && weights == 0 {
+            pool.wrong("versions", "no version has a weight", "give the one that most requests are for 100");
+        }
     }
 }
 
 fn is_empty_list(entry: &Entry<'_>, key: &str) -> bool {
     entry.get(key).is_some_and(|node| matches!(&node.value, Value::List(list) if list.is_empty()))
-}
-
-fn add_versions(pool: &Entry<'_>, written: &mut Written) {
-    let at = pool.at.key("versions");
-    let items = pool.items("versions");
-    if is_empty_list(pool, "versions") {
-        pool.wrong("versions", "no version at all", "write some, or `backends` instead");
-    }
-    if items.len() > VERSIONS_MAX {
-        let what = format!("more than {VERSIONS_MAX} versions");
-        pool.wrong("versions", what, "keep those that still serve");
-    }
-    let mut weights = 0;
-    for (i, node) in items.iter().enumerate().take(VERSIONS_MAX) {
-        let Some(entry) = Entry::open(node, &keys::VERSION, at.item(i, node), pool.problems) else {
-            continue;
-        };
-        let name = entry.name("name");
-        let weight = entry.count("weight", 0..=1_000);
-        let first = written.backends.len();
-        add_backends(&entry, written);
-        weights += weight.unwrap_or(1); // what could not be read is not what is missed
-        if let (Some(name), Some(weight)) = (name, weight) {
-            written.versions.push(Version { name, weight, backends: first..written.backends.len() });
-        }
-    }
-    if !items.is_empty() && weights == 0 {
-        pool.wrong("versions", "no version has a weight", "give the one that most requests are for 100");
-    }
 }
 
 /// `split` of a pool. Which versions and tenants there are is not known yet.

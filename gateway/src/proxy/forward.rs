@@ -12,8 +12,8 @@ use super::retry::{Outgoing, Tries, hold};
 use super::seal::hold_to_hash;
 use crate::policy::{Fallback, Route};
 use crate::reject::Reject;
-use crate::upstream::Call;
 use crate::upstream::retry::Reason;
+use crate::upstream::{Call, Pool};
 use http::request::Parts;
 use http::{Response, StatusCode};
 use std::sync::Arc;
@@ -43,7 +43,7 @@ pub async fn forward(
     let admitted = hold_to_hash(exchange, route, admitted).await?;
     let mut body = Outgoing::from(wait_for_turn(exchange, route, admitted).await?);
     let mut tries = Tries::new(exchange, route, &head, &body);
-    let mut picked = tries.first(exchange).ok_or_else(|| nobody(route))?;
+    let mut picked = tries.first(exchange).ok_or_else(|| nobody(route, tries.pool()))?;
     loop {
         if let Some(fallback) = tries.fallback().filter(|_| !exchange.fell_back) {
             let since_ms = exchange.deadline.now_ms();
@@ -92,9 +92,12 @@ pub async fn forward(
 }
 
 /// Why no backend can be asked.
-fn nobody(route: &Route) -> Reject {
-    let missing = route.credential(&route.pool).missing();
-    missing.map_or(Reject::NoBackend, |token| Reject::NoToken { token })
+fn nobody(route: &Route, pool: &Pool) -> Reject {
+    match route.credential(&route.pool).missing() {
+        Some(token) => Reject::NoToken { token },
+        None if pool.backends().is_empty() => Reject::Undiscovered,
+        None => Reject::NoBackend,
+    }
 }
 
 /// What nobody has worked on costs nothing.

@@ -9,6 +9,7 @@
 //! most `timeouts.drain` long; a second one ends at once.
 
 mod connection;
+mod discoverer;
 pub mod framing;
 mod listener;
 mod prober;
@@ -25,6 +26,7 @@ use crate::observe::metrics::{self, ServerMetrics};
 use crate::policy::{self, Live, Problem};
 use crate::proxy::{Budget, Shared};
 use crate::settings::{self, Settings};
+use crate::upstream::discover::{Means, Resolver};
 use listener::Bound;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -92,14 +94,18 @@ pub fn run(settings: Settings, addresses: Option<&Path>) -> Result<ExitCode, Sta
         settings,
     });
     let (stage, follow) = watch::channel(Stage::Serving);
-    let workers = worker::start(&shared, &mut listeners, certificates.as_ref(), log.as_ref(), &follow)?;
-    let _watching_policy = policy.watch();
-    let _watching_certificates = certificates.as_ref().map(|certificates| certificates.watch());
-
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|e| format!("runtime: {e}"))?;
+    runtime.block_on(async {
+        tokio::spawn(ask_iam(shared.clone())); // whoever is asked for backends may want a token
+        find_backends(&shared).await
+    })?;
+    let workers = worker::start(&shared, &mut listeners, certificates.as_ref(), log.as_ref(), &follow)?;
+    let _watching_policy = policy.watch();
+    let _watching_certificates = certificates.as_ref().map(|certificates| certificates.watch());
+
     let saver = state.map(|state| saver::start(state, policy.clone())).transpose()?;
     let exit = runtime.block_on(async {
         let saves = saver.as_ref().map(|saver| saver.saves.clone());
@@ -107,7 +113,6 @@ pub fn run(settings: Settings, addresses: Option<&Path>) -> Result<ExitCode, Sta
         tokio::spawn(admin::serve(admin_socket, page)?);
         tokio::spawn(retire(shared.clone()));
         tokio::spawn(sweep(shared.clone()));
-        tokio::spawn(ask_iam(shared.clone()));
         tokio::spawn(prober::keep(shared.policy.clone()));
         announce(&listeners, admin_address, &shared, addresses)?;
         Ok(until_ended(&stage, log.as_ref(), workers).await)
@@ -134,6 +139,14 @@ async fn retire(shared: Arc<Shared>) {
 fn tcp_listeners(settings: &Settings) -> Vec<String> {
     let listeners = settings.listeners.iter().filter(|listener| listener.tcp);
     listeners.map(|listener| listener.name.clone()).collect()
+}
+
+/// Begins to ask who the backends are that policy does not write down, and waits a while for the first answers.
+async fn find_backends(shared: &Shared) -> Result<(), String> {
+    let means = Arc::new(Means::new(Resolver::new(&shared.settings.dns.servers())?));
+    tokio::spawn(discoverer::keep(shared.policy.clone(), means));
+    discoverer::first_answers(shared.policy.clone()).await;
+    Ok(())
 }
 
 /// Everything that is said to IAM is said here, off the workers.

@@ -71,7 +71,12 @@ async fn open(backend: &Backend) -> Result<Socket, ConnectError> {
 
 /// The TCP connection below whatever is said to `backend`.
 pub(super) async fn tcp(backend: &Backend) -> Result<TcpStream, ConnectError> {
-    let tcp = TcpStream::connect((&*backend.spec.host, backend.spec.port)).await.map_err(no_tcp)?;
+    let (spec, port) = (&backend.spec, backend.spec.port);
+    let tcp = match spec.ip {
+        Some(ip) => TcpStream::connect((ip, port)).await,
+        None => TcpStream::connect((&*spec.host, port)).await,
+    };
+    let tcp = tcp.map_err(no_tcp)?;
     tcp.set_nodelay(true).map_err(ConnectError::Tcp)?;
     Ok(tcp)
 }

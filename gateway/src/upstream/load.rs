@@ -107,6 +107,7 @@ mod tests {
     fn backend() -> Arc<Backend> {
         let spec = BackendSpec {
             host: "10.0.0.1".into(),
+            ip: None,
             port: 80,
             base_path: "".into(),
             tls: None,

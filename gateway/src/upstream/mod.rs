@@ -6,6 +6,8 @@
 //! [`health`] knows which backends are to be had, from what [`probe`] finds and from how requests go; [`watch`] is
 //! what a pool makes of that.
 //!
+//! Who the backends are says policy, or [`discover`] finds it out.
+//!
 //! When a request may go to a second one says [`retry`], how often [`budget`].
 //!
 //! *Not here.* Which headers go upstream and what a failure means for the caller (`proxy`, `reject`).
@@ -16,12 +18,14 @@ mod call;
 mod client;
 mod connect;
 mod credential;
+pub mod discover;
 pub mod health;
 pub mod http1;
 pub mod http2;
 mod idle;
 mod load;
 mod members;
+pub mod networks;
 mod probe;
 mod raw;
 pub mod retry;
@@ -51,6 +55,7 @@ use http::{HeaderValue, uri::Authority};
 use parking_lot::Mutex;
 use rustls::pki_types::ServerName;
 use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -59,6 +64,9 @@ use std::sync::{Arc, Weak};
 pub struct BackendSpec {
     /// Host as written: a name or an address, without brackets.
     pub host: Arc<str>,
+    /// The one of the name's addresses that this backend is; `None`: the host is an address itself, or is looked up with
+    /// each connection.
+    pub ip: Option<IpAddr>,
     /// TCP port.
     pub port: u16,
     /// Put before every request path: empty, or `/x` without a slash at the end.
@@ -99,7 +107,7 @@ pub struct Backend {
     pub spec: BackendSpec,
     /// `host:port`, for `Host`.
     pub host_header: HeaderValue,
-    /// `host:port`, for logs.
+    /// `host:port`, for logs; `host@address:port` if it is one of the host's addresses.
     pub address: Arc<str>,
     /// Whether it is to be had, shared by all pools and snapshots that name it.
     pub health: Health,
@@ -126,6 +134,10 @@ impl Backend {
                     .map_err(|_| format!("`{}` is not a name that a certificate can carry", tls.name))?;
                 Some((Trust::new(tls.ca_pem.as_deref(), tls.client.as_ref(), spec.protocol)?, name))
             }
+        };
+        let address = match spec.ip {
+            None => address,
+            Some(ip) => format!("{}@{}", spec.host, SocketAddr::new(ip, spec.port)),
         };
         Ok(Backend {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
@@ -167,7 +179,8 @@ mod tests {
     use super::*;
 
     fn spec(host: &str, port: u16, tls: Option<TlsSpec>) -> BackendSpec {
-        BackendSpec { host: host.into(), port, base_path: "".into(), tls, protocol: Protocol::Http1 }
+        let (base_path, protocol) = ("".into(), Protocol::Http1);
+        BackendSpec { host: host.into(), ip: None, port, base_path, tls, protocol }
     }
 
     #[test]

@@ -257,6 +257,7 @@ mod tests {
         Arc::new(
             Backend::new(BackendSpec {
                 host,
+                ip: None,
                 port: 80,
                 base_path: "".into(),
                 tls: None,

@@ -8,6 +8,7 @@
 //! never by a pick: that reads one more byte, which is the same for all.
 
 use super::Backend;
+use super::discover::FeedState;
 use super::health::rules::{Eject, Rules};
 use super::health::{Reason, State, WHOLE};
 use crate::observe::metrics::UpstreamError;
@@ -156,6 +157,7 @@ impl Watch {
             pool: self.pool.clone(),
             mode: self.mode(),
             backends: backends.iter().map(shown).collect(),
+            sources: Vec::new(),
         }
     }
 }
@@ -186,6 +188,9 @@ pub struct PoolState {
     pub mode: Mode,
     /// All of them.
     pub backends: Vec<BackendState>,
+    /// Where those come from that are found out; filled in by whoever knows the pool's supplies.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<FeedState>,
 }
 
 /// What operators see of a backend.
@@ -211,6 +216,7 @@ mod tests {
     fn backend(port: u16) -> Arc<Backend> {
         let spec = BackendSpec {
             host: "127.0.0.1".into(),
+            ip: None,
             port,
             base_path: "".into(),
             tls: None,

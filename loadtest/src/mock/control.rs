@@ -9,6 +9,8 @@
 //! | `GET /mock/behaviour` | the knobs in force |
 //! | `POST /mock/behaviour` | sets the knobs given in a JSON object, leaves the others |
 //! | `DELETE /mock/behaviour` | back to the knobs of the start |
+//! | `GET /mock/instances` | calls of the API that tells a service's instances, and the last one |
+//! | `POST /mock/instances` | sets what it answers: `status`, `body`, `retry_after_s`; the ones left out to their defaults |
 //! | `GET /mock/iam` | calls of IAM |
 //! | `GET /mock/iam/behaviour` | how IAM behaves: `status`, `latency_ms`, `lifetime_ms` |
 //! | `POST /mock/iam/behaviour` | sets all of these, the ones left out to their defaults |
@@ -63,6 +65,7 @@ impl Shared {
     /// Clears counters, records and journal.
     pub fn reset(&self) {
         self.counters.reset();
+        self.instances.reset();
         self.iam.reset();
         self.echoed.reset();
         if let Some(recorder) = &self.recorder {
@@ -147,6 +150,11 @@ async fn answer(
             shared.behaviour.store(Arc::new(shared.initial.clone()));
             (StatusCode::OK, json!(**shared.behaviour.load()))
         }
+        (&Method::GET, "/mock/instances") => (StatusCode::OK, json!(shared.instances.asked())),
+        (&Method::POST, "/mock/instances") => match turn_instances(&shared, body).await {
+            Ok(()) => (StatusCode::OK, json!(shared.instances.knobs())),
+            Err(what) => problem(&what),
+        },
         (&Method::GET, "/mock/iam") => (StatusCode::OK, json!(shared.iam.counts())),
         (&Method::GET, "/mock/iam/behaviour") => (StatusCode::OK, json!(shared.iam.knobs())),
         (&Method::POST, "/mock/iam/behaviour") => match turn_iam(&shared, body).await {
@@ -192,6 +200,11 @@ fn last(query: Option<&str>) -> Option<usize> {
         None | Some("") => Some(usize::MAX),
         Some(query) => query.strip_prefix("last=")?.parse().ok(),
     }
+}
+
+async fn turn_instances(shared: &Shared, body: Incoming) -> Result<(), String> {
+    shared.instances.turn(serde_json::from_str(&text(body).await?).map_err(|e| e.to_string())?);
+    Ok(())
 }
 
 async fn turn_iam(shared: &Shared, body: Incoming) -> Result<(), String> {

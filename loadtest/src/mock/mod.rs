@@ -13,7 +13,8 @@
 //!
 //! *Plain TCP* ([`tcp`]) has an address of its own, where every byte comes back.
 //!
-//! *IAM* ([`iam`]) is there as well, on the same address, and counted apart.
+//! *IAM* ([`iam`]) and *which instances a service has* ([`instances`]) are there as well, on the same address, and counted
+//! apart.
 //!
 //! *Not here.* Checks of credentials at the model endpoints: the records show what was sent, and the test judges.
 
@@ -51,6 +52,7 @@ pub mod websocket;
 pub mod wire;
 
 pub mod iam;
+pub mod instances;
 
 pub mod control;
 
@@ -133,6 +135,7 @@ impl Mock {
             recorder: options.record.map(|kept| Recorder::new(kept, &options.tenant_header)),
             journal: options.journal.map(|max| Books::new(workers, max)),
             tenant_header: options.tenant_header.clone(),
+            instances: instances::Instances::default(),
             iam: iam::Iam::default(),
             echoed: tcp::Echoed::default(),
         });

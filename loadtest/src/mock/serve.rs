@@ -18,6 +18,7 @@ use super::fault::Fault;
 use super::flight::{Flight, Unread};
 use super::grpc;
 use super::iam;
+use super::instances;
 use super::reply::{Call, Content, Reply};
 use super::server::Worker;
 use super::wire::Conn;
@@ -38,6 +39,13 @@ pub async fn serve(
 ) -> Result<Response<Sent>, Broken> {
     let (head, mut body) = request.into_parts();
     let (path, query) = (head.uri.path(), head.uri.query().unwrap_or(""));
+    if instances::is_asked(path) {
+        // As with a probe: its head is not wanted by any record.
+        conn.take_head();
+        let target = head.uri.path_and_query().map_or(path, |target| target.as_str());
+        let answer = worker.shared.instances.answer(&head.method, target, &head.headers);
+        return Ok(answer.map(Either::Right));
+    }
     if path == iam::PATH {
         return ask_iam(&worker, &conn, &head, body).await;
     }

@@ -22,6 +22,7 @@ use tokio::sync::watch;
 use super::behaviour::Behaviour;
 use super::count::Counters;
 use super::iam::Iam;
+use super::instances::Instances;
 use super::journal::Books;
 use super::record::Recorder;
 use super::serve::serve;
@@ -47,6 +48,8 @@ pub struct Shared {
     pub journal: Option<Books>,
     /// Header that names the tenant.
     pub tenant_header: String,
+    /// Which instances a service has.
+    pub instances: Instances,
     /// Tokens.
     pub iam: Iam,
     /// What the TCP echo has done.

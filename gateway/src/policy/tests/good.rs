@@ -4,6 +4,7 @@ use super::super::{Live, Posture, install};
 use super::*;
 use crate::clock::Now;
 use crate::limit::{Algorithm, Amount, Per};
+use crate::upstream::discover::Found;
 use std::time::Duration;
 
 #[test]
@@ -110,8 +111,13 @@ fn the_snapshot_numbers_callers_in_order() {
     let names: Vec<&str> = snapshot.callers.iter().map(|caller| caller.user_name.as_ref()).collect();
     assert_eq!(names, ["alice", "bob"]);
     let route = &snapshot.routes[0];
+    assert!(route.pool.pick(&crate::upstream::Pick::default()).is_none(), "a name that is not looked up yet");
+    let feed = snapshot.supplies[0].feeds().next().unwrap();
+    feed.hear(Ok(vec![Found::at([10, 0, 0, 1].into(), None, 1)]), 0);
+    snapshot.supplies[0].update(&live.backends, 0);
     let picked = route.pool.pick(&crate::upstream::Pick::default()).unwrap();
     assert_eq!(&*picked.backend.spec.base_path, "/base");
+    assert_eq!(&*picked.backend.address, "maas.example.com@10.0.0.1:8443");
 }
 
 #[test]
