@@ -37,7 +37,7 @@ routes:
     api: grpc
     auth: [api_key]
     pool: models
-    limits: [{name: calls, per: tenant, requests: 1/h}]
+    limits: [{name: calls, per: tenant+route, requests: 1/h}]
   - name: gone
     match: {path: "/mock.Echo/Gone"}
     api: grpc
