@@ -6,6 +6,8 @@
 //! (and where no route is known) that plus OpenAI's `error`, since its clients show nothing else.
 
 pub mod grpc;
+#[cfg(test)]
+mod tests;
 
 use crate::auth::{Denied, Kind, Kinds, TokenDenied};
 use crate::ids::RequestId;
