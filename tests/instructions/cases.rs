@@ -14,7 +14,7 @@ const WARM_UP: usize = 50;
 /// Requests, or chunks of a stream, that are counted: one after the other on one connection.
 const REQUESTS: usize = 300;
 /// The median of so many rounds counts: on a busy machine one of them may be off.
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 5;
 /// What one case costs.
 pub struct Cost {
     /// Name in the golden file.

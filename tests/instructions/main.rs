@@ -8,7 +8,7 @@
 //!
 //! *Accuracy.* On a 2-core machine that had seven busy processes, runs of one binary lay within 1.1 % of one another,
 //! `stream_chunk` within 3.5 %; it therefore has twice the margin. What wobbles is how often a socket is looked at in
-//! vain and how many ticks fall into a run; the median of three rounds counts. About 40 s there, 15 s on an idle one.
+//! vain and how many ticks fall into a run; the median of five rounds counts. Less than a minute on a busy machine.
 //!
 //! *What it cannot see.* The kernel, waiting, cache misses: `make bench` measures those. The counts belong to the
 //! profile, not to a release, and depend a little on the machine: memory is copied and digests are made by code
