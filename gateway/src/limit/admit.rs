@@ -114,9 +114,8 @@ fn admit_caller(
     let born = books.born;
     let Books { plan, levels, open, users, on_routes, for_models, .. } = &mut *books;
     // These may look into the route and the model: before their locks are taken.
-    let on_route = on_routes.find(route, &plan.tenant_route, born);
-    let for_model =
-        asking.metered.map(|metered| for_models.find_always(metered.model, &plan.tenant_model, born));
+    let on_route = on_routes.find(route, &plan.tenant_route);
+    let for_model = asking.metered.map(|metered| for_models.find_always(metered.model, &plan.tenant_model));
     let cost = asking.metered.map(|metered| {
         let expected = for_model.as_ref().map_or(0, |pair| pair.completion(metered.completion_max));
         metered.cost(expected)

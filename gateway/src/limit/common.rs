@@ -99,10 +99,11 @@ impl Common {
     }
 
     /// Puts rules in force.
-    pub(super) fn apply(&self, rules: &Arc<CommonRules>, now: Now, born: u32) {
+    pub(super) fn apply(&self, rules: CommonRules, now: Now, born: u32) {
         let mut books = self.books.lock();
-        let old = std::mem::replace(&mut books.rules, Arc::clone(rules));
-        books.levels.carry(&old.all, &rules.all, now, born);
+        let rules = rules.after(&books.rules);
+        let old = std::mem::replace(&mut books.rules, Arc::clone(&rules));
+        books.levels.carry(&old.all, &rules.all, now);
         books.born = born;
         self.limited.store(!rules.all.is_empty(), Ordering::Release);
         self.limits_tenants.store(!rules.tenant.is_empty(), Ordering::Release);

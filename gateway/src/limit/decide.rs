@@ -31,7 +31,7 @@ pub(super) struct Subject<'a> {
 }
 
 /// For each subject, which of its spends a request was not held at: shadows without room, by their
-/// [marks](Spend::mark).
+/// [marks](SpendRule::mark).
 pub(super) type Skipped = [u16; SUBJECTS];
 
 /// The limit with the longest wait among those that had no room.
@@ -128,7 +128,7 @@ impl Subject<'_> {
             let cost = cost.by(rule.measure);
             if rule.shadow && !spend.has_room(rule, cost, now) {
                 rule.tally.would_refuse();
-                skipped |= spend.mark();
+                skipped |= rule.mark;
             } else {
                 spend.hold(rule, cost, now);
             }

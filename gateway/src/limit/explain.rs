@@ -46,10 +46,9 @@ pub struct Answer {
 pub fn explain(question: &Question<'_>, now: Now) -> Answer {
     let Some(tenant) = question.tenant else { return question.of_anybody(now) };
     let mut books = tenant.books.lock();
-    let born = books.born;
     let Books { plan, levels, open, users, on_routes, for_models, .. } = &mut *books;
     let name = question.user.and_then(|user| users.name(user)).cloned();
-    let mut unused = Levels::fresh(&plan.user, born);
+    let mut unused = Levels::fresh(&plan.user);
     let of_user = match question.user {
         Some(user) => users.subject(user, &plan.user),
         None => unused.subject(Per::User, &plan.user, Open::default()),
@@ -59,7 +58,7 @@ pub fn explain(question: &Question<'_>, now: Now) -> Answer {
     let on_route = match on_routes.get(question.route.key()) {
         Some(pair) => pair,
         None => {
-            new_route = Pair::new(question.route, &plan.tenant_route, born);
+            new_route = Pair::new(question.route, &plan.tenant_route);
             &mut new_route
         }
     };
@@ -68,7 +67,7 @@ pub fn explain(question: &Question<'_>, now: Now) -> Answer {
         Some((model, _)) => Some(match for_models.get(model.key()) {
             Some(pair) => pair,
             None => {
-                new_model = Pair::new(model, &plan.tenant_model, born);
+                new_model = Pair::new(model, &plan.tenant_model);
                 &mut new_model
             }
         }),

@@ -4,15 +4,14 @@ use super::Algorithm;
 use super::meter::{Flow, Meter};
 use super::quota::Quota;
 use super::rules::Rate;
-use super::window::{Fixed, Sliding};
+use super::window::Window;
 
 /// The count behind one request limit; what its quota's algorithm makes of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Level {
     Bucket(Flow),
-    Fixed(Fixed),
-    /// Boxed: it is three times the others' size, and rarer.
-    Sliding(Box<Sliding>),
+    /// Boxed: it is several times a bucket's size, and rarer.
+    Window(Box<Window>),
 }
 
 impl Level {
@@ -21,10 +20,9 @@ impl Level {
     }
 
     fn with_used(quota: &Quota, used: u64, now_us: u64) -> Level {
-        match quota.algorithm {
-            Algorithm::TokenBucket => Level::Bucket(Flow::of(Meter::with_used(quota, used, now_us))),
-            Algorithm::FixedWindow => Level::Fixed(Fixed::with_used(used, now_us)),
-            Algorithm::SlidingWindow => Level::Sliding(Box::new(Sliding::with_used(used, now_us))),
+        match Window::with_used(quota, used, now_us) {
+            Some(window) => Level::Window(Box::new(window)),
+            None => Level::Bucket(Flow::of(Meter::with_used(quota, used, now_us))),
         }
     }
 
@@ -33,8 +31,7 @@ impl Level {
     pub(super) fn has_room(&self, quota: &Quota, now_us: u64) -> bool {
         match self {
             Level::Bucket(flow) => flow.meter().fits(quota, 1, now_us),
-            Level::Fixed(window) => window.used(quota, now_us) < quota.most,
-            Level::Sliding(window) => window.used(quota, now_us) < quota.most,
+            Level::Window(window) => window.used(quota, now_us) < quota.most,
         }
     }
 
@@ -42,8 +39,7 @@ impl Level {
     pub(super) fn wait_us(&self, quota: &Quota, now_us: u64) -> u64 {
         match self {
             Level::Bucket(flow) => flow.meter().wait_us(quota, 1, now_us),
-            Level::Fixed(window) => window.wait_us(quota, now_us),
-            Level::Sliding(window) => window.wait_us(quota, now_us),
+            Level::Window(window) => window.wait_us(quota, now_us),
         }
     }
 
@@ -56,8 +52,7 @@ impl Level {
                 meter.charge(quota, 1, now_us);
                 *flow = Flow::of(meter);
             }
-            Level::Fixed(window) => window.take(quota, now_us),
-            Level::Sliding(window) => window.take(quota, now_us),
+            Level::Window(window) => window.take(quota, now_us),
         }
     }
 
@@ -65,8 +60,7 @@ impl Level {
     pub(super) fn used(&self, quota: &Quota, now_us: u64) -> u64 {
         match self {
             Level::Bucket(flow) => flow.meter().used(quota, now_us),
-            Level::Fixed(window) => window.used(quota, now_us),
-            Level::Sliding(window) => window.used(quota, now_us),
+            Level::Window(window) => window.used(quota, now_us),
         }
     }
 
@@ -79,8 +73,7 @@ impl Level {
     pub(super) fn reset_us(&self, quota: &Quota, now_us: u64) -> u64 {
         match self {
             Level::Bucket(flow) => flow.meter().reset_us(quota, now_us),
-            Level::Fixed(window) => window.reset_us(quota, now_us),
-            Level::Sliding(window) => window.reset_us(quota, now_us),
+            Level::Window(window) => window.reset_us(quota, now_us),
         }
     }
 
@@ -88,7 +81,7 @@ impl Level {
     pub(super) fn idle(&self, quota: &Quota, now_us: u64) -> bool {
         match self {
             Level::Bucket(flow) => flow.meter().idle(quota, now_us),
-            Level::Fixed(_) | Level::Sliding(_) => self.used(quota, now_us) == 0,
+            Level::Window(window) => window.used(quota, now_us) == 0,
         }
     }
 
@@ -102,7 +95,7 @@ impl Level {
             Level::Bucket(flow) if to.algorithm == Algorithm::TokenBucket => {
                 Level::Bucket(Flow::of(flow.meter().carried(from, to, now_us)))
             }
-            Level::Fixed(_) | Level::Sliding(_) if same_window => self.clone(),
+            Level::Window(_) if same_window => self.clone(),
             _ => Level::with_used(to, self.used(from, now_us), now_us),
         }
     }
@@ -127,6 +120,13 @@ pub(super) fn carried(
             |(old, level)| level.carried(&old.quota, &new.quota, now_us),
         )
     })
+}
+
+/// The same where `to` has the same names in the same places as `from`: an edit of numbers moves nothing.
+pub(super) fn carry(levels: &mut [Level], from: &[Rate], to: &[Rate], now_us: u64) {
+    for ((level, old), new) in levels.iter_mut().zip(from).zip(to) {
+        *level = level.carried(&old.quota, &new.quota, now_us);
+    }
 }
 
 /// Are all of them idle?

@@ -17,21 +17,23 @@ pub(super) struct Levels {
 }
 
 impl Levels {
-    /// Empty ones. `born` is the reload in force.
-    pub(super) fn fresh(rules: &Rules, born: u32) -> Levels {
-        Levels {
-            rates: level::fresh(&rules.rates).collect(),
-            spends: spend::fresh(&rules.spends, born).collect(),
-        }
+    /// Empty ones.
+    pub(super) fn fresh(rules: &Rules) -> Levels {
+        Levels { rates: level::fresh(&rules.rates).collect(), spends: spend::fresh(&rules.spends).collect() }
     }
 
     /// Puts new rules in force: levels are kept by the names of limits.
-    pub(super) fn carry(&mut self, from: &Rules, to: &Rules, now: Now, born: u32) {
+    pub(super) fn carry(&mut self, from: &Rules, to: &Rules, now: Now) {
         if from == to {
             return;
         }
+        if from.same_places(to) {
+            level::carry(&mut self.rates, &from.rates, &to.rates, now.mono_us);
+            spend::carry(&mut self.spends, &from.spends, &to.spends, now);
+            return;
+        }
         self.rates = level::carried(&self.rates, &from.rates, &to.rates, now.mono_us).collect();
-        self.spends = spend::carried(&self.spends, &from.spends, &to.spends, now, born).collect();
+        self.spends = spend::carried(&self.spends, &from.spends, &to.spends, now).collect();
     }
 
     /// Forgetting them would change no decision.

@@ -13,42 +13,66 @@
 //! and a leak that saturates empties it as the true leak does: no decision depends on the saturation.
 
 use super::quota::Quota;
+use std::num::NonZeroU64;
 
 /// How full one bucket is. Pure: it reads no clock, and nothing changes but by `charge`, `refund`, `hold`, `release`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Meter {
-    /// Scaled units spent and not yet flown out, as of `t_us`.
+    /// Scaled units spent and not yet flown out, as of `seen`.
     lvl: u64,
     /// The latest moment this meter has seen; a clock that steps back gives no credit.
-    t_us: u64,
+    seen: Moment,
     /// Requests (or tokens) admitted, with a cost not yet known.
     held: u64,
+}
+
+/// A moment of the monotonic clock, which is never zero in memory: what a meter is one of needs no room for a tag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Moment(NonZeroU64);
+
+impl Moment {
+    /// The last microsecond that a clock can show is not told from the one before.
+    #[inline]
+    fn at_us(us: u64) -> Moment {
+        Moment(NonZeroU64::MIN.saturating_add(us))
+    }
+
+    #[inline]
+    fn us(self) -> u64 {
+        self.0.get() - 1
+    }
+}
+
+impl Default for Moment {
+    fn default() -> Moment {
+        Moment::at_us(0)
+    }
 }
 
 /// A meter that holds nothing, in two thirds of its size: requests cost one, and are charged when they are admitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Flow {
     lvl: u64,
-    t_us: u64,
+    seen: Moment,
 }
 
 impl Flow {
     #[inline]
     pub(super) fn of(meter: Meter) -> Flow {
         debug_assert!(meter.held == 0, "requests are charged, not held");
-        Flow { lvl: meter.lvl, t_us: meter.t_us }
+        Flow { lvl: meter.lvl, seen: meter.seen }
     }
 
     #[inline]
     pub(super) fn meter(self) -> Meter {
-        Meter { lvl: self.lvl, t_us: self.t_us, held: 0 }
+        Meter { lvl: self.lvl, seen: self.seen, held: 0 }
     }
 }
 
 impl Meter {
     /// A meter with `used` already spent at `now_us`.
     pub fn with_used(quota: &Quota, used: u64, now_us: u64) -> Meter {
-        Meter { lvl: used.saturating_mul(quota.unit), t_us: now_us, held: 0 }
+        Meter { lvl: used.saturating_mul(quota.unit), seen: Moment::at_us(now_us), held: 0 }
     }
 
     /// Does `cost` fit now? A cost above the burst fits an idle bucket, else it would never pass.
@@ -65,7 +89,7 @@ impl Meter {
     pub fn wait_us(&self, quota: &Quota, cost: u64, now_us: u64) -> u64 {
         match self.excess(quota, cost, now_us) {
             0 => 0,
-            excess => excess.div_ceil(quota.leak).saturating_add(self.t_us.saturating_sub(now_us)),
+            excess => excess.div_ceil(quota.leak).saturating_add(self.seen.us().saturating_sub(now_us)),
         }
     }
 
@@ -73,7 +97,7 @@ impl Meter {
     #[inline]
     pub fn charge(&mut self, quota: &Quota, cost: u64, now_us: u64) {
         self.lvl = self.level(quota, now_us).saturating_add(cost.saturating_mul(quota.unit));
-        self.t_us = self.t_us.max(now_us);
+        self.seen = self.seen.max(Moment::at_us(now_us));
     }
 
     /// Microseconds until `cost` would fit if nothing were held; 0: now.
@@ -97,7 +121,7 @@ impl Meter {
     /// Takes back what was charged too much; what has flown out meanwhile is not credited.
     pub fn refund(&mut self, quota: &Quota, cost: u64, now_us: u64) {
         self.lvl = self.level(quota, now_us).saturating_sub(cost.saturating_mul(quota.unit));
-        self.t_us = self.t_us.max(now_us);
+        self.seen = self.seen.max(Moment::at_us(now_us));
     }
 
     /// The same level with other holds.
@@ -126,7 +150,7 @@ impl Meter {
     pub fn reset_us(&self, quota: &Quota, now_us: u64) -> u64 {
         match self.level(quota, now_us) {
             0 => 0,
-            level => level.div_ceil(quota.leak).saturating_add(self.t_us.saturating_sub(now_us)),
+            level => level.div_ceil(quota.leak).saturating_add(self.seen.us().saturating_sub(now_us)),
         }
     }
 
@@ -140,13 +164,13 @@ impl Meter {
     pub fn carried(&self, from: &Quota, to: &Quota, now_us: u64) -> Meter {
         let level = u128::from(self.level(from, now_us)) * u128::from(to.unit);
         let lvl = u64::try_from(level.div_ceil(u128::from(from.unit))).unwrap_or(u64::MAX);
-        Meter { lvl, t_us: self.t_us.max(now_us), held: self.held }
+        Meter { lvl, seen: self.seen.max(Moment::at_us(now_us)), held: self.held }
     }
 
     /// The level at `now_us`.
     #[inline]
     fn level(&self, quota: &Quota, now_us: u64) -> u64 {
-        let passed_us = now_us.saturating_sub(self.t_us);
+        let passed_us = now_us.saturating_sub(self.seen.us());
         self.lvl.saturating_sub(passed_us.saturating_mul(quota.leak))
     }
 
@@ -154,6 +178,6 @@ impl Meter {
     #[inline]
     fn excess(&self, quota: &Quota, cost: u64, now_us: u64) -> u64 {
         let asked = self.held.saturating_add(cost.min(quota.most)).saturating_mul(quota.unit);
-        self.level(quota, now_us).saturating_add(asked).saturating_sub(quota.most * quota.unit)
+        self.level(quota, now_us).saturating_add(asked).saturating_sub(quota.full)
     }
 }

@@ -35,20 +35,20 @@ const TAUGHT_US: u64 = 3_600_000_000;
 impl Pairs {
     /// The pair for `common`; None if no limit needs one. Allocates on first use; `common` must not be locked.
     #[inline]
-    pub(super) fn find(&mut self, common: &Arc<Common>, plan: &Rules, born: u32) -> Option<&mut Pair> {
+    pub(super) fn find(&mut self, common: &Arc<Common>, plan: &Rules) -> Option<&mut Pair> {
         if plan.is_empty() && !common.limits_tenants() {
             return None;
         }
-        Some(self.find_always(common, plan, born))
+        Some(self.find_always(common, plan))
     }
 
     /// The pair for `common`, whether a limit needs it or not: it also knows how long answers are.
     #[inline]
-    pub(super) fn find_always(&mut self, common: &Arc<Common>, plan: &Rules, born: u32) -> &mut Pair {
+    pub(super) fn find_always(&mut self, common: &Arc<Common>, plan: &Rules) -> &mut Pair {
         let at = match self.position(common.key()) {
             Ok(at) => at,
             Err(at) => {
-                self.0.insert(at, Pair::new(common, plan, born));
+                self.0.insert(at, Pair::new(common, plan));
                 at
             }
         };
@@ -100,10 +100,10 @@ impl Pairs {
     }
 
     /// Puts the plan's new rules and those of routes or models in force, after forgetting what is idle.
-    pub(super) fn apply(&mut self, from: &Rules, to: &Rules, now: Now, born: u32) {
+    pub(super) fn apply(&mut self, from: &Rules, to: &Rules, now: Now) {
         self.sweep(from, now);
         for pair in &mut self.0 {
-            pair.apply(from, to, now, born);
+            pair.apply(from, to, now);
         }
     }
 
@@ -127,12 +127,12 @@ impl Pairs {
 
 impl Pair {
     /// Empty levels. Looks into `common`, which must not be locked.
-    pub(super) fn new(common: &Arc<Common>, plan: &Rules, born: u32) -> Pair {
+    pub(super) fn new(common: &Arc<Common>, plan: &Rules) -> Pair {
         let common_rules = common.rules();
         Pair {
             common: Arc::clone(common),
-            by_plan: Levels::fresh(plan, born),
-            by_common: Levels::fresh(&common_rules.tenant, born),
+            by_plan: Levels::fresh(plan),
+            by_common: Levels::fresh(&common_rules.tenant),
             common_rules,
             open: Open::default(),
             completion: Quantile::default(),
@@ -159,10 +159,10 @@ impl Pair {
         [by_plan.subject(per, plan, *open), by_common.subject(per, &common_rules.tenant, *open)]
     }
 
-    fn apply(&mut self, from: &Rules, to: &Rules, now: Now, born: u32) {
-        self.by_plan.carry(from, to, now, born);
-        let new = self.common.rules();
-        self.by_common.carry(&self.common_rules.tenant, &new.tenant, now, born);
+    fn apply(&mut self, from: &Rules, to: &Rules, now: Now) {
+        self.by_plan.carry(from, to, now);
+        let new = self.common.rules().known_by(&self.common_rules);
+        self.by_common.carry(&self.common_rules.tenant, &new.tenant, now);
         self.common_rules = new;
     }
 

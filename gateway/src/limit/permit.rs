@@ -95,8 +95,8 @@ impl Ledger {
         let mut stepped = Stepped::default();
         for (rule, spend) in rules.iter().zip(spends) {
             // Born later, or wrapped around: either way not what it was admitted by.
-            let admitted = born.wrapping_sub(spend.born()) < u32::MAX / 2;
-            if !admitted || self.skipped[at] & spend.mark() != 0 {
+            let admitted = born.wrapping_sub(rule.born) < u32::MAX / 2;
+            if !admitted || self.skipped[at] & rule.mark != 0 {
                 continue;
             }
             spend.step(rule, step, now);

@@ -27,6 +27,8 @@ pub struct Quota {
     pub most: u64,
     /// Scaled units per request.
     pub(super) unit: u64,
+    /// Scaled units of a full level: `most` requests.
+    pub(super) full: u64,
     /// Scaled units that flow out per microsecond.
     pub(super) leak: u64,
     /// Length of a sliding window's sub-windows: a fifteenth of the period, rounded up.
@@ -46,7 +48,8 @@ impl Quota {
             Algorithm::TokenBucket => u64::from(burst.get()).min(SCALED_MAX / unit),
             Algorithm::FixedWindow | Algorithm::SlidingWindow => requests,
         };
-        Quota { algorithm, requests, period_us, most, unit, leak, step_us: period_us.div_ceil(STEPS) }
+        let full = most.saturating_mul(unit);
+        Quota { algorithm, requests, period_us, most, unit, full, leak, step_us: period_us.div_ceil(STEPS) }
     }
 
     /// The numbers of `amount`, if it limits requests.

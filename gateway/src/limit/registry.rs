@@ -24,6 +24,8 @@ pub(super) struct Known {
     pub(super) tenants: AHashMap<Arc<str>, Arc<Tenant>>,
     pub(super) routes: AHashMap<Arc<str>, Arc<Common>>,
     pub(super) models: AHashMap<Arc<str>, Arc<Common>>,
+    /// By the names of plans, as the last policy had them.
+    plans: AHashMap<Arc<str>, Arc<PlanRules>>,
     pub(super) tallies: AllTallies,
     pub(super) restored: Restored,
     /// Counts the policies applied: what tells a level's age.
@@ -48,7 +50,7 @@ pub struct TenantSpec {
     /// Tenants of one plan share one `Arc`: it is compiled once.
     pub plan: Arc<Plan>,
     /// Names of its users, unique within the tenant; their levels are kept by them.
-    pub users: Vec<Arc<str>>,
+    pub users: Arc<[Arc<str>]>,
 }
 
 /// Handles to what a policy put in force, in the order given.
@@ -84,24 +86,27 @@ impl Registry {
         };
         let routes = commons(&mut known, Per::Route, policy.routes);
         let models = commons(&mut known, Per::Model, policy.models);
-        let mut plans = Plans::default();
+        let mut plans = Plans::replacing(std::mem::take(&mut known.plans), known.born);
         let tenants: Vec<Enrolled> = policy
             .tenants
             .iter()
-            .map(|spec| {
-                let plan = plans.compiled(&spec.plan, &mut known.tallies);
-                known.apply_tenant(spec, &plan, &self.unsaved, now)
-            })
+            .map(|spec| known.apply_tenant(spec, &mut plans, &self.unsaved, now))
             .collect();
+        known.plans = plans.in_force();
         known.give_back(&tenants, &routes, &models, now);
-        known.sweep(now);
+        if known.beyond(&tenants, &routes, &models) {
+            known.forget_idle(now);
+        }
+        known.tallies.sweep();
         Applied { tenants, routes, models }
     }
 
     /// Forgets what has gone from policy and become idle since. [`apply`](Registry::apply) does it too; call it now
     /// and then where reloads are rare.
     pub fn sweep(&self, now: Now) {
-        self.known.lock().sweep(now);
+        let mut known = self.known.lock();
+        known.forget_idle(now);
+        known.tallies.sweep();
     }
 
     pub(super) fn look<T>(&self, at: impl FnOnce(&Known) -> T) -> T {
@@ -128,22 +133,37 @@ impl Known {
         };
         let new = || Arc::new(Common::new(Arc::clone(name), per, unsaved));
         let common = all.entry(Arc::clone(name)).or_insert_with(new);
-        let rules = CommonRules::of(plan, per, &self.tallies.of(kind, name));
-        common.apply(&Arc::new(rules), now, self.born);
+        let rules = CommonRules::of(plan, per, &self.tallies.of(kind, name), self.born);
+        common.apply(rules, now, self.born);
         Arc::clone(common)
     }
 
     fn apply_tenant(
         &mut self,
         spec: &TenantSpec,
-        plan: &Arc<PlanRules>,
+        plans: &mut Plans,
         unsaved: &Unsaved,
         now: Now,
     ) -> Enrolled {
-        let new = || Arc::new(Tenant::new(Arc::clone(&spec.name), unsaved));
-        let tenant = self.tenants.entry(Arc::clone(&spec.name)).or_insert_with(new);
-        let users = tenant.apply(plan, &spec.users, now, self.born);
-        Enrolled { tenant: Arc::clone(tenant), users }
+        let Known { tenants, tallies, .. } = self;
+        let tenant = match tenants.get(&spec.name) {
+            Some(tenant) => Arc::clone(tenant),
+            None => {
+                let plan = plans.latest(&spec.plan, tallies);
+                let tenant = Arc::new(Tenant::new(Arc::clone(&spec.name), &plan, unsaved));
+                tenants.insert(Arc::clone(&spec.name), Arc::clone(&tenant));
+                tenant
+            }
+        };
+        let users = tenant.apply(|old| plans.after(old, &spec.plan, tallies), &spec.users, now, self.born);
+        Enrolled { tenant, users }
+    }
+
+    /// Is anybody known who is not among those of the policy?
+    fn beyond(&self, tenants: &[Enrolled], routes: &[Arc<Common>], models: &[Arc<Common>]) -> bool {
+        self.tenants.len() > tenants.len()
+            || self.routes.len() > routes.len()
+            || self.models.len() > models.len()
     }
 
     /// Puts counts of an earlier run where they belong.
@@ -162,7 +182,7 @@ impl Known {
 
     /// What nobody else holds is in no policy and serves no request: it goes when it is idle. Tenants first, as their
     /// levels hold routes and models.
-    fn sweep(&mut self, now: Now) {
+    fn forget_idle(&mut self, now: Now) {
         self.tenants.retain(|_, tenant| {
             let mut books = tenant.books.lock();
             let plan = Arc::clone(&books.plan);
@@ -173,17 +193,55 @@ impl Known {
         for commons in [&mut self.routes, &mut self.models] {
             commons.retain(|_, common| Arc::strong_count(common) > 1 || !common.lock().idle(now));
         }
-        self.tallies.sweep();
     }
 }
 
 /// Compiles each plan once, however many tenants have it.
-#[derive(Default)]
-struct Plans(AHashMap<*const Plan, Arc<PlanRules>>);
+struct Plans {
+    /// By name, of the policy before.
+    before: AHashMap<Arc<str>, Arc<PlanRules>>,
+    /// What follows on these, and its plan's name.
+    latest: AHashMap<*const Plan, (Arc<str>, Arc<PlanRules>)>,
+    /// What follows on the rules that tenants had. These are kept until the end: their address is the key.
+    after: AHashMap<(*const PlanRules, *const Plan), (Arc<PlanRules>, Arc<PlanRules>)>,
+    born: u32,
+}
 
 impl Plans {
-    fn compiled(&mut self, plan: &Arc<Plan>, tallies: &mut AllTallies) -> Arc<PlanRules> {
-        let compiled = self.0.entry(Arc::as_ptr(plan));
-        Arc::clone(compiled.or_insert_with(|| Arc::new(PlanRules::of(plan, &tallies.of("plan", &plan.name)))))
+    fn replacing(before: AHashMap<Arc<str>, Arc<PlanRules>>, born: u32) -> Plans {
+        Plans { before, latest: AHashMap::default(), after: AHashMap::default(), born }
     }
+
+    /// The plan's rules, as they follow on the plan of this name in the policy before.
+    fn latest(&mut self, plan: &Arc<Plan>, tallies: &mut AllTallies) -> Arc<PlanRules> {
+        let Plans { before, latest, born, .. } = self;
+        let (_, rules) = latest.entry(Arc::as_ptr(plan)).or_insert_with(|| {
+            let nothing = Arc::default();
+            let before = before.get(&plan.name).unwrap_or(&nothing);
+            (Arc::clone(&plan.name), compiled(plan, tallies, *born).after(before))
+        });
+        Arc::clone(rules)
+    }
+
+    /// The plan's rules, as they follow on what a tenant had: another plan's, maybe.
+    fn after(&mut self, old: &Arc<PlanRules>, plan: &Arc<Plan>, tallies: &mut AllTallies) -> Arc<PlanRules> {
+        let key = (Arc::as_ptr(old), Arc::as_ptr(plan));
+        if let Some((_, rules)) = self.after.get(&key) {
+            return Arc::clone(rules);
+        }
+        let latest = self.latest(plan, tallies);
+        let same_plan = self.before.get(&plan.name).is_some_and(|before| Arc::ptr_eq(before, old));
+        let in_force = same_plan || Arc::ptr_eq(old, &latest);
+        let rules = if in_force { latest } else { compiled(plan, tallies, self.born).after(old) };
+        self.after.insert(key, (Arc::clone(old), Arc::clone(&rules)));
+        rules
+    }
+
+    fn in_force(self) -> AHashMap<Arc<str>, Arc<PlanRules>> {
+        self.latest.into_values().collect()
+    }
+}
+
+fn compiled(plan: &Plan, tallies: &mut AllTallies, born: u32) -> PlanRules {
+    PlanRules::of(plan, &tallies.of("plan", &plan.name), born)
 }

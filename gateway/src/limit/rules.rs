@@ -25,7 +25,7 @@ pub(super) struct Slots {
 }
 
 /// The limits of one kind of subject.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Rules {
     pub(super) rates: Box<[Rate]>,
     pub(super) slots: Box<[Slots]>,
@@ -35,7 +35,7 @@ pub(super) struct Rules {
 }
 
 impl Rules {
-    fn of(limits: &[Limit], per: Per, tallies: &Tallies<'_>) -> Rules {
+    fn of(limits: &[Limit], per: Per, tallies: &Tallies<'_>, born: u32) -> Rules {
         let limits = || {
             let limits = limits.iter().filter(|limit| limit.per == per);
             limits.map(|limit| (limit, tallies.of(limit)))
@@ -51,13 +51,44 @@ impl Rules {
             _ => None,
         };
         let spends: Box<[SpendRule]> =
-            limits().filter_map(|(limit, tally)| SpendRule::of(limit, &tally)).collect();
+            limits().filter_map(|(limit, tally)| SpendRule::of(limit, &tally, born)).collect();
         Rules {
             cuts: spends.iter().any(SpendRule::cuts),
             rates: limits().filter_map(rate).collect(),
             slots: limits().filter_map(slots).collect(),
             spends,
         }
+    }
+
+    /// As they follow on `before`: limits on spending that were there keep their mark and, unless they count something
+    /// else now, their age.
+    fn after(mut self, before: &Rules) -> Rules {
+        let known = |rule: &SpendRule| before.spends.iter().find(|old| old.name == rule.name);
+        let taken = self.spends.iter().filter_map(known).fold(0, |marks, old| marks | old.mark);
+        let mut free = (0..u16::BITS).map(|bit| 1 << bit).filter(|mark| taken & mark == 0);
+        for rule in &mut self.spends {
+            let old = known(rule);
+            rule.mark = old.map_or_else(|| free.next().unwrap_or(0), |old| old.mark);
+            rule.born = old.filter(|old| old.measure == rule.measure).map_or(rule.born, |old| old.born);
+        }
+        self
+    }
+
+    /// Have the limits on spending that `before` knows the age and mark that they had there?
+    fn follow(&self, before: &Rules) -> bool {
+        self.spends.iter().all(|rule| {
+            let old = before.spends.iter().find(|old| old.name == rule.name);
+            old.is_none_or(|old| {
+                (old.born, old.mark) == (rule.born, rule.mark) || old.measure != rule.measure
+            })
+        })
+    }
+
+    /// Do `other`'s limits have the same names in the same places?
+    pub(super) fn same_places(&self, other: &Rules) -> bool {
+        (self.rates.len(), self.spends.len()) == (other.rates.len(), other.spends.len())
+            && self.rates.iter().zip(&other.rates).all(|(one, another)| one.name == another.name)
+            && self.spends.iter().zip(&other.spends).all(|(one, another)| one.name == another.name)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -80,8 +111,9 @@ pub(super) struct PlanRules {
 }
 
 impl PlanRules {
-    pub(super) fn of(plan: &Plan, tallies: &Tallies<'_>) -> PlanRules {
-        let rules = |per| Rules::of(&plan.limits, per, tallies);
+    /// Of the reload `born`.
+    pub(super) fn of(plan: &Plan, tallies: &Tallies<'_>, born: u32) -> PlanRules {
+        let rules = |per| Rules::of(&plan.limits, per, tallies, born);
         PlanRules {
             tenant: rules(Per::Tenant),
             user: rules(Per::User),
@@ -89,10 +121,21 @@ impl PlanRules {
             tenant_model: rules(Per::TenantModel),
         }
     }
+
+    /// As they follow on `before`; `before` itself if nothing has changed.
+    pub(super) fn after(self, before: &Arc<PlanRules>) -> Arc<PlanRules> {
+        let rules = PlanRules {
+            tenant: self.tenant.after(&before.tenant),
+            user: self.user.after(&before.user),
+            tenant_route: self.tenant_route.after(&before.tenant_route),
+            tenant_model: self.tenant_model.after(&before.tenant_model),
+        };
+        if rules == **before { Arc::clone(before) } else { Arc::new(rules) }
+    }
 }
 
 /// A compiled [`CommonPlan`]; limits per tenant or user have no meaning in one, and are left out.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct CommonRules {
     /// What all callers share.
     pub(super) all: Rules,
@@ -101,12 +144,24 @@ pub(super) struct CommonRules {
 }
 
 impl CommonRules {
-    /// The rules of a route or model, as `per` says.
-    pub(super) fn of(plan: &CommonPlan, per: Per, tallies: &Tallies<'_>) -> CommonRules {
+    /// The rules of a route or model, as `per` says, of the reload `born`.
+    pub(super) fn of(plan: &CommonPlan, per: Per, tallies: &Tallies<'_>, born: u32) -> CommonRules {
         let tenant = if per == Per::Model { Per::TenantModel } else { Per::TenantRoute };
         CommonRules {
-            all: Rules::of(&plan.limits, per, tallies),
-            tenant: Rules::of(&plan.limits, tenant, tallies),
+            all: Rules::of(&plan.limits, per, tallies, born),
+            tenant: Rules::of(&plan.limits, tenant, tallies, born),
         }
+    }
+
+    /// As they follow on `before`; `before` itself if nothing has changed.
+    pub(super) fn after(self, before: &Arc<CommonRules>) -> Arc<CommonRules> {
+        let all = self.all.after(&before.all);
+        let rules = CommonRules { all, tenant: self.tenant.after(&before.tenant) };
+        if rules == **before { Arc::clone(before) } else { Arc::new(rules) }
+    }
+    /// These rules for a tenant that has levels by `before`: it may have missed policies in between, and limits that
+    /// have gone and come back since are the same to it.
+    pub(super) fn known_by(self: Arc<CommonRules>, before: &Arc<CommonRules>) -> Arc<CommonRules> {
+        if self.tenant.follow(&before.tenant) { self } else { CommonRules::clone(&self).after(before) }
     }
 }

@@ -148,7 +148,7 @@ impl Restored {
     pub(super) fn give_tenant(&mut self, tenant: &Arc<Tenant>, commons: &[Arc<Common>], now: Now) {
         let name = tenant.name();
         let mut books = tenant.books.lock();
-        let Books { plan, levels, users, on_routes, for_models, born, .. } = &mut *books;
+        let Books { plan, levels, users, on_routes, for_models, .. } = &mut *books;
         self.give(&key_of_tenant(name), &plan.tenant.spends, &mut levels.spends, now);
         if !plan.user.spends.is_empty() {
             let names: Vec<Arc<str>> = users.each(&plan.user).map(|(name, ..)| Arc::clone(name)).collect();
@@ -164,7 +164,7 @@ impl Restored {
                 _ => (&mut *on_routes, &plan.tenant_route),
             };
             if self.knows_pair(name, common, plan) {
-                let Pair { common_rules, by_plan, by_common, .. } = pairs.find_always(common, rules, *born);
+                let Pair { common_rules, by_plan, by_common, .. } = pairs.find_always(common, rules);
                 let (of_plan, of_common) = keys_of_pair(name, common);
                 self.give(&of_plan, &rules.spends, &mut by_plan.spends, now);
                 self.give(&of_common, &common_rules.tenant.spends, &mut by_common.spends, now);

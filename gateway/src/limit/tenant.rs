@@ -39,10 +39,11 @@ pub(super) struct Books {
 }
 
 impl Tenant {
-    /// A tenant without limits.
-    pub(super) fn new(name: Arc<str>, unsaved: &Unsaved) -> Tenant {
-        let (denial, books, saving) = (Denial::default(), Mutex::default(), Saving::default());
-        Tenant { name, denial, books, unsaved: unsaved.clone(), saving }
+    /// A tenant without users.
+    pub(super) fn new(name: Arc<str>, plan: &Arc<PlanRules>, unsaved: &Unsaved) -> Tenant {
+        let (denial, saving) = (Denial::default(), Saving::default());
+        let books = Books { levels: Levels::fresh(&plan.tenant), plan: Arc::clone(plan), ..Books::default() };
+        Tenant { name, denial, books: Mutex::new(books), unsaved: unsaved.clone(), saving }
     }
 
     /// As written in policy.
@@ -50,16 +51,18 @@ impl Tenant {
         &self.name
     }
 
-    /// Puts a plan and a list of users in force; returns the users' places in the order given.
+    /// Puts the rules that follow on its present ones in force, and a list of users; returns the users' places in the
+    /// order given.
     pub(super) fn apply(
         &self,
-        plan: &Arc<PlanRules>,
-        users: &[Arc<str>],
+        after: impl FnOnce(&Arc<PlanRules>) -> Arc<PlanRules>,
+        users: &Arc<[Arc<str>]>,
         now: Now,
         born: u32,
     ) -> Vec<UserIx> {
         let mut books = self.books.lock();
-        let places = books.apply(plan, users, now, born);
+        let plan = after(&books.plan);
+        let places = books.apply(&plan, users, now, born);
         self.denial.forget();
         places
     }
@@ -92,14 +95,17 @@ impl Tenant {
 }
 
 impl Books {
-    fn apply(&mut self, plan: &Arc<PlanRules>, users: &[Arc<str>], now: Now, born: u32) -> Vec<UserIx> {
+    fn apply(&mut self, plan: &Arc<PlanRules>, users: &Arc<[Arc<str>]>, now: Now, born: u32) -> Vec<UserIx> {
         let old = std::mem::replace(&mut self.plan, Arc::clone(plan));
         self.born = born;
-        self.levels.carry(&old.tenant, &plan.tenant, now, born);
-        self.on_routes.apply(&old.tenant_route, &plan.tenant_route, now, born);
-        self.for_models.apply(&old.tenant_model, &plan.tenant_model, now, born);
-        self.users.apply(&old.user, &plan.user, now, born);
-        self.users.enrol(users, &plan.user, now, born)
+        if !Arc::ptr_eq(&old, plan) {
+            self.levels.carry(&old.tenant, &plan.tenant, now);
+            self.users.apply(&old.user, &plan.user, now);
+        }
+        // Routes and models may have other rules, whether the plan has or not.
+        self.on_routes.apply(&old.tenant_route, &plan.tenant_route, now);
+        self.for_models.apply(&old.tenant_model, &plan.tenant_model, now);
+        self.users.enrol(users, &plan.user, now)
     }
 
     fn step(&mut self, counted: &Counted, ledger: &Ledger, step: &Step, now: Now) -> Stepped {

@@ -8,6 +8,7 @@ use super::rules::Rules;
 use super::spend::{self, Spend};
 use crate::clock::Now;
 use std::collections::{HashMap, HashSet};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 /// A user's place among its tenant's.
@@ -18,22 +19,23 @@ use std::sync::Arc;
 pub struct UserIx {
     at: u32,
     /// Tells the owners of a place apart.
-    serial: u32,
+    serial: NonZeroU32,
 }
 
 /// Names and open requests, and beside them the levels: `rules.rates.len()` and `rules.spends.len()` for each seat.
 #[derive(Default)]
 pub(super) struct Users {
-    seats: Vec<Seat>,
-    rates: Vec<Level>,
-    spends: Vec<Spend>,
+    /// Of the seats' users. While they sit in the order that policy lists them in, its own list: shared, not copied.
+    names: Arc<[Arc<str>]>,
+    seats: Box<[Seat]>,
+    rates: Box<[Level]>,
+    spends: Box<[Spend]>,
     serials: u32,
 }
 
 struct Seat {
-    /// None: free.
-    name: Option<Arc<str>>,
-    serial: u32,
+    /// Its user's; None: free.
+    serial: Option<NonZeroU32>,
     open: Open,
 }
 
@@ -58,7 +60,8 @@ impl Users {
 
     /// The user's name; None if it is gone.
     pub(super) fn name(&self, user: UserIx) -> Option<&Arc<str>> {
-        self.seat(user)?.name.as_ref()
+        self.seat(user)?;
+        self.names.get(user.at as usize)
     }
 
     /// Counts an open request; None if the user is gone.
@@ -78,8 +81,18 @@ impl Users {
     }
 
     /// Puts new rules in force for every seat.
-    pub(super) fn apply(&mut self, from: &Rules, to: &Rules, now: Now, born: u32) {
+    pub(super) fn apply(&mut self, from: &Rules, to: &Rules, now: Now) {
         if from == to {
+            return;
+        }
+        if from.same_places(to) {
+            let (rates, spends) = (to.rates.len().max(1), to.spends.len().max(1));
+            for levels in self.rates.chunks_exact_mut(rates) {
+                level::carry(levels, &from.rates, &to.rates, now.mono_us);
+            }
+            for levels in self.spends.chunks_exact_mut(spends) {
+                spend::carry(levels, &from.spends, &to.spends, now);
+            }
             return;
         }
         let mut rates = Vec::with_capacity(self.seats.len() * to.rates.len());
@@ -87,63 +100,69 @@ impl Users {
         for at in 0..self.seats.len() {
             let (old_rates, old_spends) = self.levels_at(at, from);
             rates.extend(level::carried(old_rates, &from.rates, &to.rates, now.mono_us));
-            spends.extend(spend::carried(old_spends, &from.spends, &to.spends, now, born));
+            spends.extend(spend::carried(old_spends, &from.spends, &to.spends, now));
         }
-        (self.rates, self.spends) = (rates, spends);
+        (self.rates, self.spends) = (rates.into(), spends.into());
     }
 
     /// Gives every name a seat, the one it has if it has one; frees the seats of names that are gone and idle.
-    pub(super) fn enrol(&mut self, names: &[Arc<str>], rules: &Rules, now: Now, born: u32) -> Vec<UserIx> {
-        if self.seated_in_order(names) {
+    pub(super) fn enrol(&mut self, names: &Arc<[Arc<str>]>, rules: &Rules, now: Now) -> Vec<UserIx> {
+        if !self.seated_as(names) {
+            self.vacate(names, rules, now);
+            self.seat_all(names, rules);
+        }
+        if self.seated_as(names) {
+            self.names = Arc::clone(names);
             return self.places().map(|(_, user)| user).collect();
         }
-        self.vacate(names, rules, now);
-        self.seat_all(names, rules, born);
-        let places: HashMap<&str, UserIx> = self.places().collect();
+        let places: HashMap<&str, UserIx> = self.places().map(|(name, user)| (&**name, user)).collect();
         names.iter().map(|name| places[&**name]).collect()
     }
 
-    /// The usual reload changes no user.
-    fn seated_in_order(&self, names: &[Arc<str>]) -> bool {
-        self.seats.len() == names.len()
-            && self.seats.iter().zip(names).all(|(seat, name)| seat.name.as_ref() == Some(name))
+    /// Is every seat taken, in the order of these names? The usual reload changes no user.
+    fn seated_as(&self, names: &[Arc<str>]) -> bool {
+        *self.names == *names && self.seats.iter().all(|seat| seat.serial.is_some())
     }
 
-    fn vacate(&mut self, names: &[Arc<str>], rules: &Rules, now: Now) {
-        let wanted: HashSet<&str> = names.iter().map(|name| &**name).collect();
+    /// Frees the seats of names that are not wanted, once they are idle; takes free ones at the end away.
+    fn vacate(&mut self, wanted: &[Arc<str>], rules: &Rules, now: Now) {
+        let wanted: HashSet<&str> = wanted.iter().map(|name| &**name).collect();
         for at in 0..self.seats.len() {
-            let gone = self.seats[at].name.as_ref().is_some_and(|name| !wanted.contains(&**name));
-            if gone && self.idle_at(at, rules, now) {
-                self.seats[at].name = None;
+            if !wanted.contains(&*self.names[at]) && self.idle_at(at, rules, now) {
+                self.seats[at].serial = None;
             }
         }
-        let kept = self.seats.iter().rposition(|seat| seat.name.is_some()).map_or(0, |last| last + 1);
-        self.seats.truncate(kept);
-        self.rates.truncate(kept * rules.rates.len());
-        self.spends.truncate(kept * rules.spends.len());
+        let kept = self.seats.iter().rposition(|seat| seat.serial.is_some()).map_or(0, |last| last + 1);
+        if kept < self.seats.len() {
+            self.names = self.names[..kept].into();
+            resized(&mut self.seats, |seats| seats.truncate(kept));
+            resized(&mut self.rates, |rates| rates.truncate(kept * rules.rates.len()));
+            resized(&mut self.spends, |spends| spends.truncate(kept * rules.spends.len()));
+        }
     }
 
-    fn seat_all(&mut self, names: &[Arc<str>], rules: &Rules, born: u32) {
-        let seated: HashSet<Arc<str>> = self.seats.iter().filter_map(|seat| seat.name.clone()).collect();
+    /// Seats who has none: on free seats first, whose levels are idle and as good as new.
+    fn seat_all(&mut self, names: &[Arc<str>], rules: &Rules) {
+        let seated: HashSet<Arc<str>> = self.places().map(|(name, _)| Arc::clone(name)).collect();
         let mut new = names.iter().filter(|name| !seated.contains(*name));
-        let free = self.seats.iter_mut().filter(|seat| seat.name.is_none());
-        for (seat, name) in free.zip(new.by_ref()) {
-            *seat = Seat::taken_by(name, &mut self.serials); // its levels are idle: as good as new
+        let mut seat_names = self.names.to_vec();
+        let Users { seats, rates, spends, serials, .. } = self;
+        for (at, seat) in seats.iter_mut().enumerate().filter(|(_, seat)| seat.serial.is_none()) {
+            let Some(name) = new.next() else { break };
+            (seat_names[at], *seat) = (Arc::clone(name), Seat::taken(serials));
         }
-        let more = new.clone().count();
-        self.seats.reserve_exact(more); // policy says how many there are: none is made by requests
-        self.rates.reserve_exact(more * rules.rates.len());
-        self.spends.reserve_exact(more * rules.spends.len());
-        for name in new {
-            self.seats.push(Seat::taken_by(name, &mut self.serials));
-            self.rates.extend(level::fresh(&rules.rates));
-            self.spends.extend(spend::fresh(&rules.spends, born));
-        }
+        let more: Vec<&Arc<str>> = new.collect();
+        seat_names.extend(more.iter().copied().cloned());
+        self.names = seat_names.into();
+        resized(seats, |seats| seats.extend(more.iter().map(|_| Seat::taken(serials))));
+        resized(rates, |rates| rates.extend(more.iter().flat_map(|_| level::fresh(&rules.rates))));
+        resized(spends, |spends| spends.extend(more.iter().flat_map(|_| spend::fresh(&rules.spends))));
     }
 
-    fn places(&self) -> impl Iterator<Item = (&str, UserIx)> {
-        let seats = self.seats.iter().zip(0..);
-        seats.filter_map(|(seat, at)| Some((seat.name.as_deref()?, UserIx { at, serial: seat.serial })))
+    /// The users' names and places.
+    fn places(&self) -> impl Iterator<Item = (&Arc<str>, UserIx)> {
+        let seats = self.names.iter().zip(&self.seats).zip(0..);
+        seats.filter_map(|((name, seat), at)| Some((name, UserIx { at, serial: seat.serial? })))
     }
 
     /// Are all seats idle?
@@ -156,15 +175,15 @@ impl Users {
         &'a self,
         rules: &'a Rules,
     ) -> impl Iterator<Item = (&'a Arc<str>, (&'a [Level], &'a [Spend]), Open)> {
-        let taken = self.seats.iter().enumerate();
-        taken.filter_map(|(at, seat)| Some((seat.name.as_ref()?, self.levels_at(at, rules), seat.open)))
+        let seats = self.names.iter().zip(&self.seats).enumerate();
+        let taken = seats.filter(|(_, (_, seat))| seat.serial.is_some());
+        taken.map(|(at, (name, seat))| (name, self.levels_at(at, rules), seat.open))
     }
 
     /// The spends of the user of this name.
     pub(super) fn spends_of(&mut self, name: &str, rules: &Rules) -> Option<&mut [Spend]> {
-        let at = self.seats.iter().position(|seat| seat.name.as_deref() == Some(name))?;
-        let width = rules.spends.len();
-        Some(&mut self.spends[at * width..][..width])
+        let user = self.places().find(|(known, _)| &***known == name).map(|(_, user)| user)?;
+        self.spends(user, rules)
     }
 
     fn idle_at(&self, at: usize, rules: &Rules, now: Now) -> bool {
@@ -179,14 +198,23 @@ impl Users {
         (&self.rates[at * rates..][..rates], &self.spends[at * spends..][..spends])
     }
 
+    #[inline]
     fn seat(&self, user: UserIx) -> Option<&Seat> {
-        self.seats.get(user.at as usize).filter(|seat| seat.serial == user.serial && seat.name.is_some())
+        self.seats.get(user.at as usize).filter(|seat| seat.serial == Some(user.serial))
     }
 }
 
 impl Seat {
-    fn taken_by(name: &Arc<str>, serials: &mut u32) -> Seat {
+    fn taken(serials: &mut u32) -> Seat {
         *serials = serials.wrapping_add(1);
-        Seat { name: Some(Arc::clone(name)), serial: *serials, open: Open::default() }
+        let serial = NonZeroU32::new(*serials).unwrap_or(NonZeroU32::MAX);
+        Seat { serial: Some(serial), open: Open::default() }
     }
+}
+
+/// Policy says how many users there are: no room is kept for more.
+fn resized<T>(all: &mut Box<[T]>, edit: impl FnOnce(&mut Vec<T>)) {
+    let mut items = std::mem::take(all).into_vec();
+    edit(&mut items);
+    *all = items.into_boxed_slice();
 }

@@ -2,11 +2,58 @@
 //!
 //! | algorithm | most in any period, wherever it starts | sustained | memory |
 //! | --- | --- | --- | --- |
-//! | token bucket | `burst + requests` | `requests` per period | 24 B |
-//! | fixed window | `2 * requests` | `requests` per period | 16 B |
-//! | sliding window | `requests` | between 15/16 of `requests` and `requests` per period | 88 B |
+//! | token bucket | `burst + requests` | `requests` per period | 16 B |
+//! | fixed window | `2 * requests` | `requests` per period | 112 B |
+//! | sliding window | `requests` | between 15/16 of `requests` and `requests` per period | 112 B |
 
+use super::Algorithm;
 use super::quota::{Quota, STEPS};
+
+/// A count in windows, of either kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Window {
+    Fixed(Fixed),
+    Sliding(Sliding),
+}
+
+impl Window {
+    /// `used` requests, all of them now; None: a token bucket's quota counts otherwise.
+    pub(super) fn with_used(quota: &Quota, used: u64, now_us: u64) -> Option<Window> {
+        match quota.algorithm {
+            Algorithm::TokenBucket => None,
+            Algorithm::FixedWindow => Some(Window::Fixed(Fixed::with_used(used, now_us))),
+            Algorithm::SlidingWindow => Some(Window::Sliding(Sliding::with_used(used, now_us))),
+        }
+    }
+
+    pub(super) fn wait_us(&self, quota: &Quota, now_us: u64) -> u64 {
+        match self {
+            Window::Fixed(window) => window.wait_us(quota, now_us),
+            Window::Sliding(window) => window.wait_us(quota, now_us),
+        }
+    }
+
+    pub(super) fn take(&mut self, quota: &Quota, now_us: u64) {
+        match self {
+            Window::Fixed(window) => window.take(quota, now_us),
+            Window::Sliding(window) => window.take(quota, now_us),
+        }
+    }
+
+    pub(super) fn used(&self, quota: &Quota, now_us: u64) -> u64 {
+        match self {
+            Window::Fixed(window) => window.used(quota, now_us),
+            Window::Sliding(window) => window.used(quota, now_us),
+        }
+    }
+
+    pub(super) fn reset_us(&self, quota: &Quota, now_us: u64) -> u64 {
+        match self {
+            Window::Fixed(window) => window.reset_us(quota, now_us),
+            Window::Sliding(window) => window.reset_us(quota, now_us),
+        }
+    }
+}
 
 /// A window that opens with the first request and closes a period later.
 ///

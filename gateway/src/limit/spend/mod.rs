@@ -22,60 +22,29 @@ use dated::Dated;
 use std::cmp::Ordering;
 use step::Amounts;
 
-/// What one subject has spent of one [`SpendRule`]. Its owner and its age stand in both variants: beside the variants'
-/// tag they take no room.
+/// What one subject has spent of one [`SpendRule`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Spend {
-    Bucket {
-        meter: Meter,
-        /// See [`Spend::born`].
-        born: u32,
-        /// Which of its owner's spends it is; kept when a reload puts limits in another order.
-        seat: u8,
-    },
-    Calendar {
-        /// Boxed: it is twice the size, and there are fewer.
-        dated: Box<Dated>,
-        born: u32,
-        seat: u8,
-    },
+    Bucket(Meter),
+    /// Boxed: it is three times the size, and there are fewer.
+    Calendar(Box<Dated>),
 }
 
 impl Spend {
     /// Nothing spent.
-    fn new(rule: &SpendRule, born: u32, seat: u8) -> Spend {
+    fn new(rule: &SpendRule) -> Spend {
         match rule.bound {
-            Bound::Bucket(_) => Spend::Bucket { meter: Meter::default(), born, seat },
-            Bound::Calendar { .. } => Spend::Calendar { dated: Box::default(), born, seat },
+            Bound::Bucket(_) => Spend::Bucket(Meter::default()),
+            Bound::Calendar { .. } => Spend::Calendar(Box::default()),
         }
-    }
-
-    /// The reload that brought it. Requests admitted before hold nothing here and charge nothing here.
-    #[inline]
-    pub(super) fn born(&self) -> u32 {
-        let (Spend::Bucket { born, .. } | Spend::Calendar { born, .. }) = *self;
-        born
-    }
-
-    fn seat(&self) -> u8 {
-        let (Spend::Bucket { seat, .. } | Spend::Calendar { seat, .. }) = *self;
-        seat
-    }
-
-    /// Its bit among its owner's spends. Policy allows no more than 16 limits in one place.
-    #[inline]
-    pub(super) fn mark(&self) -> u16 {
-        mark(self.seat())
     }
 
     /// Has it room for `cost` now?
     #[inline]
     pub(super) fn has_room(&self, rule: &SpendRule, cost: u64, now: Now) -> bool {
         match (self, &rule.bound) {
-            (Spend::Bucket { meter, .. }, Bound::Bucket(quota)) => meter.fits(quota, cost, now.mono_us),
-            (Spend::Calendar { dated, .. }, Bound::Calendar { most, .. }) => {
-                dated.at(now.wall_ms).fits(*most, cost)
-            }
+            (Spend::Bucket(meter), Bound::Bucket(quota)) => meter.fits(quota, cost, now.mono_us),
+            (Spend::Calendar(dated), Bound::Calendar { most, .. }) => dated.at(now.wall_ms).fits(*most, cost),
             _ => unreachable!("a level is made for its rule"),
         }
     }
@@ -84,11 +53,11 @@ impl Spend {
     /// `typical_us` is the expectation of.
     pub(super) fn wait_us(&self, rule: &SpendRule, cost: u64, now: Now, typical_us: u64) -> u64 {
         let (by_time, by_holds) = match (self, &rule.bound) {
-            (Spend::Bucket { meter, .. }, Bound::Bucket(quota)) => (
+            (Spend::Bucket(meter), Bound::Bucket(quota)) => (
                 meter.wait_without_holds_us(quota, cost, now.mono_us),
                 meter.wait_us(quota, cost, now.mono_us),
             ),
-            (Spend::Calendar { dated, .. }, Bound::Calendar { most, calendar }) => {
+            (Spend::Calendar(dated), Bound::Calendar { most, calendar }) => {
                 let ends_us = dated.ends_in_us(calendar, now.wall_ms);
                 let fits = dated.at(now.wall_ms).holding(0).fits(*most, cost);
                 (if fits { 0 } else { ends_us }, ends_us)
@@ -102,8 +71,8 @@ impl Spend {
     #[inline]
     pub(super) fn hold(&mut self, rule: &SpendRule, cost: u64, now: Now) {
         match (self, &rule.bound) {
-            (Spend::Bucket { meter, .. }, _) => meter.hold(cost),
-            (Spend::Calendar { dated, .. }, Bound::Calendar { calendar, .. }) => {
+            (Spend::Bucket(meter), _) => meter.hold(cost),
+            (Spend::Calendar(dated), Bound::Calendar { calendar, .. }) => {
                 dated.roll(calendar, now.wall_ms); // what it begins in has begun, wherever the clock goes
                 dated.meter.hold(cost);
             }
@@ -116,7 +85,7 @@ impl Spend {
     pub(super) fn step(&mut self, rule: &SpendRule, step: &Step, now: Now) {
         let Amounts { release, hold, from, to, beyond } = step.amounts(rule.measure);
         match (self, &rule.bound) {
-            (Spend::Bucket { meter, .. }, Bound::Bucket(quota)) => {
+            (Spend::Bucket(meter), Bound::Bucket(quota)) => {
                 meter.release(release);
                 meter.hold(hold);
                 // An end that changes no cost tells no time: it may be of a moment before the clock stepped back.
@@ -126,7 +95,7 @@ impl Spend {
                     Ordering::Equal => {}
                 }
             }
-            (Spend::Calendar { dated, .. }, Bound::Calendar { calendar, .. }) => {
+            (Spend::Calendar(dated), Bound::Calendar { calendar, .. }) => {
                 dated.roll(calendar, now.wall_ms);
                 dated.meter.release(release);
                 dated.meter.hold(hold);
@@ -147,8 +116,8 @@ impl Spend {
     #[inline]
     pub(super) fn spent(&self, rule: &SpendRule, now: Now) -> u64 {
         match (self, &rule.bound) {
-            (Spend::Bucket { meter, .. }, Bound::Bucket(quota)) => meter.spent(quota, now.mono_us),
-            (Spend::Calendar { dated, .. }, _) => dated.at(now.wall_ms).spent().1,
+            (Spend::Bucket(meter), Bound::Bucket(quota)) => meter.spent(quota, now.mono_us),
+            (Spend::Calendar(dated), _) => dated.at(now.wall_ms).spent().1,
             _ => unreachable!("a level is made for its rule"),
         }
     }
@@ -156,8 +125,8 @@ impl Spend {
     /// Held now.
     pub(super) fn held(&self) -> u64 {
         match self {
-            Spend::Bucket { meter, .. } => meter.held(),
-            Spend::Calendar { dated, .. } => dated.meter.held(),
+            Spend::Bucket(meter) => meter.held(),
+            Spend::Calendar(dated) => dated.meter.held(),
         }
     }
 
@@ -169,9 +138,9 @@ impl Spend {
     /// Microseconds until nothing is spent, holds aside.
     pub(super) fn reset_us(&self, rule: &SpendRule, now: Now) -> u64 {
         match (self, &rule.bound) {
-            (Spend::Bucket { meter, .. }, Bound::Bucket(quota)) => meter.reset_us(quota, now.mono_us),
-            (Spend::Calendar { dated, .. }, _) if dated.at(now.wall_ms).spent().1 == 0 => 0,
-            (Spend::Calendar { dated, .. }, Bound::Calendar { calendar, .. }) => {
+            (Spend::Bucket(meter), Bound::Bucket(quota)) => meter.reset_us(quota, now.mono_us),
+            (Spend::Calendar(dated), _) if dated.at(now.wall_ms).spent().1 == 0 => 0,
+            (Spend::Calendar(dated), Bound::Calendar { calendar, .. }) => {
                 dated.ends_in_us(calendar, now.wall_ms)
             }
             _ => unreachable!("a level is made for its rule"),
@@ -186,7 +155,7 @@ impl Spend {
     /// The period that `now` is in, and the rate of use lately, if it is counted by the calendar.
     pub(super) fn pace(&self, rule: &SpendRule, now: Now) -> Option<(Period, Rate)> {
         match (self, &rule.bound) {
-            (Spend::Calendar { dated, .. }, Bound::Calendar { calendar, .. }) => {
+            (Spend::Calendar(dated), Bound::Calendar { calendar, .. }) => {
                 let period = calendar.period(now.wall_ms, &mut Period::default());
                 Some((period, dated.recent.rate(now.mono_us)))
             }
@@ -197,15 +166,15 @@ impl Spend {
     /// The count to be saved, if it is one that outlives the program.
     pub(super) fn saved(&self) -> Option<(u32, u64)> {
         match self {
-            Spend::Calendar { dated, .. } => Some(dated.meter.spent()),
-            Spend::Bucket { .. } => None,
+            Spend::Calendar(dated) => Some(dated.meter.spent()),
+            Spend::Bucket(_) => None,
         }
     }
 
     /// Takes over a saved count, unless it is of an earlier period or less than what is known. One of the next period
     /// stays in force, for the clock was put back since; one of a later still was counted by a clock that was wrong.
     pub(super) fn restore(&mut self, rule: &SpendRule, (serial, used): (u32, u64), now: Now) {
-        if let (Spend::Calendar { dated, .. }, Bound::Calendar { calendar, .. }) = (self, &rule.bound) {
+        if let (Spend::Calendar(dated), Bound::Calendar { calendar, .. }) = (self, &rule.bound) {
             dated.roll(calendar, now.wall_ms);
             if serial == dated.period.serial + 1 {
                 dated.roll(calendar, dated.period.ends_ms);
@@ -219,43 +188,35 @@ impl Spend {
 
     /// The same use under a new rule: neither a refill nor a freeze. What counts otherwise (other tokens) starts
     /// empty; a bucket that becomes a budget, or a budget in other periods, takes what was used along. Holds stay.
-    fn carried(&self, from: &SpendRule, to: &SpendRule, now: Now, born: u32) -> Spend {
-        if from == to {
-            return self.clone();
-        }
+    fn carried(&self, from: &SpendRule, to: &SpendRule, now: Now) -> Spend {
         if from.measure != to.measure {
-            return Spend::new(to, born, self.seat());
+            return Spend::new(to);
         }
-        let (held, born, seat) = (self.held(), self.born(), self.seat());
-        let bucket = |meter| Spend::Bucket { meter, born, seat };
-        let calendar = |dated| Spend::Calendar { dated, born, seat };
+        let held = self.held();
         match (self, &from.bound, &to.bound) {
-            (Spend::Bucket { meter, .. }, Bound::Bucket(from), Bound::Bucket(to)) => {
-                bucket(meter.carried(from, to, now.mono_us))
+            (_, from, to) if from == to => self.clone(),
+            (Spend::Bucket(meter), Bound::Bucket(from), Bound::Bucket(to)) => {
+                Spend::Bucket(meter.carried(from, to, now.mono_us))
             }
             (_, _, Bound::Bucket(quota)) => {
-                bucket(Meter::with_used(quota, self.spent(from, now), now.mono_us).holding(held))
+                Spend::Bucket(Meter::with_used(quota, self.spent(from, now), now.mono_us).holding(held))
             }
             (
-                Spend::Calendar { dated, .. },
+                Spend::Calendar(_),
                 Bound::Calendar { calendar: from, .. },
                 Bound::Calendar { calendar: to, .. },
-            ) if from == to => calendar(dated.clone()),
+            ) if from == to => self.clone(),
             (_, _, Bound::Calendar { calendar: to, .. }) => {
                 let dated = Dated::with_used(to, self.spent(from, now), now.wall_ms);
-                calendar(Box::new(Dated { meter: dated.meter.holding(held), ..dated }))
+                Spend::Calendar(Box::new(Dated { meter: dated.meter.holding(held), ..dated }))
             }
         }
     }
 }
 
-fn mark(seat: u8) -> u16 {
-    1u16.checked_shl(u32::from(seat)).unwrap_or(0)
-}
-
 /// Empty levels for `rules`, in their order.
-pub(super) fn fresh(rules: &[SpendRule], born: u32) -> impl Iterator<Item = Spend> {
-    rules.iter().zip(0..).map(move |(rule, seat)| Spend::new(rule, born, seat))
+pub(super) fn fresh(rules: &[SpendRule]) -> impl Iterator<Item = Spend> {
+    rules.iter().map(Spend::new)
 }
 
 /// The levels for `to`: each takes over that of the limit of the same name in `from`, or starts empty.
@@ -264,15 +225,18 @@ pub(super) fn carried(
     from: &[SpendRule],
     to: &[SpendRule],
     now: Now,
-    born: u32,
 ) -> impl Iterator<Item = Spend> {
-    let old = move |new: &SpendRule| from.iter().zip(spends).find(|(old, _)| old.name == new.name);
-    let kept = to.iter().filter_map(old).fold(0, |kept, (_, spend)| kept | spend.mark());
-    let mut free = (0..=u8::MAX).filter(move |&seat| kept & mark(seat) == 0);
-    to.iter().map(move |new| match old(new) {
-        Some((old, spend)) => spend.carried(old, new, now, born),
-        None => Spend::new(new, born, free.next().unwrap_or(u8::MAX)),
+    to.iter().map(move |new| {
+        let old = from.iter().zip(spends).find(|(old, _)| old.name == new.name);
+        old.map_or_else(|| Spend::new(new), |(old, spend)| spend.carried(old, new, now))
     })
+}
+
+/// The same where `to` has the same names in the same places as `from`: an edit of numbers moves nothing.
+pub(super) fn carry(spends: &mut [Spend], from: &[SpendRule], to: &[SpendRule], now: Now) {
+    for ((spend, old), new) in spends.iter_mut().zip(from).zip(to) {
+        *spend = spend.carried(old, new, now);
+    }
 }
 
 /// Are all of them idle?

@@ -18,6 +18,11 @@ pub(in crate::limit) struct SpendRule {
     /// A stream ends in its middle once this is spent.
     pub(in crate::limit) cut: bool,
     pub(in crate::limit) tally: Arc<Tally>,
+    /// The reload that brought it. Requests admitted before were not asked: they hold nothing and charge nothing here.
+    pub(in crate::limit) born: u32,
+    /// Its bit among the limits of its place, kept when a reload puts them in another order. Policy allows no more than
+    /// 16 in one place.
+    pub(in crate::limit) mark: u16,
 }
 
 /// How much may be spent, and when it comes back.
@@ -30,8 +35,9 @@ pub(in crate::limit) enum Bound {
 }
 
 impl SpendRule {
-    /// The rule of a limit on spending; None if `limit` counts requests.
-    pub(in crate::limit) fn of(limit: &Limit, tally: &Arc<Tally>) -> Option<SpendRule> {
+    /// The rule of a limit on spending that the reload `born` brought, without a mark yet; None if `limit` counts
+    /// requests.
+    pub(in crate::limit) fn of(limit: &Limit, tally: &Arc<Tally>, born: u32) -> Option<SpendRule> {
         let (bound, measure) = match &limit.amount {
             Amount::Tokens { tokens, period, burst, measure } => {
                 let quota = Quota::new(*tokens, *period, *burst, Algorithm::TokenBucket);
@@ -43,7 +49,7 @@ impl SpendRule {
             Amount::Requests { .. } | Amount::Concurrent(_) => return None,
         };
         let (name, tally) = (Arc::clone(&limit.name), Arc::clone(tally));
-        Some(SpendRule { name, measure, bound, shadow: limit.shadow, cut: limit.cut, tally })
+        Some(SpendRule { name, measure, bound, shadow: limit.shadow, cut: limit.cut, tally, born, mark: 0 })
     }
 
     /// Most at once.

@@ -23,9 +23,10 @@ fn a_count_that_is_put_right_takes_nothing_of_what_others_hold() {
         },
     ];
     for amount in amounts {
-        let rule = SpendRule::of(&Limit::new("tpm", Per::Tenant, amount), &Arc::default()).expect("tokens");
+        let rule =
+            SpendRule::of(&Limit::new("tpm", Per::Tenant, amount), &Arc::default(), 0).expect("tokens");
         let now = Now { mono_us: 0, wall_ms: 0 };
-        let mut spend = Spend::new(&rule, 0, 0);
+        let mut spend = Spend::new(&rule);
         let (price, cost) = (Price::default(), |completion| Tokens { prompt: 0, completion });
         spend.hold(&rule, 100, now); // another's
         spend.hold(&rule, 100, now);
@@ -49,6 +50,6 @@ fn a_count_that_is_put_right_takes_nothing_of_what_others_hold() {
 
 /// Users are many.
 #[test]
-fn a_level_on_spending_takes_32_bytes_and_one_on_requests_24() {
-    assert_eq!((size_of::<Spend>(), size_of::<crate::limit::level::Level>()), (32, 24));
+fn a_level_on_spending_takes_24_bytes_and_one_on_requests_16() {
+    assert_eq!((size_of::<Spend>(), size_of::<crate::limit::level::Level>()), (24, 16));
 }

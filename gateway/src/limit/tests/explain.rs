@@ -58,7 +58,7 @@ impl Place {
 
 fn put(registry: &Registry, plan: Vec<Limit>, route: Vec<Limit>, model: Vec<Limit>, now_us: u64) -> Applied {
     let plan = Arc::new(Plan { name: "gold".into(), limits: plan });
-    let tenants = [TenantSpec { name: "acme".into(), plan, users: vec!["alice".into(), "bob".into()] }];
+    let tenants = [TenantSpec { name: "acme".into(), plan, users: ["alice".into(), "bob".into()].into() }];
     let routes = [("chat".into(), Arc::new(CommonPlan { limits: route }))];
     let models = [("large".into(), Arc::new(CommonPlan { limits: model }))];
     registry.apply(&Policy { tenants: &tenants, routes: &routes, models: &models }, at_us(now_us))
@@ -299,7 +299,7 @@ fn a_hundred_thousand_tenants_are_summed_in_moments() {
     let spec = |i: u32| TenantSpec {
         name: format!("tenant-{i}").into(),
         plan: Arc::clone(&plan),
-        users: vec!["one".into()],
+        users: ["one".into()].into(),
     };
     let tenants: Vec<TenantSpec> = (0..100_000).map(spec).collect();
     let registry = Registry::default();

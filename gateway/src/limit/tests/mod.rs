@@ -68,7 +68,7 @@ fn world(plan: &[Limit], route: &[Limit]) -> World {
 fn apply(registry: &Registry, plan: &[Limit], route: &[Limit], now_us: u64) -> Applied {
     let plan = Arc::new(Plan { name: "gold".into(), limits: plan.to_vec() });
     let route = Arc::new(CommonPlan { limits: route.to_vec() });
-    let users: Vec<Arc<str>> = vec!["alice".into(), "bob".into()];
+    let users: Arc<[Arc<str>]> = ["alice".into(), "bob".into()].into();
     let tenants = ["acme", "umbrella"].map(|name| TenantSpec {
         name: name.into(),
         plan: Arc::clone(&plan),

@@ -41,7 +41,7 @@ impl Run {
 
     fn apply(registry: &Registry, plan: &[Limit], model: &[Limit], wall_ms: u64) -> Applied {
         let plan = Arc::new(Plan { name: "gold".into(), limits: plan.to_vec() });
-        let tenant = TenantSpec { name: "acme".into(), plan, users: vec!["alice".into(), "bob".into()] };
+        let tenant = TenantSpec { name: "acme".into(), plan, users: ["alice".into(), "bob".into()].into() };
         let model = Arc::new(CommonPlan { limits: model.to_vec() });
         let (routes, models) = ([("chat".into(), Arc::default())], [("pangu".into(), model)]);
         registry.apply(&Policy { tenants: &[tenant], routes: &routes, models: &models }, at(wall_ms))
@@ -114,8 +114,11 @@ fn a_count_is_saved_once_for_each_change_and_is_back_at_the_next_start() {
 fn a_limit_at_a_route_for_each_tenant_is_saved_though_the_plan_has_no_budget() {
     let registry = Registry::default();
     let route = Arc::new(CommonPlan { limits: vec![budget("daily", Per::TenantRoute, Unit::Day)] });
-    let tenant =
-        TenantSpec { name: "acme".into(), plan: Arc::default(), users: vec!["alice".into(), "bob".into()] };
+    let tenant = TenantSpec {
+        name: "acme".into(),
+        plan: Arc::default(),
+        users: ["alice".into(), "bob".into()].into(),
+    };
     let (routes, models) = ([("chat".into(), route)], [("pangu".into(), Arc::default())]);
     let policy = Policy { tenants: &[tenant], routes: &routes, models: &models };
     let applied = registry.apply(&policy, at(NOON));

@@ -221,7 +221,7 @@ fn put(registry: &Registry, book: &Rulebook, now: Now) -> Applied {
         let names = names.iter().enumerate().filter(|(i, _)| book.has(kind, *i));
         names.map(|(_, &name)| name.into()).collect()
     };
-    let users = there(1, &USERS);
+    let users: Arc<[Arc<str>]> = there(1, &USERS).into();
     let tenants: Vec<TenantSpec> = there(0, &TENANTS)
         .into_iter()
         .map(|name| TenantSpec { name, plan: Arc::clone(&plan), users: users.clone() })
