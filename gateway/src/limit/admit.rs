@@ -94,7 +94,7 @@ pub fn check(asking: &Asking<'_>, now: Now) -> Result<(), Limited> {
         on_route.as_mut().and_then(|on_route| on_route.subject()),
         None,
     ];
-    foresee(&subjects, Some(least), now).map_err(|refusal| {
+    foresee(&subjects, Some(&least.by_each()), now).map_err(|refusal| {
         let name = users.name(user);
         named(refusal, Some((tenant, name)), asking)
     })
@@ -135,7 +135,8 @@ fn admit_caller(
         shared.model.as_mut().and_then(|model| model.subject()),
     ];
     let cost = fitted(asking, &subjects, cost, now);
-    match decide(&mut subjects, cost, now) {
+    let by_each = cost.map(Cost::by_each);
+    match decide(&mut subjects, by_each.as_ref(), now) {
         Ok(skipped) => {
             let standings = asking.report.then(|| Box::new(most_constrained(&subjects, cost, now)));
             let cuts = cost.is_some() && cuts(&subjects);
@@ -143,18 +144,30 @@ fn admit_caller(
             let counted = books.begin(user, asking);
             tenant.denial.forget();
             let tenant = counted.any().then(|| (Arc::clone(tenant), counted));
-            let ledger = cost.map(|hold| ledger(hold, skipped, [born, of_route, of_model], cuts, now));
+            let ledger = cost.map(|cost| Ledger::new(cost, skipped, [born, of_route, of_model], cuts, now));
             Ok(Permit { tenant, route, model, ledger, standings, began_us: now.mono_us, seen: now })
         }
         Err(refusal) => {
             let asked = (Place::of(route), asking.metered.as_ref().map(Worth::of));
             drop(shared);
-            let tally = Arc::clone(&refusal.tally);
-            let limited = named(refusal, Some((tenant, users.name(user))), asking);
-            tenant.denial.remember(user, asked, &limited, tally, now.mono_us);
-            Err(limited)
+            Err(remembered(refusal, (tenant, user, users.name(user)), asking, asked, now))
         }
     }
+}
+
+/// The refusal, remembered for the next who would meet it. Call it under the tenant's lock.
+#[cold]
+fn remembered(
+    refusal: Refusal,
+    (tenant, user, name): (&Arc<Tenant>, UserIx, Option<&Arc<str>>),
+    asking: &Asking<'_>,
+    asked: (Place, Option<Worth>),
+    now: Now,
+) -> Limited {
+    let tally = Arc::clone(&refusal.tally);
+    let limited = named(refusal, Some((tenant, name)), asking);
+    tenant.denial.remember(user, asked, &limited, tally, now.mono_us);
+    limited
 }
 
 fn admit_anybody(asking: &Asking<'_>, now: Now) -> Result<Permit, Limited> {
@@ -177,12 +190,13 @@ fn admit_anybody(asking: &Asking<'_>, now: Now) -> Result<Permit, Limited> {
     subjects[SUBJECTS - 2] = shared.route.as_mut().and_then(|route| route.subject());
     subjects[SUBJECTS - 1] = shared.model.as_mut().and_then(|model| model.subject());
     let cost = fitted(asking, &subjects, cost, now);
-    match decide(&mut subjects, cost, now) {
+    let by_each = cost.map(Cost::by_each);
+    match decide(&mut subjects, by_each.as_ref(), now) {
         Ok(skipped) => {
             let standings = asking.report.then(|| Box::new(most_constrained(&subjects, cost, now)));
             let cuts = cost.is_some() && cuts(&subjects);
             let (route, model, [of_route, of_model]) = shared.open(asking);
-            let ledger = cost.map(|hold| ledger(hold, skipped, [0, of_route, of_model], cuts, now));
+            let ledger = cost.map(|cost| Ledger::new(cost, skipped, [0, of_route, of_model], cuts, now));
             Ok(Permit { tenant: None, route, model, ledger, standings, began_us: now.mono_us, seen: now })
         }
         Err(refusal) => Err(named(refusal, None, asking)),
@@ -200,20 +214,6 @@ fn fitted(
     match asking.metered {
         Some(Metered { clamp: true, choices, .. }) => cost.map(|cost| clamped(subjects, cost, choices, now)),
         _ => cost,
-    }
-}
-
-fn ledger(hold: Cost, skipped: Skipped, born: [u32; 3], cuts: bool, now: Now) -> Ledger {
-    let price = hold.price;
-    Ledger {
-        hold,
-        price,
-        charged: Tokens::default(),
-        ended: false,
-        skipped,
-        born,
-        cuts,
-        began_ms: now.wall_ms,
     }
 }
 

@@ -10,6 +10,7 @@ use crate::usage::Tokens;
 /// remains: without it there would be no answer, and the request waits until there is room.
 ///
 /// The caller of the model is to be told the bound, or the answer becomes longer than what is held for it.
+#[inline(never)] // seldom asked for: admission is shorter without it
 pub(super) fn clamped(
     subjects: &[Option<Subject<'_>>; SUBJECTS],
     cost: Cost,

@@ -20,6 +20,7 @@ pub struct Standings {
 }
 
 /// The request limit and the token limit with the least share of their room left; of equals, the first.
+#[inline(never)] // only where headers are asked for: admission is shorter without it
 pub(super) fn most_constrained(
     subjects: &[Option<Subject<'_>>; SUBJECTS],
     cost: Option<Cost>,

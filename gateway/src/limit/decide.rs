@@ -3,7 +3,7 @@
 use super::Per;
 use super::level::Level;
 use super::levels::Open;
-use super::measure::Cost;
+use super::measure::ByMeasure;
 use super::rules::{Rate, Rules, Slots};
 use super::spend::{Spend, SpendRule};
 use super::standing::{Standing, standing_of_rate, standing_of_slots, standing_of_spend};
@@ -52,10 +52,10 @@ pub(super) struct Refusal {
 #[inline]
 pub(super) fn decide(
     subjects: &mut [Option<Subject<'_>>; SUBJECTS],
-    cost: Option<Cost>,
+    cost: Option<&ByMeasure<u64>>,
     now: Now,
 ) -> Result<Skipped, Refusal> {
-    if !subjects.iter().flatten().all(|subject| subject.has_room(cost, now)) {
+    if !have_room(subjects, cost, now) {
         return Err(refuse(subjects, cost, now));
     }
     let mut skipped = Skipped::default();
@@ -73,17 +73,26 @@ pub(super) fn decide(
 /// As [`decide`] would.
 pub(super) fn foresee(
     subjects: &[Option<Subject<'_>>; SUBJECTS],
-    least: Option<Cost>,
+    least: Option<&ByMeasure<u64>>,
     now: Now,
 ) -> Result<(), Refusal> {
-    match subjects.iter().flatten().all(|subject| subject.has_room(least, now)) {
+    match have_room(subjects, least, now) {
         true => Ok(()),
         false => Err(refuse(subjects, least, now)),
     }
 }
 
+#[inline]
+fn have_room(subjects: &[Option<Subject<'_>>; SUBJECTS], cost: Option<&ByMeasure<u64>>, now: Now) -> bool {
+    subjects.iter().all(|subject| subject.as_ref().is_none_or(|subject| subject.has_room(cost, now)))
+}
+
 /// What a request of `cost` would be refused with; None: it would be let in. Nothing is moved, and nothing counted.
-pub(super) fn foretell(subjects: &[Option<Subject<'_>>], cost: Option<Cost>, now: Now) -> Option<Refusal> {
+pub(super) fn foretell(
+    subjects: &[Option<Subject<'_>>],
+    cost: Option<&ByMeasure<u64>>,
+    now: Now,
+) -> Option<Refusal> {
     longest(subjects, cost, now).map(|blocked| blocked.refusal(now))
 }
 
@@ -98,18 +107,33 @@ impl Subject<'_> {
 
     /// Shadows always have room.
     #[inline]
-    fn has_room(&self, cost: Option<Cost>, now: Now) -> bool {
+    fn has_room(&self, cost: Option<&ByMeasure<u64>>, now: Now) -> bool {
         self.rates().all(|(rate, level)| rate.shadow || level.has_room(&rate.quota, now.mono_us))
             && self.rules.slots.iter().all(|slots| slots.shadow || self.open.requests < slots.most)
             && cost.is_none_or(|cost| {
                 self.spends()
-                    .all(|(rule, spend)| rule.shadow || spend.has_room(rule, cost.by(rule.measure), now))
+                    .all(|(rule, spend)| rule.shadow || spend.has_room(rule, *cost.by(rule.measure), now))
             })
     }
 
-    /// Moves every level. A shadow without room is left as it is, as it would be had it refused.
+    /// Moves every level; returns the marks of those that it left as they are.
     #[inline]
-    fn take(&mut self, cost: Option<Cost>, now: Now) -> u16 {
+    fn take(&mut self, cost: Option<&ByMeasure<u64>>, now: Now) -> u16 {
+        if self.rules.shadows {
+            return self.take_beside_shadows(cost, now);
+        }
+        for (rate, level) in self.rules.rates.iter().zip(self.rates.iter_mut()) {
+            level.take(&rate.quota, now.mono_us);
+        }
+        let Some(cost) = cost else { return 0 };
+        for (rule, spend) in self.rules.spends.iter().zip(self.spends.iter_mut()) {
+            spend.hold(rule, *cost.by(rule.measure), now);
+        }
+        0
+    }
+
+    /// The same where some are shadows: one without room is left as it is, as it would be had it refused.
+    fn take_beside_shadows(&mut self, cost: Option<&ByMeasure<u64>>, now: Now) -> u16 {
         for (rate, level) in self.rules.rates.iter().zip(self.rates.iter_mut()) {
             if rate.shadow && !level.has_room(&rate.quota, now.mono_us) {
                 rate.tally.would_refuse();
@@ -125,7 +149,7 @@ impl Subject<'_> {
         let Some(cost) = cost else { return 0 };
         let mut skipped = 0;
         for (rule, spend) in self.rules.spends.iter().zip(self.spends.iter_mut()) {
-            let cost = cost.by(rule.measure);
+            let cost = *cost.by(rule.measure);
             if rule.shadow && !spend.has_room(rule, cost, now) {
                 rule.tally.would_refuse();
                 skipped |= rule.mark;
@@ -152,21 +176,29 @@ enum By<'a> {
 
 /// What is said of the longest wait, once some limit has no room.
 #[cold]
-fn refuse(subjects: &[Option<Subject<'_>>], cost: Option<Cost>, now: Now) -> Refusal {
+fn refuse(subjects: &[Option<Subject<'_>>], cost: Option<&ByMeasure<u64>>, now: Now) -> Refusal {
     let longest = longest(subjects, cost, now).expect("called because a limit has no room");
     longest.tally().refused();
     longest.refusal(now)
 }
 
 /// The limit with the longest wait among those without room; of equals, the first.
-fn longest<'a>(subjects: &'a [Option<Subject<'_>>], cost: Option<Cost>, now: Now) -> Option<Blocked<'a>> {
+fn longest<'a>(
+    subjects: &'a [Option<Subject<'_>>],
+    cost: Option<&'a ByMeasure<u64>>,
+    now: Now,
+) -> Option<Blocked<'a>> {
     let blocked = subjects.iter().flatten().flat_map(|subject| subject.blocked(cost, now));
     blocked.reduce(|longest, next| if next.wait_us > longest.wait_us { next } else { longest })
 }
 
 impl Subject<'_> {
     /// Its limits without room.
-    fn blocked(&self, cost: Option<Cost>, now: Now) -> impl Iterator<Item = Blocked<'_>> {
+    fn blocked<'a>(
+        &'a self,
+        cost: Option<&'a ByMeasure<u64>>,
+        now: Now,
+    ) -> impl Iterator<Item = Blocked<'a>> {
         let (per, now_us) = (self.per, now.mono_us);
         let rates =
             self.rates().filter(move |(rate, level)| !rate.shadow && !level.has_room(&rate.quota, now_us));
@@ -181,7 +213,7 @@ impl Subject<'_> {
         });
         let spends = cost.into_iter().flat_map(move |cost| {
             self.spends().filter_map(move |(rule, spend)| {
-                let cost = cost.by(rule.measure);
+                let cost = *cost.by(rule.measure);
                 let full = !rule.shadow && !spend.has_room(rule, cost, now);
                 let wait_us = || spend.wait_us(rule, cost, now, self.open.typical_us());
                 full.then(|| Blocked { per, wait_us: wait_us(), by: By::Spend(rule, spend, cost) })

@@ -122,7 +122,8 @@ impl<'a> Question<'a> {
         }
         let one = Tokens { prompt: 1, completion: 0 };
         let cost = self.model.map(|(_, price)| Cost { tokens: one, price });
-        let refused = foretell(subjects, cost, now).map(|refusal| named(refusal, caller, &self.asking()));
+        let refused = foretell(subjects, cost.map(Cost::by_each).as_ref(), now)
+            .map(|refusal| named(refusal, caller, &self.asking()));
         Answer { limits, completion, refused }
     }
 

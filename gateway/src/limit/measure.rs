@@ -74,4 +74,37 @@ impl Cost {
     pub fn by(self, measure: Measure) -> u64 {
         measure.of(self.tokens, self.price)
     }
+
+    /// As each measure counts it.
+    #[inline]
+    pub(super) fn by_each(self) -> ByMeasure<u64> {
+        ByMeasure::each(|measure| self.by(measure))
+    }
+}
+
+/// Something by every measure, worked out once for all limits that are asked; in the order of [`Measure`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ByMeasure<T>([T; 4]);
+
+impl<T> ByMeasure<T> {
+    #[inline]
+    pub(super) fn each(of: impl Fn(Measure) -> T) -> ByMeasure<T> {
+        ByMeasure([of(Measure::Total), of(Measure::Prompt), of(Measure::Completion), of(Measure::Money)])
+    }
+
+    #[inline]
+    pub(super) fn by(&self, measure: Measure) -> &T {
+        &self.0[measure as usize]
+    }
+}
+
+impl ByMeasure<u64> {
+    /// Nothing.
+    pub(super) const ZERO: ByMeasure<u64> = ByMeasure([0; 4]);
+
+    /// The tokens, of whatever price.
+    #[inline]
+    pub(super) fn tokens(&self) -> Tokens {
+        Tokens { prompt: *self.by(Measure::Prompt), completion: *self.by(Measure::Completion) }
+    }
 }

@@ -3,7 +3,7 @@
 use super::common::{Common, CommonKey};
 use super::constrained::Standings;
 use super::decide::{SUBJECTS, Skipped};
-use super::measure::Cost;
+use super::measure::{ByMeasure, Cost};
 use super::price::Price;
 use super::spend::{Spend, SpendRule, Step};
 use super::tenant::Tenant;
@@ -47,10 +47,10 @@ impl Counted {
 /// What a metered request holds and has been charged.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ledger {
-    pub(super) hold: Cost,
+    pub(super) hold: ByMeasure<u64>,
     /// What its tokens cost: at first the price that the hold was made by.
     pub(super) price: Price,
-    pub(super) charged: Tokens,
+    pub(super) charged: ByMeasure<u64>,
     pub(super) ended: bool,
     /// Limits it was not held at, shadows then: they are not charged either, as they would not be had they refused.
     pub(super) skipped: Skipped,
@@ -79,6 +79,21 @@ impl BitOrAssign for Stepped {
 }
 
 impl Ledger {
+    /// Nothing charged yet of what is held. `born` as the field, likewise `skipped` and `cuts`.
+    #[inline]
+    pub(super) fn new(hold: Cost, skipped: Skipped, born: [u32; 3], cuts: bool, now: Now) -> Ledger {
+        Ledger {
+            hold: hold.by_each(),
+            price: hold.price,
+            charged: ByMeasure::ZERO,
+            ended: false,
+            skipped,
+            born,
+            cuts,
+            began_ms: now.wall_ms,
+        }
+    }
+
     /// Takes a step at one subject, which has spent `spends` of `rules`. `at` is its position, `born` the reload it was
     /// admitted under there.
     ///
@@ -123,7 +138,7 @@ impl Permit {
 
     /// What is held for it: an estimate. None: not metered.
     pub fn estimate(&self) -> Option<Tokens> {
-        self.ledger.as_ref().map(|ledger| ledger.hold.tokens)
+        self.ledger.as_ref().map(|ledger| ledger.hold.tokens())
     }
 
     /// Does a limit end its stream once it is spent? Then [`progress`](Permit::progress) is to be called with every
@@ -139,7 +154,7 @@ impl Permit {
     /// [`settle`](Permit::settle) to say, once.
     pub fn progress(&mut self, so_far: Tokens, now: Now) -> bool {
         let Some(Ledger { charged, .. }) = &self.ledger else { return false };
-        let Tokens { prompt, completion } = *charged;
+        let Tokens { prompt, completion } = charged.tokens();
         let to = Tokens { prompt: prompt.max(so_far.prompt), completion: completion.max(so_far.completion) };
         self.step(to, false, now)
     }
@@ -153,7 +168,7 @@ impl Permit {
     ///
     /// Before anything is charged: what is charged already would be charged anew.
     pub fn reprice(&mut self, price: Price) {
-        if let Some(ledger) = self.ledger.as_mut().filter(|ledger| ledger.charged == Tokens::default()) {
+        if let Some(ledger) = self.ledger.as_mut().filter(|ledger| ledger.charged == ByMeasure::ZERO) {
             ledger.price = price;
         }
     }
@@ -168,13 +183,14 @@ impl Permit {
     fn step(&mut self, to: Tokens, last: bool, now: Now) -> bool {
         self.seen = now;
         let Some(ledger) = self.ledger.as_mut().filter(|ledger| !ledger.ended) else { return false };
+        let to = Cost { tokens: to, price: ledger.price }.by_each();
         let from = std::mem::replace(&mut ledger.charged, to);
         ledger.ended = last;
         if from == to && !last {
             return false;
         }
-        let Ledger { hold, price, began_ms, born, .. } = *ledger;
-        let step = Step { hold, from, to, price, last, began_ms };
+        let Ledger { hold, began_ms, born, .. } = *ledger;
+        let step = Step::new(&hold, (&from, &to), last, began_ms);
         let mut spent = false;
         if let Some((tenant, counted)) = &self.tenant {
             spent |= tenant.step(counted, ledger, &step, now);
@@ -200,7 +216,7 @@ impl Drop for Permit {
         if let Some(charged) =
             self.ledger.as_ref().filter(|ledger| !ledger.ended).map(|ledger| ledger.charged)
         {
-            self.step(charged, true, self.seen);
+            self.step(charged.tokens(), true, self.seen);
         }
         let took_us = self.seen.mono_us.saturating_sub(self.began_us);
         if let Some((tenant, counted)) = self.tenant.take() {

@@ -32,6 +32,8 @@ pub(super) struct Rules {
     pub(super) spends: Box<[SpendRule]>,
     /// Does any end streams in their middle?
     pub(super) cuts: bool,
+    /// Is any a shadow?
+    pub(super) shadows: bool,
 }
 
 impl Rules {
@@ -54,6 +56,7 @@ impl Rules {
             limits().filter_map(|(limit, tally)| SpendRule::of(limit, &tally, born)).collect();
         Rules {
             cuts: spends.iter().any(SpendRule::cuts),
+            shadows: limits().any(|(limit, _)| limit.shadow),
             rates: limits().filter_map(rate).collect(),
             slots: limits().filter_map(slots).collect(),
             spends,

@@ -33,6 +33,7 @@ impl Window {
         }
     }
 
+    #[inline(never)] // rarer than buckets, whose way is shorter without it
     pub(super) fn take(&mut self, quota: &Quota, now_us: u64) {
         match self {
             Window::Fixed(window) => window.take(quota, now_us),
@@ -40,6 +41,7 @@ impl Window {
         }
     }
 
+    #[inline(never)]
     pub(super) fn used(&self, quota: &Quota, now_us: u64) -> u64 {
         match self {
             Window::Fixed(window) => window.used(quota, now_us),

@@ -26,7 +26,7 @@ use step::Amounts;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Spend {
     Bucket(Meter),
-    /// Boxed: it is three times the size, and there are fewer.
+    /// Boxed: it is twice the size, and there are fewer.
     Calendar(Box<Dated>),
 }
 
@@ -73,8 +73,7 @@ impl Spend {
         match (self, &rule.bound) {
             (Spend::Bucket(meter), _) => meter.hold(cost),
             (Spend::Calendar(dated), Bound::Calendar { calendar, .. }) => {
-                dated.roll(calendar, now.wall_ms); // what it begins in has begun, wherever the clock goes
-                dated.meter.hold(cost);
+                dated.hold(calendar, cost, now.wall_ms)
             }
             _ => unreachable!("a level is made for its rule"),
         }
@@ -83,9 +82,10 @@ impl Spend {
     /// Takes a step of a request's cost.
     #[inline]
     pub(super) fn step(&mut self, rule: &SpendRule, step: &Step, now: Now) {
-        let Amounts { release, hold, from, to, beyond } = step.amounts(rule.measure);
+        let amounts = step.amounts(rule.measure);
         match (self, &rule.bound) {
             (Spend::Bucket(meter), Bound::Bucket(quota)) => {
+                let Amounts { release, hold, from, to, .. } = *amounts;
                 meter.release(release);
                 meter.hold(hold);
                 // An end that changes no cost tells no time: it may be of a moment before the clock stepped back.
@@ -96,19 +96,12 @@ impl Spend {
                 }
             }
             (Spend::Calendar(dated), Bound::Calendar { calendar, .. }) => {
-                dated.roll(calendar, now.wall_ms);
-                dated.meter.release(release);
-                dated.meter.hold(hold);
-                match to.cmp(&from) {
-                    Ordering::Greater => dated.charge(to - from, now.mono_us),
-                    Ordering::Less => dated.refund(from - to, step.began_ms, now.mono_us),
-                    Ordering::Equal => {}
-                }
+                dated.step(calendar, amounts, step.began_ms, now);
             }
             _ => unreachable!("a level is made for its rule"),
         }
-        if beyond > 0 {
-            rule.tally.overshot(beyond);
+        if amounts.beyond > 0 {
+            rule.tally.overshot(amounts.beyond);
         }
     }
 

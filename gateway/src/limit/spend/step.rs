@@ -1,40 +1,17 @@
 //! A step of one request's cost, and what it does to each limit on spending.
 
-use crate::limit::measure::{Cost, Measure};
-use crate::limit::price::Price;
-use crate::usage::Tokens;
+use crate::limit::measure::{ByMeasure, Measure};
 
 /// The step of one request's cost from what was charged so far to what is known now.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::limit) struct Step {
-    /// What admission held.
-    pub(in crate::limit) hold: Cost,
-    /// Charged so far.
-    pub(in crate::limit) from: Tokens,
-    /// To be charged from now on.
-    pub(in crate::limit) to: Tokens,
-    /// Of what is charged; that of the hold was another if another model answers.
-    pub(in crate::limit) price: Price,
-    /// The request has ended: nothing stays held.
-    pub(in crate::limit) last: bool,
+    amounts: ByMeasure<Amounts>,
     /// The date of its admission.
-    pub(in crate::limit) began_ms: u64,
+    pub(super) began_ms: u64,
 }
 
-impl Step {
-    /// What the step does, by this measure. What is charged comes out of the hold, and goes back into it where less is
-    /// known to have been spent than was thought: so what a request holds is always told by what it was charged.
-    #[inline]
-    pub(super) fn amounts(&self, measure: Measure) -> Amounts {
-        let (from, to) = (measure.of(self.from, self.price), measure.of(self.to, self.price));
-        let hold = self.hold.by(measure);
-        let left = |charged: u64| hold.saturating_sub(charged);
-        let beyond = if self.last { to.saturating_sub(hold) } else { 0 };
-        Amounts { release: left(from), hold: if self.last { 0 } else { left(to) }, from, to, beyond }
-    }
-}
-
-/// A [`Step`] by one measure.
+/// What a [`Step`] does by one measure.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Amounts {
     /// Held before it.
     pub(super) release: u64,
@@ -46,4 +23,35 @@ pub(super) struct Amounts {
     pub(super) to: u64,
     /// What the request cost in the end beyond what was held for it.
     pub(super) beyond: u64,
+}
+
+impl Step {
+    /// From what was charged so far to what is charged from now on; at another price than the hold if another model
+    /// answers. After the `last` nothing stays held.
+    #[inline]
+    pub(in crate::limit) fn new(
+        hold: &ByMeasure<u64>,
+        (from, to): (&ByMeasure<u64>, &ByMeasure<u64>),
+        last: bool,
+        began_ms: u64,
+    ) -> Step {
+        let of = |measure| Amounts::of(*hold.by(measure), *from.by(measure), *to.by(measure), last);
+        Step { amounts: ByMeasure::each(of), began_ms }
+    }
+
+    #[inline]
+    pub(super) fn amounts(&self, measure: Measure) -> &Amounts {
+        self.amounts.by(measure)
+    }
+}
+
+impl Amounts {
+    /// What is charged comes out of the hold, and goes back into it where less is known to have been spent than was
+    /// thought: so what a request holds is always told by what it was charged.
+    #[inline]
+    fn of(hold: u64, from: u64, to: u64, last: bool) -> Amounts {
+        let left = |charged: u64| hold.saturating_sub(charged);
+        let beyond = if last { to.saturating_sub(hold) } else { 0 };
+        Amounts { release: left(from), hold: if last { 0 } else { left(to) }, from, to, beyond }
+    }
 }

@@ -33,14 +33,8 @@ fn a_count_that_is_put_right_takes_nothing_of_what_others_hold() {
         let charged = [0, 70, 40, 55, 130, 30, 30];
         for (i, pair) in charged.windows(2).enumerate() {
             let last = i + 2 == charged.len();
-            let step = Step {
-                hold: Cost { tokens: cost(100), price },
-                from: cost(pair[0]),
-                to: cost(pair[1]),
-                price,
-                last,
-                began_ms: 0,
-            };
+            let [hold, from, to] = [100, pair[0], pair[1]].map(|n| Cost { tokens: cost(n), price }.by_each());
+            let step = Step::new(&hold, (&from, &to), last, 0);
             spend.step(&rule, &step, now);
             let own = if last { 0 } else { 100_u64.saturating_sub(pair[1]) };
             assert_eq!((spend.spent(&rule, now), spend.held()), (pair[1], 100 + own), "{pair:?}");
@@ -51,5 +45,8 @@ fn a_count_that_is_put_right_takes_nothing_of_what_others_hold() {
 /// Users are many.
 #[test]
 fn a_level_on_spending_takes_24_bytes_and_one_on_requests_16() {
-    assert_eq!((size_of::<Spend>(), size_of::<crate::limit::level::Level>()), (24, 16));
+    use crate::limit::level::Level;
+    use crate::limit::window::Window;
+    assert_eq!((size_of::<Spend>(), size_of::<Level>()), (24, 16));
+    assert_eq!((size_of::<Dated>(), size_of::<Window>()), (56, 96), "what is boxed beside it");
 }

@@ -220,3 +220,19 @@ fn a_count_that_falls_gives_nothing_back_before_the_end() {
     assert_eq!((shop.level(later(0)).held, shop.level(later(0)).used), (500, 520));
     drop(other);
 }
+
+/// The tenant leaves while a request of its is open, the model's limit goes and comes back, the tenant returns.
+#[test]
+fn a_tenant_that_missed_a_policy_charges_and_lets_go_of_what_it_holds() {
+    let limited = book(Per::TenantModel, &tpm(1_000));
+    let without = Rulebook { gone: [Some(0), None, None], ..Rulebook::default() };
+    let limited = Rulebook { model: limited.plan, ..Rulebook::default() };
+    let mut shop = Shop::open(&limited, later(0));
+    let mut open = shop.admit(prompt(100), later(0)).expect("room");
+    shop.reload(&without, later(0));
+    shop.reload(&limited, later(0));
+    assert_eq!((shop.level(later(0)).held, shop.level(later(0)).used), (100, 100), "nothing is given back");
+    open.settle(cost(30, 0), later(0));
+    drop(open);
+    assert_eq!((shop.level(later(0)).held, shop.level(later(0)).used), (0, 30));
+}
