@@ -5,6 +5,7 @@
 //! why the signer is written again instead of shared.
 
 pub mod clock;
+mod local;
 
 pub mod scenario;
 

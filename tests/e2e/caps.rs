@@ -2,10 +2,9 @@
 
 use crate::support::*;
 use bytes::Bytes;
-use harness::certs::Authority;
 use harness::gateway::CHAT_API_KEY;
 use harness::http2::{Http2, sized, unsized_body};
-use harness::{Conn, Gateway, Mock, Request, Response, Setup};
+use harness::{Conn, Gateway, Request, Response};
 
 const CAP: usize = 64 * 1024;
 
@@ -90,11 +89,7 @@ fn a_signed_body_over_the_cap_is_refused() {
 
 #[test]
 fn h2_is_counted_while_it_is_read() {
-    let mock = Mock::start();
-    let authority = Authority::new();
-    let setup = Setup::new(&mock).https();
-    authority.issue("one", &["gateway.test"]).write(&setup.certs(), "gateway");
-    let gateway = setup.start();
+    let (mock, authority, gateway) = start_https();
     let mut h2 = Http2::open(gateway.https, &authority, "gateway.test");
     let mut status = |body| {
         let request = http::Request::post("https://gateway.test/v1/chat/completions")

@@ -1,10 +1,9 @@
 //! Streams: chunks leave at once, and a caller that leaves takes the upstream request with it.
 
 use crate::support::*;
-use harness::certs::Authority;
 use harness::gateway::CHAT_API_KEY;
 use harness::http2::{Http2, sized};
-use harness::{Conn, Mock, Setup, eventually, now};
+use harness::{Conn, eventually, now};
 
 #[test]
 fn chunks_leave_as_they_come() {
@@ -66,11 +65,7 @@ fn a_caller_that_closes_before_the_first_byte_cancels_too() {
 
 #[test]
 fn an_h2_reset_cancels_only_its_own_stream() {
-    let mock = Mock::start();
-    let authority = Authority::new();
-    let setup = Setup::new(&mock).https();
-    authority.issue("one", &["gateway.test"]).write(&setup.certs(), "gateway");
-    let gateway = setup.start();
+    let (mock, authority, gateway) = start_https();
     let mut h2 = Http2::open(gateway.https, &authority, "gateway.test");
     let mut stream = |tokens: &str| {
         let body = r#"{"model":"m","stream":true,"messages":[{"role":"user","content":"hello"}]}"#;

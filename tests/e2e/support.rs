@@ -1,5 +1,6 @@
 //! Requests that many tests send.
 
+use harness::certs::Authority;
 use harness::gateway::{ALICE_SK, CHAT_API_KEY};
 use harness::sign::Keys;
 use harness::{Gateway, Mock, Request, Setup};
@@ -16,11 +17,20 @@ pub fn start() -> (Mock, Gateway) {
     (mock, gateway)
 }
 
-/// The same under a policy of the test's own.
+/// Those under a policy of the test's own.
 pub fn start_with(policy: &str) -> (Mock, Gateway) {
     let mock = Mock::start();
     let gateway = Setup::new(&mock).policy(policy).start();
     (mock, gateway)
+}
+
+/// Those under the base policy, over TLS as well, with a certificate of the authority's for `gateway.test`.
+pub fn start_https() -> (Mock, Authority, Gateway) {
+    let (mock, authority) = (Mock::start(), Authority::new());
+    let setup = Setup::new(&mock).https();
+    authority.issue("one", &["gateway.test"]).write(&setup.certs(), "gateway");
+    let gateway = setup.start();
+    (mock, authority, gateway)
 }
 
 /// An OpenAI-style chat request, not yet authenticated.

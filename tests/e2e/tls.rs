@@ -9,11 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 #[test]
 fn http1_over_tls_answers() {
-    let mock = Mock::start();
-    let authority = Authority::new();
-    let setup = Setup::new(&mock).https();
-    authority.issue("one", &["gateway.test"]).write(&setup.certs(), "gateway");
-    let gateway = setup.start();
+    let (_mock, authority, gateway) = start_https();
 
     let (mut conn, _) = tls_conn(gateway.https, &authority, "gateway.test").expect("handshake");
     conn.send(keyed_chat().to_bytes());
@@ -22,11 +18,7 @@ fn http1_over_tls_answers() {
 
 #[test]
 fn h2_is_chosen_by_alpn_and_answers() {
-    let mock = Mock::start();
-    let authority = Authority::new();
-    let setup = Setup::new(&mock).https();
-    authority.issue("one", &["gateway.test"]).write(&setup.certs(), "gateway");
-    let gateway = setup.start();
+    let (mock, authority, gateway) = start_https();
 
     let mut h2 = Http2::open(gateway.https, &authority, "gateway.test");
     let request = keyed_chat();

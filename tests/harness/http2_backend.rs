@@ -1,12 +1,10 @@
 //! A backend that speaks HTTP/2 frame by frame (RFC 9113), so that a test can say what no library would.
 
 use crate::certs::Pair;
+use crate::listening::Listening;
 use crate::tls_backend::{Session, TlsBackend};
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::thread;
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 const DATA: u8 = 0;
@@ -36,39 +34,21 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// It listens until it is dropped.
 pub struct Http2Backend {
     pub address: SocketAddr,
-    connections: Arc<AtomicUsize>,
-    ended: Arc<AtomicBool>,
+    listening: Listening,
 }
 
 impl Http2Backend {
     /// In clear; `serve` has each connection in a thread of its own, told how many came before it.
     pub fn start(serve: impl Fn(Wire, usize) + Send + Sync + 'static) -> Http2Backend {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let backend = Http2Backend {
-            address: listener.local_addr().expect("bound"),
-            connections: Arc::default(),
-            ended: Arc::default(),
-        };
-        let (connections, ended, serve) =
-            (backend.connections.clone(), backend.ended.clone(), Arc::new(serve));
-        thread::spawn(move || {
-            for stream in listener.incoming() {
-                if ended.load(Ordering::Relaxed) {
-                    return;
-                }
-                let Ok(stream) = stream else { continue };
-                let (number, serve) = (connections.fetch_add(1, Ordering::Relaxed), serve.clone());
-                thread::spawn(move || {
-                    let _ = stream.set_nodelay(true);
-                    let _ = stream.set_read_timeout(Some(PATIENCE));
-                    let _ = stream.set_write_timeout(Some(PATIENCE));
-                    if let Some(wire) = Wire::begin(Socket::Tcp(stream)) {
-                        serve(wire, number);
-                    }
-                });
+        let listening = Listening::start(move |stream, number| {
+            let _ = stream.set_nodelay(true);
+            let _ = stream.set_read_timeout(Some(PATIENCE));
+            let _ = stream.set_write_timeout(Some(PATIENCE));
+            if let Some(wire) = Wire::begin(Socket::Tcp(stream)) {
+                serve(wire, number);
             }
         });
-        backend
+        Http2Backend { address: listening.address, listening }
     }
 
     /// Over TLS, for whoever agrees to speak one of `protocols` (ALPN).
@@ -86,14 +66,7 @@ impl Http2Backend {
 
     /// Connections it was offered.
     pub fn connections(&self) -> usize {
-        self.connections.load(Ordering::Relaxed)
-    }
-}
-
-impl Drop for Http2Backend {
-    fn drop(&mut self) {
-        self.ended.store(true, Ordering::Relaxed);
-        let _ = TcpStream::connect(self.address); // the listener looks up, and leaves
+        self.listening.connections()
     }
 }
 

@@ -13,6 +13,7 @@ pub mod gateway;
 pub mod http1;
 pub mod http2;
 pub mod http2_backend;
+mod listening;
 pub mod mock;
 pub mod process;
 pub mod script;

@@ -1,14 +1,13 @@
 //! A backend of plain TCP that does what a test tells it to on each connection; and callers of such.
 
 use crate::certs::{Authority, Pair};
+use crate::listening::Listening;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConnection, StreamOwned};
 use std::io::{Read, Write};
-use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::thread;
 use std::time::Duration;
 
 /// How long either end waits for the gateway before it gives up.
@@ -17,34 +16,17 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// It listens until it is dropped.
 pub struct TcpBackend {
     pub address: SocketAddr,
-    connections: Arc<AtomicUsize>,
-    ended: Arc<AtomicBool>,
+    listening: Listening,
 }
 
 impl TcpBackend {
     /// Lets `serve` have each connection in a thread of its own.
     pub fn start(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> TcpBackend {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let backend = TcpBackend {
-            address: listener.local_addr().expect("bound"),
-            connections: Arc::default(),
-            ended: Arc::default(),
-        };
-        let (connections, ended, serve) =
-            (backend.connections.clone(), backend.ended.clone(), Arc::new(serve));
-        thread::spawn(move || {
-            for stream in listener.incoming() {
-                if ended.load(Ordering::Relaxed) {
-                    return;
-                }
-                let Ok(stream) = stream else { continue };
-                connections.fetch_add(1, Ordering::Relaxed);
-                patient(&stream);
-                let serve = serve.clone();
-                thread::spawn(move || serve(stream));
-            }
+        let listening = Listening::start(move |stream, _| {
+            patient(&stream);
+            serve(stream);
         });
-        backend
+        TcpBackend { address: listening.address, listening }
     }
 
     /// Says everything again, and ends when its caller has.
@@ -58,14 +40,7 @@ impl TcpBackend {
 
     /// Connections it has accepted.
     pub fn connections(&self) -> usize {
-        self.connections.load(Ordering::Relaxed)
-    }
-}
-
-impl Drop for TcpBackend {
-    fn drop(&mut self) {
-        self.ended.store(true, Ordering::Relaxed);
-        let _ = TcpStream::connect(self.address); // the listener looks up, and leaves
+        self.listening.connections()
     }
 }
 

@@ -1,6 +1,7 @@
 //! A backend that speaks TLS, and does what a test tells it to on each connection.
 
 use crate::certs::{Authority, Pair};
+use crate::listening::Listening;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
@@ -8,8 +9,7 @@ use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::thread;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// How long a connection waits for the gateway before it gives up.
@@ -21,9 +21,8 @@ const RECEIVE_BUFFER: usize = 64 << 10;
 /// It listens until it is dropped.
 pub struct TlsBackend {
     pub address: SocketAddr,
-    connections: Arc<AtomicUsize>,
+    listening: Listening,
     served: Arc<AtomicUsize>,
-    ended: Arc<AtomicBool>,
 }
 
 impl TlsBackend {
@@ -55,49 +54,25 @@ impl TlsBackend {
     fn listen(config: ServerConfig, serve: impl Fn(Session) + Send + Sync + 'static) -> TlsBackend {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         socket2::SockRef::from(&listener).set_recv_buffer_size(RECEIVE_BUFFER).expect("socket option");
-        let backend = TlsBackend {
-            address: listener.local_addr().expect("bound"),
-            connections: Arc::default(),
-            served: Arc::default(),
-            ended: Arc::default(),
-        };
-        let (connections, served, ended) =
-            (backend.connections.clone(), backend.served.clone(), backend.ended.clone());
-        let (config, serve) = (Arc::new(config), Arc::new(serve));
-        thread::spawn(move || {
-            for stream in listener.incoming() {
-                if ended.load(Ordering::Relaxed) {
-                    return;
-                }
-                let Ok(stream) = stream else { continue };
-                connections.fetch_add(1, Ordering::Relaxed);
-                let (config, serve, served) = (config.clone(), serve.clone(), served.clone());
-                thread::spawn(move || {
-                    if let Some(session) = Session::accept(stream, config) {
-                        serve(session);
-                    }
-                    served.fetch_add(1, Ordering::Relaxed);
-                });
+        let (config, served) = (Arc::new(config), Arc::<AtomicUsize>::default());
+        let ended = served.clone();
+        let listening = Listening::on(listener, move |stream, _| {
+            if let Some(session) = Session::accept(stream, config.clone()) {
+                serve(session);
             }
+            ended.fetch_add(1, Ordering::Relaxed);
         });
-        backend
+        TlsBackend { address: listening.address, listening, served }
     }
 
     /// Connections it was offered, whether or not the handshake succeeded.
     pub fn connections(&self) -> usize {
-        self.connections.load(Ordering::Relaxed)
+        self.listening.connections()
     }
 
     /// Connections it has closed.
     pub fn served(&self) -> usize {
         self.served.load(Ordering::Relaxed)
-    }
-}
-
-impl Drop for TlsBackend {
-    fn drop(&mut self) {
-        self.ended.store(true, Ordering::Relaxed);
-        let _ = TcpStream::connect(self.address); // the listener looks up, and leaves
     }
 }
 

@@ -139,15 +139,7 @@ mod tests {
     use super::*;
 
     fn login(who: Who, agency: Option<Agency>, project: Option<Ref>) -> Login {
-        let endpoint = BackendSpec {
-            host: "iam".into(),
-            ip: None,
-            port: 443,
-            base_path: "".into(),
-            tls: None,
-            protocol: Default::default(),
-        };
-        Login { endpoint, who, agency, project }
+        Login { endpoint: BackendSpec::plain("iam", 443), who, agency, project }
     }
 
     fn ak_sk() -> Who {

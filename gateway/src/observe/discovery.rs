@@ -1,11 +1,10 @@
 //! The metrics of what is found out of backends, written when somebody scrapes.
 
 use super::metrics;
-use super::page::{head, labels};
+use super::page::{self, labels};
 use crate::upstream::PoolState;
 use crate::upstream::discover::FeedState;
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 /// Appends every source of every pool to a page in Prometheus' text format.
 pub fn write(pools: &[PoolState], page: &mut String) {
@@ -23,12 +22,5 @@ fn metric(name: &str, pools: &[PoolState], page: &mut String, value: impl Fn(&Fe
             Some((labels(&["pool", "source"], &[&pool.pool, &source.source]), value(source)?))
         })
         .collect();
-    if series.is_empty() {
-        return;
-    }
-    head(name, page);
-    for (labels, value) in series {
-        let _ = writeln!(page, "{name}{{{labels}}} {value}"); // writing to a string cannot fail
-    }
-    page.push('\n');
+    page::metric(name, series, page);
 }

@@ -1,11 +1,10 @@
 //! The metrics of backends, written when somebody scrapes: what has gone from policy goes from the page.
 
 use super::metrics;
-use super::page::{head, labels};
+use super::page::{labels, metric};
 use crate::upstream::health::{Counts, Reason};
 use crate::upstream::{BackendState, Mode, PoolState, ProbeFailure};
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 /// By labels: a backend that stands twice in a pool is one series.
 type Series = BTreeMap<String, u64>;
@@ -13,7 +12,7 @@ type Series = BTreeMap<String, u64>;
 /// Appends every pool to a page in Prometheus' text format.
 pub fn write(pools: &[PoolState], page: &mut String) {
     let panic = |pool: &PoolState| (labels(&["pool"], &[&pool.pool]), u64::from(pool.mode != Mode::Calm));
-    metric(metrics::PANIC, pools.iter().map(panic).collect(), page);
+    metric(metrics::PANIC, pools.iter().map(panic).collect::<Series>(), page);
     let up = |backend: &BackendState| u64::from(backend.health.share_percent > 0);
     metric(metrics::BACKEND_UP, each(pools, up), page);
     let ejections = |counts: Counts| counts.ejections;
@@ -25,17 +24,6 @@ pub fn write(pools: &[PoolState], page: &mut String) {
         by_reason(pools, ProbeFailure::ALL.map(ProbeFailure::name), failures),
         page,
     );
-}
-
-fn metric(name: &str, series: Series, page: &mut String) {
-    if series.is_empty() {
-        return;
-    }
-    head(name, page);
-    for (labels, value) in series {
-        let _ = writeln!(page, "{name}{{{labels}}} {value}"); // writing to a string cannot fail
-    }
-    page.push('\n');
 }
 
 fn each(pools: &[PoolState], value: impl Fn(&BackendState) -> u64) -> Series {

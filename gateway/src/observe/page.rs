@@ -1,7 +1,7 @@
 //! Prometheus' text format, for metrics that do not come through the recorder.
 
 use super::metrics::{self, Kind};
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 
 /// Appends the two lines that stand before the series of a metric.
 pub fn head(name: &str, page: &mut String) {
@@ -13,6 +13,19 @@ pub fn head(name: &str, page: &mut String) {
         Kind::Histogram => "histogram",
     };
     let _ = write!(page, "# HELP {name} {}\n# TYPE {name} {kind}\n", metric.help); // to a string: cannot fail
+}
+
+/// Appends a metric of which every series has its labels; nothing without any.
+pub fn metric<V: Display>(name: &str, series: impl IntoIterator<Item = (String, V)>, page: &mut String) {
+    let mut series = series.into_iter().peekable();
+    if series.peek().is_none() {
+        return;
+    }
+    head(name, page);
+    for (labels, value) in series {
+        let _ = writeln!(page, "{name}{{{labels}}} {value}"); // to a string: cannot fail
+    }
+    page.push('\n');
 }
 
 /// `a="x",b="y"`

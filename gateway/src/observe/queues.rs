@@ -4,10 +4,9 @@
 //! a pool that has gone from policy goes from the page. How long requests waited is a histogram of the recorder's.
 
 use super::metrics;
-use super::page::{head, labels};
+use super::page::{labels, metric};
 use crate::fair::State;
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::sync::Arc;
 
 /// One series: its labels, and its value.
@@ -29,15 +28,7 @@ const SHOWN: &[(&str, Show)] = &[
 /// Appends every gate to a page in Prometheus' text format.
 pub fn write(gates: &[(Arc<str>, State)], page: &mut String) {
     for (name, show) in SHOWN {
-        let series: Vec<Series> = gates.iter().flat_map(|(pool, state)| show(pool, state)).collect();
-        if series.is_empty() {
-            continue;
-        }
-        head(name, page);
-        for (labels, value) in series {
-            let _ = writeln!(page, "{name}{{{labels}}} {value}"); // writing to a string cannot fail
-        }
-        page.push('\n');
+        metric(name, gates.iter().flat_map(|(pool, state)| show(pool, state)), page);
     }
 }
 

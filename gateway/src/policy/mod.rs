@@ -4,8 +4,8 @@
 //! the directory calls [`Store::reload`]. Nobody on the walk reads a file or the environment.
 //!
 //! *Steps.* [`files`] reads the directory once; [`yaml`] makes trees in which every value has its place;
-//! [`decode`] and [`sections`] (with [`limits`], [`models`] and [`tenants`]) turn them into the [`spec`], by the one table
-//! in [`keys`]; [`check`] resolves names, reads secrets and asks whether the whole makes sense; [`install`]
+//! [`decode`] and [`sections`] (with [`routes`], [`pools`], [`limits`], [`models`] and [`tenants`]) turn them into the
+//! [`spec`], by the one table in [`keys`]; [`check`] resolves names, reads secrets and asks whether the whole makes sense; [`install`]
 //! makes the snapshot. All steps but the last add to one list of [`Problems`](problem::Problems), and only an
 //! empty list leads to the last step: a bad policy changes nothing.
 //!
@@ -25,11 +25,13 @@ mod install;
 mod keys;
 mod limits;
 mod models;
+mod pools;
 mod posture;
 mod problem;
 mod protocol;
 mod queue;
 mod retry;
+mod routes;
 mod schema;
 mod secret;
 mod sections;

@@ -13,7 +13,7 @@ use super::seal::hold_to_hash;
 use crate::policy::{Fallback, Route};
 use crate::reject::Reject;
 use crate::upstream::retry::Reason;
-use crate::upstream::{Call, Pool};
+use crate::upstream::{Backend, Call, Picked, Pool};
 use http::request::Parts;
 use http::{Response, StatusCode};
 use std::sync::Arc;
@@ -54,41 +54,62 @@ pub async fn forward(
         choose::go_to(exchange, &picked);
         let backend = picked.backend;
         let pool = tries.pool();
-        let next = match attempt(exchange, route, &mut tries, &backend, &mut head, &mut body).await {
-            Ok(received) => {
-                let now_ms = exchange.connection.worker.deadlines.now_ms();
-                let status = received.status();
-                pool.answered(&backend, status.as_u16(), now_ms);
-                choose::answered(exchange, status, received.call.upload().whole_us);
-                let reason = Reason::of(status);
-                let next = reason.and_then(|reason| tries.next(exchange, reason));
-                if next.is_none() {
-                    tries.over(reason.is_none());
-                    exchange.answered(received.response.status(), received.response.headers());
-                    return Ok(received);
+        picked = match attempt(exchange, route, &mut tries, &backend, &mut head, &mut body).await {
+            Ok(received) => match answered(exchange, &mut tries, pool, &backend, &received) {
+                Some(next) => {
+                    received.discard(exchange);
+                    next
                 }
-                received.discard(exchange);
-                next
-            }
-            Err(failure) => {
-                let next = match &failure {
-                    Failure::Slow(next) => Some(next.clone()),
-                    // What passed to an attempt cannot be had again, also if that has come to nothing.
-                    _ if matches!(body, Outgoing::Gone) => tries.failed(exchange, None),
-                    failure => tries.failed(exchange, failure.reason()),
-                };
-                let reject = explain(route, pool, exchange, failure);
-                if next.is_none() {
-                    tries.over(false);
-                    unless_reached(exchange, &tries);
-                    return Err(reject);
-                }
-                next
-            }
+                None => return Ok(received),
+            },
+            Err(failure) => failed(exchange, route, &mut tries, pool, &body, failure)?,
         };
         unless_reached(exchange, &tries);
-        picked = next.expect("without a next one this is over");
     }
+}
+
+/// An attempt has an answer. Who is asked in its place; `None`: it is the one that the caller gets.
+fn answered(
+    exchange: &mut Exchange,
+    tries: &mut Tries<'_>,
+    pool: &Pool,
+    backend: &Backend,
+    received: &Received,
+) -> Option<Picked> {
+    let now_ms = exchange.connection.worker.deadlines.now_ms();
+    let status = received.status();
+    pool.answered(backend, status.as_u16(), now_ms);
+    choose::answered(exchange, status, received.call.upload().whole_us);
+    let reason = Reason::of(status);
+    let next = reason.and_then(|reason| tries.next(exchange, reason));
+    if next.is_none() {
+        tries.over(reason.is_none());
+        exchange.answered(received.response.status(), received.response.headers());
+    }
+    next
+}
+
+/// An attempt has none. Who is asked next, or why nobody is.
+fn failed(
+    exchange: &mut Exchange,
+    route: &Route,
+    tries: &mut Tries<'_>,
+    pool: &Pool,
+    body: &Outgoing,
+    failure: Failure,
+) -> Result<Picked, Reject> {
+    let next = match &failure {
+        Failure::Slow(next) => Some(next.clone()),
+        // What passed to an attempt cannot be had again, also if that has come to nothing.
+        _ if matches!(body, Outgoing::Gone) => tries.failed(exchange, None),
+        failure => tries.failed(exchange, failure.reason()),
+    };
+    let reject = explain(route, pool, exchange, failure);
+    next.ok_or_else(|| {
+        tries.over(false);
+        unless_reached(exchange, tries);
+        reject
+    })
 }
 
 /// Why no backend can be asked.

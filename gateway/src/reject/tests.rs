@@ -5,7 +5,7 @@ use crate::fair::Reason;
 use std::collections::BTreeSet;
 
 const README: &str = include_str!("../../../README.md");
-const SOURCE: &str = include_str!("../reject.rs");
+const SOURCE: &str = include_str!("words.rs");
 
 /// Words of the table's rows, with their statuses.
 fn rows() -> BTreeSet<(&'static str, &'static str)> {

@@ -1,7 +1,8 @@
 //! One request and its answer, whatever its connection speaks.
 
 use super::Backend;
-use super::http1::{self, Link, Socket};
+use super::Socket;
+use super::http1::{self, Link};
 use super::http2::{self, Place};
 use bytes::Bytes;
 use http::uri::Scheme;

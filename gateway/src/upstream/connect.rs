@@ -1,7 +1,6 @@
 //! Opens a connection to a backend: TCP, and TLS where asked.
 
-use super::http1::Socket;
-use super::{Backend, ClientIdentity, Protocol};
+use super::{Backend, ClientIdentity, Protocol, Socket};
 use crate::observe::metrics::UpstreamError;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;

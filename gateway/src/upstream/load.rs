@@ -105,15 +105,7 @@ mod tests {
     use super::*;
 
     fn backend() -> Arc<Backend> {
-        let spec = BackendSpec {
-            host: "10.0.0.1".into(),
-            ip: None,
-            port: 80,
-            base_path: "".into(),
-            tls: None,
-            protocol: Default::default(),
-        };
-        Arc::new(Backend::new(spec).unwrap())
+        Arc::new(Backend::new(BackendSpec::plain("10.0.0.1", 80)).unwrap())
     }
 
     fn answer(backend: &Arc<Backend>, fine: bool, took_us: u64, now_us: u64) {

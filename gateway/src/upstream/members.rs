@@ -94,18 +94,7 @@ mod tests {
     use super::*;
 
     fn backend(number: usize) -> Arc<Backend> {
-        let host = format!("10.0.0.{number}").into();
-        Arc::new(
-            Backend::new(BackendSpec {
-                host,
-                ip: None,
-                port: 80,
-                base_path: "".into(),
-                tls: None,
-                protocol: Default::default(),
-            })
-            .unwrap(),
-        )
+        Arc::new(Backend::new(BackendSpec::plain(&format!("10.0.0.{number}"), 80)).unwrap())
     }
 
     #[test]

@@ -31,6 +31,7 @@ mod raw;
 pub mod retry;
 mod ring;
 mod select;
+mod socket;
 mod split;
 mod subject;
 mod watch;
@@ -41,12 +42,13 @@ pub use client::ClientIdentity;
 pub use connect::{ConnectError, Trust, dial};
 pub use credential::{AkSk, Credential, Outgoing, SignedBody};
 pub use health::Health;
-pub use http1::{Link, Socket};
+pub use http1::Link;
 pub use idle::Idle;
 pub use load::{Flight, Load};
 pub use probe::{Failure as ProbeFailure, probe};
-pub use raw::{RawSocket, dial_raw, reset_on_close};
+pub use raw::{dial_raw, reset_on_close};
 pub use select::{Keys, Pick, Picked, Pool, PoolSpec, VersionSpec};
+pub use socket::{RawSocket, Socket};
 pub use split::{Rule, Split, When};
 pub use subject::{Asker, Digest, Subject};
 pub use watch::{BackendState, Mode, PoolState, seen_by_workers};
@@ -175,12 +177,20 @@ impl Registry {
 }
 
 #[cfg(test)]
+impl BackendSpec {
+    /// HTTP/1.1 without TLS, as most tests want it.
+    pub(crate) fn plain(host: &str, port: u16) -> BackendSpec {
+        let (base_path, protocol) = ("".into(), Protocol::Http1);
+        BackendSpec { host: host.into(), ip: None, port, base_path, tls: None, protocol }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
     fn spec(host: &str, port: u16, tls: Option<TlsSpec>) -> BackendSpec {
-        let (base_path, protocol) = ("".into(), Protocol::Http1);
-        BackendSpec { host: host.into(), ip: None, port, base_path, tls, protocol }
+        BackendSpec { tls, ..BackendSpec::plain(host, port) }
     }
 
     #[test]

@@ -1,22 +1,9 @@
 //! A connection whose bytes nobody interprets: plain TCP, or TLS over it, on either side of the gateway.
 
 use super::connect::tcp;
-use super::{Backend, ConnectError};
-use std::io::{self, IoSlice};
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use super::{Backend, ConnectError, RawSocket};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsStream;
-
-/// A socket.
-pub enum RawSocket {
-    /// TCP.
-    Plain(TcpStream),
-    /// TLS over TCP.
-    Tls(Box<TlsStream<TcpStream>>),
-}
 
 /// Opens a connection to `backend` for bytes that are not HTTP: without ALPN, where it speaks TLS.
 ///
@@ -51,47 +38,4 @@ impl RawSocket {
 /// Makes a socket's close a reset: what waits to be sent is thrown away, and nothing lingers here.
 pub fn reset_on_close(tcp: &TcpStream) {
     let _ = tcp.set_zero_linger(); // it may have been reset already
-}
-
-impl AsyncRead for RawSocket {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            RawSocket::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
-            RawSocket::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
-        }
-    }
-}
-
-impl AsyncWrite for RawSocket {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            RawSocket::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
-            RawSocket::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
-        }
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            RawSocket::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-            RawSocket::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            RawSocket::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            RawSocket::Tls(stream) => Pin::new(stream).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            RawSocket::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            RawSocket::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
-    }
 }

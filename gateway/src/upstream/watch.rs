@@ -214,15 +214,7 @@ mod tests {
     use std::time::Duration;
 
     fn backend(port: u16) -> Arc<Backend> {
-        let spec = BackendSpec {
-            host: "127.0.0.1".into(),
-            ip: None,
-            port,
-            base_path: "".into(),
-            tls: None,
-            protocol: Default::default(),
-        };
-        Arc::new(Backend::new(spec).unwrap())
+        Arc::new(Backend::new(BackendSpec::plain("127.0.0.1", port)).unwrap())
     }
 
     fn probe() -> Arc<Probe> {

@@ -18,6 +18,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::AbortHandle;
 use tokio_rustls::TlsConnector;
 
+use crate::local::Local;
 use crate::scenario::{Connections, Http};
 
 /// Why something failed, in words for the report. Few different ones: they are counted.
@@ -208,16 +209,6 @@ impl Dialer {
             .initial_max_send_streams(self.streams_max as usize)
             .max_concurrent_reset_streams(self.streams_max.max(100) as usize);
         builder
-    }
-}
-
-/// Spawns on the thread's own runtime.
-#[derive(Debug, Clone, Copy)]
-struct Local;
-
-impl<F: Future<Output: 'static> + 'static> hyper::rt::Executor<F> for Local {
-    fn execute(&self, task: F) {
-        tokio::task::spawn_local(task);
     }
 }
 

@@ -33,7 +33,6 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
-use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::watch;
 
 use super::behaviour::Behaviour;
@@ -41,6 +40,7 @@ use super::count::Stats;
 use super::journal::Books;
 use super::record::Record;
 use super::server::Shared;
+use crate::local;
 
 /// Longest body of a control request.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
@@ -95,19 +95,11 @@ impl Shared {
 ///
 /// # Errors
 /// The runtime cannot be made, or does not take the listener.
-pub fn run(listener: StdListener, shared: Arc<Shared>, mut stop: watch::Receiver<bool>) -> io::Result<()> {
-    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
-    runtime.block_on(async move {
-        let listener = TcpListener::from_std(listener)?;
-        tokio::select! {
-            () = accept(&listener, shared) => {}
-            _ = stop.wait_for(|stop| *stop) => {}
-        }
-        Ok(())
-    })
+pub fn run(listener: StdListener, shared: Arc<Shared>, stop: watch::Receiver<bool>) -> io::Result<()> {
+    local::listen(listener, stop, |listener| accept(listener, shared))
 }
 
-async fn accept(listener: &TcpListener, shared: Arc<Shared>) {
+async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             tokio::task::yield_now().await;

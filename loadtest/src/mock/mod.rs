@@ -20,6 +20,7 @@
 
 pub mod server;
 
+mod aside;
 pub mod serve;
 
 pub mod endpoint;

@@ -2,30 +2,28 @@
 
 use std::future::pending;
 use std::rc::Rc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE};
+use http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_KEY};
+use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
-use http_body_util::{BodyExt, Either, Full, Limited};
+use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 
 use super::answer::{Answer, Broken};
-use super::behaviour::{Health, Plan};
+use super::behaviour::Plan;
 use super::count::Outcome;
 use super::endpoint::{Dialect, Endpoint, Raw};
 use super::fault::Fault;
 use super::flight::{Flight, Unread};
-use super::grpc;
-use super::iam;
-use super::instances;
 use super::reply::{Call, Content, Reply};
 use super::server::Worker;
 use super::wire::Conn;
-use super::{modelarts, openai, pangu, raw, refuse, websocket};
+use super::{aside, grpc, iam, instances, modelarts, openai, pangu, raw, refuse};
 use crate::clock;
 
-/// An answer, or the small fixed one of a probe.
+/// An answer, or the small fixed one of what `aside` answers.
 pub type Sent = Either<Answer, Full<Bytes>>;
 
 /// Answers a request, or breaks the connection if that is what is to happen.
@@ -37,57 +35,41 @@ pub async fn serve(
     conn: Rc<Conn>,
     request: Request<Incoming>,
 ) -> Result<Response<Sent>, Broken> {
-    let (head, mut body) = request.into_parts();
+    let (head, body) = request.into_parts();
     let (path, query) = (head.uri.path(), head.uri.query().unwrap_or(""));
     if instances::is_asked(path) {
-        // As with a probe: its head is not wanted by any record.
-        conn.take_head();
-        let target = head.uri.path_and_query().map_or(path, |target| target.as_str());
-        let answer = worker.shared.instances.answer(&head.method, target, &head.headers);
-        return Ok(answer.map(Either::Right));
+        return Ok(aside::instances(&worker, &conn, &head));
     }
     if path == iam::PATH {
-        return ask_iam(&worker, &conn, &head, body).await;
+        return aside::iam(&worker, &conn, &head, body).await;
     }
     let endpoint = Endpoint::find(&head.method, path, query);
-    let behaviour = worker.shared.behaviour.load();
-    if endpoint == Endpoint::Health {
-        return health(&worker, &conn, behaviour.health).await;
+    match (endpoint, head.headers.get(SEC_WEBSOCKET_KEY)) {
+        (Endpoint::Health, _) => aside::health(&worker, &conn).await,
+        (Endpoint::Raw(Raw::WebSocket), Some(key)) => {
+            Ok(aside::websocket(worker, &conn, &head, endpoint.kind(), key))
+        }
+        _ => call(worker, conn, &head, endpoint, body).await,
     }
+}
 
-    if let Endpoint::Raw(Raw::WebSocket) = endpoint
-        && let Some(key) = head.headers.get(SEC_WEBSOCKET_KEY)
-    {
-        // Counted as it begins: its end is its connection's.
-        let mut flight = Flight::arrive(Rc::clone(&worker), &conn, &head, endpoint.kind());
-        flight.body_ended();
-        flight.answered(StatusCode::SWITCHING_PROTOCOLS.as_u16());
-        flight.finish(Outcome::Completed);
-        conn.take_head();
-        conn.switch();
-        return Ok(switch(websocket::accept(key)));
-    }
-
-    let mut flight = Flight::arrive(Rc::clone(&worker), &conn, &head, endpoint.kind());
-    let planned = behaviour.plan(flight.number(), &head.headers);
-    drop(behaviour);
+/// A call of an endpoint: read, delayed, spoilt or answered as its plan says.
+async fn call(
+    worker: Rc<Worker>,
+    conn: Rc<Conn>,
+    head: &Parts,
+    endpoint: Endpoint<'_>,
+    mut body: Incoming,
+) -> Result<Response<Sent>, Broken> {
+    let mut flight = Flight::arrive(Rc::clone(&worker), &conn, head, endpoint.kind());
+    let planned = worker.shared.behaviour.load().plan(flight.number(), &head.headers);
     let (mut plan, bad_knob) = match planned {
         Ok(plan) => (plan, None),
         Err(what) => (Plan::default(), Some(what)),
     };
 
-    let echo = match endpoint {
-        Endpoint::Raw(Raw::Echo) => true,
-        Endpoint::Raw(Raw::Grpc(rpc)) => rpc.echoes(),
-        _ => false,
-    };
-    let read = if echo { Ok(Bytes::new()) } else { flight.read(&mut body).await };
-    if read == Err(Unread::Broken) {
-        return Err(Broken);
-    }
-    if !plan.latency.is_zero() {
-        tokio::time::sleep(plan.latency).await;
-    }
+    let asked = read(endpoint, &mut flight, &mut body).await?;
+    pause(plan.latency).await;
     if plan.fault == Some(Fault::HangHead) {
         pending::<()>().await;
     }
@@ -99,31 +81,56 @@ pub async fn serve(
         return Err(Broken);
     }
 
-    let reply = match (bad_knob, plan.fault, read) {
+    let reply = match (bad_knob, plan.fault, asked) {
         (Some(what), ..) => refuse::bad_request(Dialect::Apig, &what.to_string()),
         (None, Some(Fault::Status { code, .. }), _) => refuse::with_status(endpoint.dialect(), code),
-        (None, _, Ok(body)) => reply(&flight, endpoint, &mut plan, &body),
-        (None, _, Err(_)) => refuse::with_status(endpoint.dialect(), StatusCode::PAYLOAD_TOO_LARGE),
+        (None, _, Some(asked)) => reply(&flight, endpoint, &mut plan, &asked),
+        (None, _, None) => refuse::with_status(endpoint.dialect(), StatusCode::PAYLOAD_TOO_LARGE),
     };
-    if !reply.wait.is_zero() {
-        tokio::time::sleep(reply.wait).await;
-    }
+    pause(reply.wait).await;
     flight.answered(reply.status.as_u16());
     flight.spent(reply.spent);
+
     let mut headers = headers(&reply, &flight, &plan, head.version);
-    let status = reply.status;
     let mut trailers = reply.grpc_status.map(grpc::status);
     if let Content::Whole(_) = reply.body {
-        headers.extend(trailers.take().unwrap_or_default());
+        headers.extend(trailers.take().unwrap_or_default()); // the head is all that there is of it
     }
     let mut answer = Answer::new(reply.body, trailers, body, &plan, head.version, conn, flight);
     if head.method == Method::HEAD {
         answer.complete();
     }
     let mut response = Response::new(Either::Left(answer));
-    *response.status_mut() = status;
+    *response.status_mut() = reply.status;
     *response.headers_mut() = headers;
     Ok(response)
+}
+
+/// The whole body, but that of an echo, which passes as it comes. None: longer than the mock holds.
+async fn read(
+    endpoint: Endpoint<'_>,
+    flight: &mut Flight,
+    body: &mut Incoming,
+) -> Result<Option<Bytes>, Broken> {
+    let echo = match endpoint {
+        Endpoint::Raw(Raw::Echo) => true,
+        Endpoint::Raw(Raw::Grpc(rpc)) => rpc.echoes(),
+        _ => false,
+    };
+    if echo {
+        return Ok(Some(Bytes::new()));
+    }
+    match flight.read(body).await {
+        Ok(body) => Ok(Some(body)),
+        Err(Unread::TooLong) => Ok(None),
+        Err(Unread::Broken) => Err(Broken),
+    }
+}
+
+async fn pause(span: Duration) {
+    if !span.is_zero() {
+        tokio::time::sleep(span).await;
+    }
 }
 
 /// What the endpoint answers. `/mock/sse` brings its own pace, which headers do not overrule.
@@ -163,50 +170,4 @@ fn headers(reply: &Reply, flight: &Flight, plan: &Plan, version: Version) -> Hea
         _ => {}
     }
     headers
-}
-
-/// Longest body of a question to IAM.
-const IAM_BODY_MAX: usize = 64 * 1024;
-
-async fn ask_iam(
-    worker: &Worker,
-    conn: &Conn,
-    head: &http::request::Parts,
-    body: Incoming,
-) -> Result<Response<Sent>, Broken> {
-    let body = Limited::new(body, IAM_BODY_MAX).collect().await.map_err(|_| Broken)?.to_bytes();
-    let answer = worker.shared.iam.answer(&head.method, &head.headers, &body).await;
-    // As with a probe: its head is not wanted by any record.
-    conn.take_head();
-    Ok(answer.map(Either::Right))
-}
-
-/// The head after which the connection speaks WebSocket.
-fn switch(accept: HeaderValue) -> Response<Sent> {
-    let mut response = Response::new(Either::Right(Full::default()));
-    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-    let headers = response.headers_mut();
-    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-    headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
-    response
-}
-
-async fn health(worker: &Worker, conn: &Conn, health: Health) -> Result<Response<Sent>, Broken> {
-    worker.shared.counters.worker(worker.index).health_checks.fetch_add(1, Relaxed);
-    let (status, body) = match health {
-        Health::Ok => (StatusCode::OK, r#"{"status":"ok"}"#),
-        Health::Failing => (StatusCode::SERVICE_UNAVAILABLE, r#"{"status":"unhealthy"}"#),
-        Health::Hang => pending().await,
-        Health::Reset => {
-            conn.reset();
-            return Err(Broken);
-        }
-    };
-    // The head of a probe is not wanted by any record; the next request's must not get it.
-    conn.take_head();
-    let mut response = Response::new(Either::Right(Full::from(body)));
-    *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    Ok(response)
 }

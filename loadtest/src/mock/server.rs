@@ -29,6 +29,7 @@ use super::serve::serve;
 use super::tcp::Echoed;
 use super::websocket;
 use super::wire::{Conn, Wire};
+use crate::local::Local;
 
 /// Connections the kernel completes before the worker takes them.
 const BACKLOG: i32 = 4096;
@@ -183,16 +184,6 @@ fn http2_builder() -> http2::Builder<Local> {
         .initial_stream_window_size(1024 * 1024)
         .initial_connection_window_size(16 * 1024 * 1024);
     builder
-}
-
-/// Spawns on the worker's own thread.
-#[derive(Debug, Clone, Copy)]
-struct Local;
-
-impl<F: Future<Output: 'static> + 'static> hyper::rt::Executor<F> for Local {
-    fn execute(&self, task: F) {
-        tokio::task::spawn_local(task);
-    }
 }
 
 /// Counts a connection while it is open.

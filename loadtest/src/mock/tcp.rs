@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::watch;
 
 use super::server::Shared;
+use crate::local;
 
 /// Bytes read at once: so many that under load the echo is not the slow end.
 const BUFFER_BYTES: usize = 256 << 10;
@@ -37,19 +37,11 @@ impl Echoed {
 ///
 /// # Errors
 /// The runtime cannot be made, or does not take the listener.
-pub fn run(listener: StdListener, shared: Arc<Shared>, mut stop: watch::Receiver<bool>) -> io::Result<()> {
-    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
-    runtime.block_on(async move {
-        let listener = TcpListener::from_std(listener)?;
-        tokio::select! {
-            () = accept(&listener, shared) => {}
-            _ = stop.wait_for(|stop| *stop) => {}
-        }
-        Ok(())
-    })
+pub fn run(listener: StdListener, shared: Arc<Shared>, stop: watch::Receiver<bool>) -> io::Result<()> {
+    local::listen(listener, stop, |listener| accept(listener, shared))
 }
 
-async fn accept(listener: &TcpListener, shared: Arc<Shared>) {
+async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             // Out of descriptors, most likely: only time brings some back.

@@ -3,16 +3,15 @@
 //! Keys it does not know are passed over, since policies grow; a *limit* it does not understand is kept as such, so that
 //! the verdict can say that it was not judged.
 
+mod spec;
+
 use std::collections::{BTreeMap, HashMap};
-use std::fmt;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor, value};
-
 use super::Unreadable;
-use super::limit::{Limit, LimitSpec, number, rate};
+use super::limit::{Limit, number, rate};
 use super::price::Price;
+use spec::{File, ModelSpec, RouteSpec};
 
 /// All files of a policy, as far as they concern the oracle.
 #[derive(Debug, Default)]
@@ -92,7 +91,7 @@ impl Policy {
         self.completion_ceiling = self.completion_ceiling.into_iter().chain(lowest).min();
         self.routes.extend(file.routes.into_iter().map(RouteSpec::named));
         let plans = file.plans.into_iter();
-        self.plans.extend(plans.map(|(name, plan)| (name, all(plan.limits))));
+        self.plans.extend(plans.map(|(name, plan)| (name, spec::all(plan.limits))));
         self.models.extend(file.models.into_iter().map(ModelSpec::named));
         self.tenants.extend(file.tenants.into_iter().map(|tenant| (tenant.name, tenant.plan)));
         if let Some(guard) = file.guard {
@@ -100,9 +99,7 @@ impl Policy {
         }
         Ok(())
     }
-}
 
-impl Policy {
     /// The model of a request on `route` whose body names `asked`; None where nothing is metered.
     pub fn model_of<'p>(&'p self, route: &'p Route, asked: Option<&str>) -> Option<&'p str> {
         let known = |asked: &str| {
@@ -121,10 +118,6 @@ impl Policy {
     }
 }
 
-fn all(limits: Vec<LimitSpec>) -> Vec<Limit> {
-    limits.into_iter().map(Limit::from).collect()
-}
-
 fn find(dir: &Path, paths: &mut Vec<PathBuf>) -> Result<(), Unreadable> {
     for entry in std::fs::read_dir(dir).map_err(|e| Unreadable::file(dir, e))? {
         let path = entry.map_err(|e| Unreadable::file(dir, e))?.path();
@@ -141,155 +134,6 @@ fn find(dir: &Path, paths: &mut Vec<PathBuf>) -> Result<(), Unreadable> {
         }
     }
     Ok(())
-}
-
-#[derive(Deserialize)]
-struct File {
-    #[serde(default)]
-    routes: Vec<RouteSpec>,
-    #[serde(default)]
-    plans: BTreeMap<String, PlanSpec>,
-    #[serde(default)]
-    tenants: Vec<TenantSpec>,
-    #[serde(default)]
-    models: Vec<ModelSpec>,
-    guard: Option<GuardSpec>,
-}
-
-#[derive(Deserialize)]
-struct GuardSpec {
-    per_address: String,
-}
-
-#[derive(Deserialize)]
-struct TenantSpec {
-    name: String,
-    plan: String,
-}
-
-#[derive(Deserialize)]
-struct RouteSpec {
-    name: String,
-    #[serde(default)]
-    api: String,
-    #[serde(default)]
-    auth: Words,
-    model: Option<String>,
-    model_from: Option<String>,
-    #[serde(default)]
-    limits: Vec<LimitSpec>,
-    #[serde(default)]
-    ceilings: CeilingsSpec,
-}
-
-#[derive(Deserialize)]
-struct ModelSpec {
-    name: String,
-    #[serde(default, rename = "match")]
-    matches: Vec<String>,
-    price: Option<PriceSpec>,
-    #[serde(default)]
-    limits: Vec<LimitSpec>,
-    #[serde(default)]
-    ceilings: CeilingsSpec,
-}
-
-#[derive(Deserialize)]
-struct PriceSpec {
-    prompt: String,
-    completion: String,
-    per: String,
-}
-
-#[derive(Default, Deserialize)]
-struct CeilingsSpec {
-    completion_tokens: Option<String>,
-}
-
-impl RouteSpec {
-    fn named(self) -> (String, Route) {
-        let route = Route {
-            limits: all(self.limits),
-            open_to_all: self.auth.0.iter().any(|word| word == "none"),
-            api: self.api,
-            model: self.model,
-            model_fixed: self.model_from.as_deref() == Some("route"),
-        };
-        (self.name, route)
-    }
-}
-
-impl ModelSpec {
-    fn named(self) -> (String, Model) {
-        let price = match &self.price {
-            None => Some(Price::default()),
-            Some(price) => Price::read(&price.prompt, &price.completion, &price.per),
-        };
-        (self.name, Model { matches: self.matches, price, limits: all(self.limits) })
-    }
-}
-
-/// A plan: a list of limits, or a mapping with the list in `limits`.
-struct PlanSpec {
-    limits: Vec<LimitSpec>,
-    ceilings: CeilingsSpec,
-}
-
-impl<'de> Deserialize<'de> for PlanSpec {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<PlanSpec, D::Error> {
-        #[derive(Deserialize)]
-        struct Mapping {
-            limits: Vec<LimitSpec>,
-            #[serde(default)]
-            ceilings: CeilingsSpec,
-        }
-        struct Either;
-        impl<'de> Visitor<'de> for Either {
-            type Value = PlanSpec;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a list of limits, or a mapping with `limits`")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<PlanSpec, A::Error> {
-                let limits = Vec::deserialize(value::SeqAccessDeserializer::new(list))?;
-                Ok(PlanSpec { limits, ceilings: CeilingsSpec::default() })
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<PlanSpec, A::Error> {
-                let Mapping { limits, ceilings } =
-                    Mapping::deserialize(value::MapAccessDeserializer::new(map))?;
-                Ok(PlanSpec { limits, ceilings })
-            }
-        }
-        deserializer.deserialize_any(Either)
-    }
-}
-
-/// One word, or a list of words.
-#[derive(Default)]
-struct Words(Vec<String>);
-
-impl<'de> Deserialize<'de> for Words {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Words, D::Error> {
-        struct Either;
-        impl<'de> Visitor<'de> for Either {
-            type Value = Words;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a word, or a list of words")
-            }
-
-            fn visit_str<E: serde::de::Error>(self, word: &str) -> Result<Words, E> {
-                Ok(Words(vec![word.to_owned()]))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Words, A::Error> {
-                Vec::deserialize(value::SeqAccessDeserializer::new(list)).map(Words)
-            }
-        }
-        deserializer.deserialize_any(Either)
-    }
 }
 
 #[cfg(test)]

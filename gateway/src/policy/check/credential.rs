@@ -8,6 +8,7 @@ use crate::policy::spec::{ClientFiles, Shown, Signing, Source};
 use crate::signing::Signer;
 use crate::upstream::{AkSk, ClientIdentity, Credential};
 use http::HeaderValue;
+use std::path::Path;
 use std::sync::Arc;
 
 impl Check<'_> {
@@ -80,6 +81,12 @@ impl Check<'_> {
         None
     }
 
+    /// A PEM file of authorities; `path` is the key that names it.
+    pub(super) fn authorities(&self, file: &Path, place: Place, path: String) -> Option<Arc<[u8]>> {
+        let report = |Missing { what, help }| self.problems.add(place, path, what, help);
+        self.secrets.certificates(file, "authorities").map_err(report).ok().map(Arc::from)
+    }
+
     /// The certificate that backends ask for. Whether its key fits shows when a backend is built.
     pub(super) fn client(&self, files: &ClientFiles, pool: &str) -> Option<ClientIdentity> {
         let report = |place, key: &str, Missing { what, help }| {
@@ -93,8 +100,8 @@ impl Check<'_> {
     }
 
     /// A header that tells the tenant cannot carry the credential as well.
-    pub(super) fn one_meaning(&self, routes: &[(Option<Route>, Place)], pools: &[Option<Pool>]) {
-        for (route, place) in routes.iter().filter_map(|(route, place)| Some((route.as_ref()?, place))) {
+    pub(super) fn one_meaning(&self, routes: &[(Place, Option<Route>)], pools: &[Option<Pool>]) {
+        for (place, route) in routes.iter().filter_map(|(place, route)| Some((place, route.as_ref()?))) {
             let pool = pools.get(route.pool).and_then(Option::as_ref).map(|pool| &pool.credential);
             let shown = route.credential.as_ref().or(pool);
             let Some(header) = &route.tenant_header else { continue };

@@ -2,7 +2,6 @@
 
 use super::{Check, Discover};
 use crate::policy::problem::Located;
-use crate::policy::secret::Missing;
 use crate::policy::spec;
 use crate::upstream::Backend;
 use crate::upstream::discover::ServiceApi;
@@ -27,13 +26,7 @@ impl Check<'_> {
         let credential = self.shown(api.credential, &format!("{path}.credential"));
         let Located { value: mut endpoint, place } = api.endpoint;
         if let (Some(file), Some(tls)) = (&api.ca_file, &mut endpoint.tls) {
-            match self.secrets.certificates(&file.value, "authorities") {
-                Ok(pem) => tls.ca_pem = Some(pem.into()),
-                Err(Missing { what, help }) => {
-                    self.problems.add(file.place, format!("{path}.ca"), what, help);
-                    return None;
-                }
-            }
+            tls.ca_pem = Some(self.authorities(&file.value, file.place, format!("{path}.ca"))?);
         }
         match Backend::new(endpoint) {
             Ok(backend) => Some(Arc::new(ServiceApi::new(backend, credential?))),

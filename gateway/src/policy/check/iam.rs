@@ -4,9 +4,7 @@ use super::{Check, Firsts, Iam};
 use crate::auth::Kind;
 use crate::iam::{CheckSpec, Login, Member, Membership, Secret, Who};
 use crate::policy::problem::{Located, Place};
-use crate::policy::secret::Missing;
 use crate::policy::spec;
-use std::sync::Arc;
 
 impl Check<'_> {
     pub(super) fn iam(&self, iam: spec::Iam) -> Option<Iam> {
@@ -19,11 +17,8 @@ impl Check<'_> {
     pub(super) fn login(&self, login: spec::Login, path: &str) -> Option<Login> {
         let Located { value: mut endpoint, place } = login.endpoint;
         if let (Some(tls), Some(file)) = (&mut endpoint.tls, &login.ca_file) {
-            let authorities = self.secrets.certificates(&self.secrets.at(&file.value), "authorities");
-            let report = |Missing { what, help }| {
-                self.problems.add(file.place, format!("{path}.tls.ca"), what, help);
-            };
-            tls.ca_pem = Some(Arc::from(authorities.map_err(report).ok()?));
+            let at = self.secrets.at(&file.value);
+            tls.ca_pem = Some(self.authorities(&at, file.place, format!("{path}.tls.ca"))?);
         }
         // Built once to be sure that it can be.
         if let Err(what) = crate::iam::reachable(endpoint.clone()) {

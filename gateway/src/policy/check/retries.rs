@@ -1,6 +1,6 @@
 //! Is a fallback somebody else, and known?
 
-use super::{Check, Fallback, Index, Retry};
+use super::{Check, Fallback, Names, Retry, good};
 use crate::policy::problem::{Located, nearest};
 use crate::policy::snapshot::Api;
 use crate::policy::spec;
@@ -23,36 +23,25 @@ pub(super) fn request_names(models: &[spec::Model]) -> RequestNames {
 
 impl Check<'_> {
     /// What a route does after an attempt in vain; None only if there are problems.
-    pub(super) fn retry(
-        &self,
-        route: &spec::Route,
-        pools: &Index,
-        models: &RequestNames,
-    ) -> Option<Option<Retry>> {
+    pub(super) fn retry(&self, route: &spec::Route, names: &Names) -> Option<Option<Retry>> {
         let Some(spec::Retry { rule, fallback }) = &route.retry else { return Some(None) };
+        let fallback = fallback.as_ref().map(|fallback| self.fallback(route, fallback, names));
+        Some(Some(Retry { rule: rule.clone(), fallback: good(fallback)? }))
+    }
+
+    fn fallback(&self, route: &spec::Route, fallback: &spec::Fallback, names: &Names) -> Option<Fallback> {
         let path = format!("routes.{}.retry.fallback", route.name.value);
-        let fallback = match fallback {
+        let own = fallback.pool.as_ref().unwrap_or(&route.pool);
+        let pool = self.find(format!("{path}.pool"), "pool", own, &names.pools)?;
+        let model = match &fallback.model {
+            Some(model) => Some((model.value.clone(), self.stand_in(&path, route, model, &names.asked)?)),
             None => None,
-            Some(spec::Fallback { pool, model }) => {
-                let own = pool.as_ref().unwrap_or(&route.pool);
-                let pool = self.find(format!("{path}.pool"), "pool", own, pools)?;
-                let model = match model {
-                    None => None,
-                    Some(model) => Some((model.value.clone(), self.stand_in(&path, route, model, models)?)),
-                };
-                if model.is_none() && own.value == route.pool.value {
-                    let help = "name another pool, or add `model`";
-                    self.problems.add(
-                        own.place,
-                        format!("{path}.pool"),
-                        "this is the pool that failed",
-                        help,
-                    );
-                }
-                Some(Fallback { pool, model })
-            }
         };
-        Some(Some(Retry { rule: rule.clone(), fallback }))
+        if model.is_none() && own.value == route.pool.value {
+            let help = "name another pool, or add `model`";
+            self.problems.add(own.place, format!("{path}.pool"), "this is the pool that failed", help);
+        }
+        Some(Fallback { pool, model })
     }
 
     /// The model that answers in place of another.

@@ -1,6 +1,6 @@
 //! Who calls: plans found, secrets read, and every credential given to one user only.
 
-use super::{Check, Credential, Firsts, Index, Tenant, User};
+use super::{Check, Credential, Firsts, Index, Tenant, User, good};
 use crate::auth::Kind;
 use crate::policy::problem::{Located, Place};
 use crate::policy::secret::{Missing, Secret};
@@ -61,10 +61,7 @@ impl Check<'_> {
                 let token = security_token.map(|token| {
                     self.secret(&token.value, token.place, format!("{path}.ak_sk.security_token"))
                 });
-                let security_token = match token {
-                    Some(None) => return None,
-                    token => token.flatten(),
-                };
+                let security_token = good(token)?;
                 Some(Credential::AkSk { access_key, secret_key: secret?, security_token })
             }
             spec::Credential::Iam(member) => Some(Credential::Iam(member)),

@@ -2,7 +2,8 @@
 
 use super::coding::{BadBody, Coding, Part, write_chunk};
 use super::head::{self, AnswerHead, BadHead, HEAD_MAX};
-use super::link::{Link, Socket};
+use super::link::Link;
+use crate::upstream::Socket;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};

@@ -18,4 +18,4 @@ mod head;
 mod link;
 
 pub use call::{Call, Error};
-pub use link::{Link, Socket};
+pub use link::Link;

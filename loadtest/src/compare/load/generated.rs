@@ -99,23 +99,7 @@ pub fn at(times: &Distribution, percentile: f64) -> f64 {
 fn scenario(case: Case, code: &str, seconds: u64) -> Scenario {
     // In the first second streams only gather.
     let lasts = Duration::from_secs(if case.streams() { seconds + 1 } else { seconds });
-    let constant = |per_s| {
-        let phase = Phase { lasts, from_per_s: per_s, to_per_s: per_s };
-        Load::Open { arrivals: Arrivals::Constant, phases: vec![phase] }
-    };
-    let (load, open_max) = match case {
-        Case::Handshake => (Load::Closed { in_flight: HANDSHAKES, lasts }, HANDSHAKES),
-        Case::Latency2000 => (constant(PER_SECOND), super::CONNECTIONS),
-        Case::Sse => (constant(STREAMS.into()), 2 * STREAMS),
-        Case::First => (constant(FEW_STREAMS.into()), 2 * FEW_STREAMS),
-        _ => (Load::Closed { in_flight: 1, lasts }, 1),
-    };
-    let stream = case.streams();
-    let target = if stream {
-        format!("/mock/sse?chunks={EVENTS}&every=10")
-    } else {
-        format!("/mock/bytes/{ANSWER_BYTES}")
-    };
+    let (load, open_max) = load(case, lasts);
     Scenario {
         name: case.name().to_owned(),
         about: case.title().to_owned(),
@@ -136,22 +120,46 @@ fn scenario(case: Case, code: &str, seconds: u64) -> Scenario {
             credential: Credential::AppCode(code.to_owned()),
             sends: vec![(0, 1.0)],
         }],
-        requests: vec![Request {
-            name: "bench".into(),
-            route: "bench".into(),
-            method: http::Method::GET,
-            target,
-            body_bytes: 0,
-            body: BodyKind::Empty,
-            stream,
-            max_tokens: None,
-            read_bytes_per_s: None,
-            leave: None,
-            headers: Vec::new(),
-        }],
+        requests: vec![request(case.streams())],
         groups: vec![Group { name: "all".into(), callers: 1 }],
         time_max: lasts + Duration::from_secs(5),
         requests_max: 10_000_000,
+    }
+}
+
+/// The load, and most connections that it opens.
+fn load(case: Case, lasts: Duration) -> (Load, u32) {
+    let constant = |per_s| {
+        let phase = Phase { lasts, from_per_s: per_s, to_per_s: per_s };
+        Load::Open { arrivals: Arrivals::Constant, phases: vec![phase] }
+    };
+    match case {
+        Case::Handshake => (Load::Closed { in_flight: HANDSHAKES, lasts }, HANDSHAKES),
+        Case::Latency2000 => (constant(PER_SECOND), super::CONNECTIONS),
+        Case::Sse => (constant(STREAMS.into()), 2 * STREAMS),
+        Case::First => (constant(FEW_STREAMS.into()), 2 * FEW_STREAMS),
+        _ => (Load::Closed { in_flight: 1, lasts }, 1),
+    }
+}
+
+fn request(stream: bool) -> Request {
+    let target = if stream {
+        format!("/mock/sse?chunks={EVENTS}&every=10")
+    } else {
+        format!("/mock/bytes/{ANSWER_BYTES}")
+    };
+    Request {
+        name: "bench".into(),
+        route: "bench".into(),
+        method: http::Method::GET,
+        target,
+        body_bytes: 0,
+        body: BodyKind::Empty,
+        stream,
+        max_tokens: None,
+        read_bytes_per_s: None,
+        leave: None,
+        headers: Vec::new(),
     }
 }
 

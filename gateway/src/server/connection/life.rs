@@ -1,0 +1,96 @@
+//! What happens on a connection between requests, and how it comes to its end.
+
+use super::Stage;
+use super::refused::Refused;
+use crate::proxy::Connection;
+use crate::proxy::deadline::{Deadline, Waiting};
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// How long an idle HTTP/2 caller may take to agree that the connection ends.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// How a connection came to its end.
+pub enum End {
+    /// hyper has said all it had to say.
+    Finished,
+    /// The socket, or a head that only hyper found bad; what could be answered was.
+    Broken,
+    /// A head or a chunk that must not be parsed.
+    Refused(Refused),
+    /// Idle for too long, or drained: nobody waits for anything.
+    Quiet,
+    /// Its caller does not read.
+    Aborted,
+}
+
+/// What happens on a connection between requests.
+pub struct Life {
+    deadline: Deadline,
+    head: Duration,
+    keep_alive: Duration,
+    stage: Pin<Box<dyn Future<Output = ()>>>,
+    draining: bool,
+    /// HTTP/2: both sides agree on the last request (RFC 9113 section 6.8), and hyper closes then.
+    goodbye: bool,
+}
+
+impl Life {
+    pub fn new(connection: &Connection, mut stage: watch::Receiver<Stage>) -> Life {
+        let worker = &connection.worker;
+        let timeouts = &worker.shared.settings.timeouts;
+        Life {
+            deadline: worker.deadlines.enter(connection.task.clone()),
+            head: timeouts.head,
+            keep_alive: timeouts.keep_alive,
+            stage: Box::pin(async move {
+                let _ = stage.wait_for(|stage| *stage == Stage::Draining).await;
+            }),
+            draining: false,
+            goodbye: connection.http2,
+        }
+    }
+
+    /// True once: when draining begins.
+    pub fn draining(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.draining || self.stage.as_mut().poll(cx).is_pending() {
+            return false;
+        }
+        self.draining = true;
+        if self.goodbye {
+            self.deadline.end_in(GOODBYE);
+        }
+        true
+    }
+
+    pub fn busy(&self) {
+        self.deadline.rest();
+    }
+
+    /// The last bytes of an answer lie in buffers: as long as they do, the connection is idle.
+    pub fn flushing(&self) {
+        self.deadline.keep_waiting_for(Waiting::Write, self.keep_alive);
+    }
+
+    /// Ends a connection that is idle for too long, whose head takes too long, or that is drained.
+    pub fn poll_between_requests(&self, head_started: bool, cx: &mut Context<'_>) -> Poll<End> {
+        if self.draining && !self.goodbye && !head_started {
+            return Poll::Ready(End::Quiet);
+        }
+        match self.deadline.expired() {
+            Some(Waiting::Head) => return Poll::Ready(End::Refused(Refused::HeadLate)),
+            Some(_) => return Poll::Ready(End::Quiet),
+            None => {}
+        }
+        if head_started {
+            self.deadline.keep_waiting_for(Waiting::Head, self.head);
+        } else {
+            self.deadline.keep_waiting_for(Waiting::KeepAlive, self.keep_alive);
+        }
+        self.deadline.register(cx);
+        Poll::Pending
+    }
+}
