@@ -9,6 +9,7 @@ use super::units;
 use super::yaml::{Mark, Node, Value};
 use std::collections::HashSet;
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -215,9 +216,10 @@ impl<'a> Entry<'a> {
         None
     }
 
-    /// A whole number within `range`.
-    pub fn count(&self, key: &'a str, range: std::ops::RangeInclusive<u32>) -> Option<u32> {
+    /// A whole number within the table's range for `key`.
+    pub fn count(&self, key: &'a str) -> Option<u32> {
         let count = self.parsed(key, units::count, "a count", units::COUNT_HELP)?;
+        let range = range(self.object, key);
         if range.contains(&count) {
             return Some(count);
         }
@@ -407,6 +409,17 @@ fn words(object: &'static Object, key: &str) -> &'static [&'static str] {
         }
     }
     object.keys.iter().find(|known| known.name == key).map_or(&[], |known| of(&known.kind))
+}
+
+/// Of what the table does not count, no number is possible.
+const NONE: &RangeInclusive<u32> = &RangeInclusive::new(1, 0);
+
+/// The range the table has for `key`.
+fn range(object: &'static Object, key: &str) -> &'static RangeInclusive<u32> {
+    match object.keys.iter().find(|known| known.name == key).map(|known| &known.kind) {
+        Some(Kind::Count(range)) => range,
+        _ => NONE,
+    }
 }
 
 fn names(object: &'static Object) -> impl Iterator<Item = &'static str> {

@@ -3,6 +3,8 @@
 //! A default is written here as an operator would write it and parsed like any other value, so that what is
 //! documented is what happens.
 
+use std::ops::RangeInclusive;
+
 /// A mapping of fixed keys.
 pub struct Object {
     /// One sentence, for the schema.
@@ -56,8 +58,8 @@ pub enum Kind {
     Decimal,
     /// Three capital letters.
     Currency,
-    /// A whole number.
-    Count,
+    /// A whole number, from least to most.
+    Count(RangeInclusive<u32>),
     /// `0%` to `100%`.
     Percent,
     /// `true` or `false`.
@@ -91,6 +93,9 @@ use Need::{Default, Optional, Required};
 const fn key(name: &'static str, kind: Kind, need: Need, example: &'static str, doc: &'static str) -> Key {
     Key { name, kind, need, doc, example }
 }
+
+/// The most that can be written.
+const ANY: u32 = u32::MAX;
 
 const fn later(name: &'static str) -> Key {
     key(name, Later, Optional, "", "")
@@ -165,7 +170,7 @@ pub static CAPS: Object = Object {
     doc: "Sizes a request may have.",
     keys: &[
         key("head_max", Size, Default("32KiB"), "16KiB", "All header names and values."),
-        key("headers_max", Count, Default("100"), "50", "Header lines."),
+        key("headers_max", Count(1..=1_000), Default("100"), "50", "Header lines."),
         key("target_max", Size, Default("8KiB"), "2KiB", "Path and query."),
     ],
 };
@@ -186,11 +191,11 @@ pub static RETRY: Object = Object {
     doc: "Who is asked after an attempt in vain, while nothing of an answer has gone down.",
     keys: &[
         key("on", List(&Word(RETRY_ON)), Required, "[connect, reset, 429, 502, 503, 504, first_byte]", "After what. What the upstream may have worked on (`reset`, 502, 504, `first_byte`) is sent again only if the method is idempotent, or the caller gave an `Idempotency-Key`, or `repeat_post` says so; with 429 and 503 it says that it has not worked on it."),
-        key("attempts", Count, Default("2"), "3", "At one pool, the first included, each at another backend; 5 at most."),
+        key("attempts", Count(1..=5), Default("2"), "3", "At one pool, the first included, each at another backend; 5 at most."),
         key("first_byte", Duration, Optional, "2s", "How long one attempt may take to begin its answer (a stream: its first part) while another may follow; less than `timeouts.first_byte`, which bounds them all. With `on: [first_byte]`."),
         key("repeat_post", Bool, Default("false"), "true", "POST and PATCH are sent again also where they may have been worked on: a model may then answer, and be paid for, twice."),
         key("hold_max", Size, Default("256KiB"), "1MiB", "Bodies that declare to be this long at most are held, so that they can be sent again. Bodies for models and signed ones are held anyway."),
-        key("budget", Count, Default("20"), "10", "Further attempts at a pool, in percent of its requests, 0 to 100; 3 a second need no requests."),
+        key("budget", Count(0..=100), Default("20"), "10", "Further attempts at a pool, in percent of its requests, 0 to 100; 3 a second need no requests."),
         key("fallback", Kind::Object(&FALLBACK), Optional, "{pool: maas, model: pangu-small}", "Who is asked when the pool has nobody left to be asked."),
     ],
 };
@@ -230,8 +235,8 @@ pub static SIGNING: Object = Object {
 pub static CEILINGS: Object = Object {
     doc: "How much one request may ask for.",
     keys: &[
-        key("prompt_tokens", Count, Optional, "8k", "Most prompt tokens, as the gateway estimates them; a longer prompt is refused."),
-        key("completion_tokens", Count, Optional, "2k", "Most completion tokens of one choice: `max_tokens` and its like."),
+        key("prompt_tokens", Count(1..=ANY), Optional, "8k", "Most prompt tokens, as the gateway estimates them; a longer prompt is refused."),
+        key("completion_tokens", Count(1..=ANY), Optional, "2k", "Most completion tokens of one choice: `max_tokens` and its like."),
         key("on_excess", Word(&["refuse", "clamp"]), Default("refuse"), "clamp", "A request for more completion tokens is refused, or cut down to what may be."),
         key("clamp_to_budget", Bool, Default("false"), "true", "Cut completion tokens down to what is left of the caller's limits on tokens and of its budgets."),
     ],
@@ -257,8 +262,8 @@ macro_rules! limit {
                 key("requests", Rate, Optional, "20/min", "So many requests in every period. Exactly one of `requests`, `tokens`, `budget` and `concurrent`."),
                 key("tokens", Tokens, Optional, "500k/min", "So many model tokens: per s, min or h a bucket, per day or month by the calendar."),
                 key("budget", Budget, Optional, "100 CNY/month", "So much money per day or month, by the prices of `models`."),
-                key("concurrent", Count, Optional, "64", "So many requests at the same time."),
-                key("burst", Count, Optional, "100", "So many at once; token_bucket only. Default: the number in `requests` or `tokens`."),
+                key("concurrent", Count(1..=65_535), Optional, "64", "So many requests at the same time."),
+                key("burst", Count(1..=ANY), Optional, "100", "So many at once; token_bucket only. Default: the number in `requests` or `tokens`."),
                 key("algorithm", Word(ALGORITHMS), Default("token_bucket"), "sliding_window", "How requests are counted."),
                 key("counts", Word(COUNTS), Default("total"), "completion", "Which `tokens`."),
                 key("timezone", Text, Default("UTC"), "Asia/Shanghai", "Where its days and months begin; with `budget`, and with `tokens` per day or month."),
@@ -310,7 +315,7 @@ pub static PLAN_OBJECT: Object = Object {
         key("limits", List(&Kind::Object(&PLAN_LIMIT)), Required, "[{name: inflight, per: tenant, concurrent: 64}]", "The same as a plan written as a plain list."),
         key("body_max", Size, Optional, "4MiB", "Longest body its tenants may send; a smaller one of the route counts."),
         key("ceilings", Kind::Object(&CEILINGS), Optional, "{prompt_tokens: 8k}", "How much one request of its tenants may ask for; of route, plan and model the strictest counts."),
-        key("weight", Count, Default("1"), "3", "Share of a busy pool, by that of others, 1 to 1000; only where a pool has a `queue`."),
+        key("weight", Count(1..=1_000), Default("1"), "3", "Share of a busy pool, by that of others, 1 to 1000; only where a pool has a `queue`."),
         key("streams", Kind::Object(&STREAM_LIMITS), Optional, "{connections: 200}", "What each of its tenants may use of each stream; of stream and plan the stricter number counts."),
         key("class", Name, Optional, "interactive", "Class in the queues of pools. Default, and where a pool has no such class: the lowest."),
     ],
@@ -369,8 +374,8 @@ pub static HEALTH: Object = Object {
         key("path", Text, Optional, "/health", "What is asked for with GET, behind the path of the backend's url. Without it, as for all pools of streams, a connection that opens is a success."),
         key("every", Duration, Default("5s"), "2s", "From one to the next; up to a tenth less, by chance."),
         key("timeout", Duration, Default("1s"), "500ms", "For all of it, the connection included; at most `every`."),
-        key("healthy_after", Count, Default("2"), "3", "Successes in a row that bring a backend back, 1 to 100. The first success of a new one is enough."),
-        key("unhealthy_after", Count, Default("3"), "2", "Failures in a row that take a backend out, 1 to 100."),
+        key("healthy_after", Count(1..=100), Default("2"), "3", "Successes in a row that bring a backend back, 1 to 100. The first success of a new one is enough."),
+        key("unhealthy_after", Count(1..=100), Default("3"), "2", "Failures in a row that take a backend out, 1 to 100."),
         key("expect", Many(&Text), Default("200-299"), "[200, 204]", "Statuses that are a success."),
         key("body", Text, Optional, "ready", "What the first 64 KiB of the answer have to contain; 256 bytes at most."),
         key("slow_start", Duration, Optional, "30s", "How long a backend that comes, or comes back, takes to get its whole share; 1h at most. Default: it has it at once."),
@@ -381,10 +386,10 @@ pub static HEALTH: Object = Object {
 pub static EJECT: Object = Object {
     doc: "When a backend is taken out whose requests fail, and for how long.",
     keys: &[
-        key("consecutive", Count, Default("5"), "3", "Failures in a row, 1 to 1000; 0: they do not matter."),
+        key("consecutive", Count(0..=1_000), Default("5"), "3", "Failures in a row, 1 to 1000; 0: they do not matter."),
         key("error_rate", Percent, Optional, "50%", "Failures of all requests within `of_last`."),
         key("of_last", Duration, Default("30s"), "10s", "Whole seconds, 1s to 60s."),
-        key("at_least", Count, Default("20"), "100", "So many requests there have to be before `error_rate` counts."),
+        key("at_least", Count(1..=1_000_000), Default("20"), "100", "So many requests there have to be before `error_rate` counts."),
         key("on", List(&Word(FAILURES)), Optional, "[connect, reset]", "What is a failure: no connection, closed before an answer, no answer within `first_byte`, 502 to 504. Default: all of these."),
         key("for", Duration, Default("10s"), "30s", "How long a backend is out for the first time; twice as long each further time."),
         key("max", Duration, Default("5m"), "10m", "Longest time out. A backend that has been back for so long begins anew."),
@@ -399,13 +404,13 @@ pub static FAILURES: &[&str] = &["connect", "reset", "timeout", "unavailable"];
 pub static QUEUE: Object = Object {
     doc: "Whose turn it is: who was served least goes first, by its plan's weight.",
     keys: &[
-        key("in_flight_max", Count, Optional, "64", "Most requests in the pool at once. Without it, as many as the upstream takes. A request has its place once its body has come."),
-        key("tokens_max", Count, Optional, "400k", "Most tokens in the pool at once, prompts and expected answers. A larger request goes alone."),
-        key("waiting_max", Count, Default("1000"), "200", "Most requests that wait; 0: none."),
+        key("in_flight_max", Count(1..=ANY), Optional, "64", "Most requests in the pool at once. Without it, as many as the upstream takes. A request has its place once its body has come."),
+        key("tokens_max", Count(1..=ANY), Optional, "400k", "Most tokens in the pool at once, prompts and expected answers. A larger request goes alone."),
+        key("waiting_max", Count(0..=ANY), Default("1000"), "200", "Most requests that wait; 0: none."),
         key("waiting_bytes_max", Size, Default("64MiB"), "16MiB", "Most bytes of bodies that wait."),
         key("classes", List(&Kind::Object(&QUEUE_CLASS)), Optional, "[{name: interactive, wait_max: 5s, holdback: 10}, {name: batch, wait_max: 5m}]", "Highest first; a higher one is served before a lower one, and plans name theirs. Default: one, `standard`, that waits 10s."),
-        key("burst", Count, Default("16"), "0", "Requests that a tenant which kept below its share may send at a time before the others have their turns again; 0: none."),
-        key("headroom", Count, Default("10"), "0", "Percent of the room that tenants which have had their share leave free for those that have not, while there are such; 0 to 50."),
+        key("burst", Count(0..=1_000), Default("16"), "0", "Requests that a tenant which kept below its share may send at a time before the others have their turns again; 0: none."),
+        key("headroom", Count(0..=50), Default("10"), "0", "Percent of the room that tenants which have had their share leave free for those that have not, while there are such; 0 to 50."),
         key("adapt", Either(&Bool, &Kind::Object(&QUEUE_ADAPT)), Default("true"), "{keep: 50}", "Takes less at a time when the upstream answers 429 or 503, and more again while it answers well."),
     ],
 };
@@ -416,7 +421,7 @@ pub static QUEUE_CLASS: Object = Object {
     keys: &[
         key("name", Name, Required, "interactive", "Unique in the pool; plans name it."),
         key("wait_max", Duration, Default("10s"), "5s", "Longest wait; then the request is refused with 503."),
-        key("holdback", Count, Default("0"), "10", "Percent of the room that lower classes leave free, 0 to 100."),
+        key("holdback", Count(0..=100), Default("0"), "10", "Percent of the room that lower classes leave free, 0 to 100."),
     ],
 };
 
@@ -424,9 +429,9 @@ pub static QUEUE_CLASS: Object = Object {
 pub static QUEUE_ADAPT: Object = Object {
     doc: "How the room follows the upstream.",
     keys: &[
-        key("keep", Count, Default("70"), "50", "Percent of the requests in flight that stay after a refusal, 1 to 99."),
+        key("keep", Count(1..=99), Default("70"), "50", "Percent of the requests in flight that stay after a refusal, 1 to 99."),
         key("pause_max", Duration, Default("30s"), "10s", "Longest `Retry-After` of the upstream that is obeyed."),
-        key("first_token_factor", Count, Optional, "4", "Takes less also when first tokens take so many times their usual time per prompt token."),
+        key("first_token_factor", Count(1..=ANY), Optional, "4", "Takes less also when first tokens take so many times their usual time per prompt token."),
     ],
 };
 
@@ -447,7 +452,7 @@ pub static VERSION: Object = Object {
     doc: "One version of what a pool serves.",
     keys: &[
         key("name", Name, Required, "v2", "Unique in the pool; appears in logs and metrics. Who stays with a version is decided by it."),
-        key("weight", Count, Required, "10", "Its part of the requests, by the weights of the others; 0 to 1000. 0: only whom `when` gives it."),
+        key("weight", Count(0..=1_000), Required, "10", "Its part of the requests, by the weights of the others; 0 to 1000. 0: only whom `when` gives it."),
         key("backends", List(&Kind::Object(&BACKEND)), Optional, "[{url: \"https://10.0.0.12:8443\"}]", "Upstream addresses of this version. It has these, `discover`, or both."),
         key("discover", Kind::Object(&DISCOVER), Optional, "{modelarts_service: 7a3e..., ...}", "Where further backends of this version are found out."),
     ],
@@ -486,7 +491,7 @@ pub static BACKEND: Object = Object {
     doc: "One upstream address.",
     keys: &[
         key("url", Text, Required, "https://10.0.0.11:8443/base", "`http` or `https`; a path is put before every request path. A name stands for all its addresses, which share the weight and are looked up again as their TTL says. For streams `tcp` or `tls`, with a port. Link-local and metadata addresses are refused."),
-        key("weight", Count, Default("1"), "3", "Share of requests, 1 to 1000."),
+        key("weight", Count(1..=1_000), Default("1"), "3", "Share of requests, 1 to 1000."),
     ],
 };
 
@@ -660,7 +665,7 @@ pub static STREAM_CREDENTIALS: &[&str] = &["client_cert", "network"];
 pub static STREAM_LIMITS: Object = Object {
     doc: "What one tenant may use of one stream.",
     keys: &[
-        key("connections", Count, Optional, "64", "Open at the same time."),
+        key("connections", Count(1..=ANY), Optional, "64", "Open at the same time."),
         key("connects", Rate, Optional, "20/s", "Begun in a period; as many at once. What was refused does not count."),
         key("bytes_in", Speed, Optional, "10MiB/s", "Towards backends. More waits, and nothing is dropped."),
         key("bytes_out", Speed, Optional, "10MiB/s", "Towards callers."),
@@ -713,7 +718,7 @@ pub static IAM_CACHE: Object = Object {
         key("ttl", Duration, Default("5m"), "1m", "A revoked token is refused after this long at the latest; 1 h at most."),
         key("stale", Duration, Default("10m"), "1h", "So much longer while IAM does not answer, but never beyond the token's end."),
         key("negative", Duration, Default("10s"), "1m", "A token that IAM refused is not asked about again for this long."),
-        key("max", Count, Default("10000"), "100k", "Tokens remembered at most, and as many refused ones; 16 to 1,000,000."),
+        key("max", Count(16..=1_000_000), Default("10000"), "100k", "Tokens remembered at most, and as many refused ones; 16 to 1,000,000."),
     ],
 };
 
