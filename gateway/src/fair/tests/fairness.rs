@@ -51,7 +51,7 @@ fn apart(jobs: &[Job], order: &mut dyn Order) -> Vec<(f64, f64)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..crate::proptests::cases(48) })]
 
     #[test]
     fn tenants_that_wait_are_served_by_their_weights_up_to_what_is_in_flight(jobs in workload()) {

@@ -280,7 +280,7 @@ fn leaks_too_fast(it: &mut Broken, quota: &Quota, now_us: u64) -> bool {
 
 /// Always the same cases: what is found out once is found out always.
 fn is_found_out(bucket: impl Bucket + Clone) -> bool {
-    let config = Config { cases: 2_000, failure_persistence: None, ..Config::default() };
+    let config = Config { failure_persistence: None, ..crate::proptests::cases(2_000) };
     let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
     runner.run(&cases(), |case| agrees(bucket.clone(), &case)).is_err()
 }
