@@ -126,6 +126,31 @@ fn who_returns_from_idling_gains_nothing() {
 }
 
 #[test]
+fn what_was_served_while_nobody_waited_is_no_head_start_for_who_comes_later() {
+    let mut bench = Bench::new(config(1));
+    let alone = |bench: &mut Bench| {
+        let number = bench.send(ask(1));
+        bench.with(number, |scheduler, slot| scheduler.settle(slot, 10, 10));
+        number
+    };
+    for _ in 0..50 {
+        let number = alone(&mut bench);
+        bench.end(number);
+    }
+    let mut running = alone(&mut bench);
+    bench.send_each((0..30).map(|n| ask(2 - n / 15)));
+    let mut turns = Vec::new();
+    for _ in 0..20 {
+        bench.end(running);
+        running = bench.in_now()[0];
+        bench.with(running, |scheduler, slot| scheduler.settle(slot, 10, 10));
+        turns.push(bench.tenant_of(running));
+    }
+    let of_1 = turns.iter().filter(|tenant| **tenant == 1).count();
+    assert!((9..=11).contains(&of_1), "they take turns: {turns:?}");
+}
+
+#[test]
 fn weights_divide_what_is_charged() {
     let mut bench = Bench::new(config(1));
     let mut running = bench.send(ask(9));

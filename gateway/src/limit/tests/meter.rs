@@ -183,6 +183,17 @@ fn a_clock_that_steps_back_gives_no_credit() {
 }
 
 #[test]
+fn a_charge_by_a_clock_that_stepped_back_lets_no_time_pass_twice() {
+    let quota = quota(60, MINUTE, 60);
+    let mut meter = Meter::default();
+    meter.charge(&quota, 60, 60_000_000);
+    meter.charge(&quota, 1, 30_000_000);
+    meter.refund(&quota, 1, 20_000_000);
+    assert_eq!(meter.used(&quota, 60_000_000), 60);
+    assert_eq!(meter.used(&quota, 61_000_000), 59);
+}
+
+#[test]
 fn an_oversize_cost_is_admitted_when_idle_and_only_then() {
     let quota = quota(60, MINUTE, 10);
     let mut meter = Meter::default();
