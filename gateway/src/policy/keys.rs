@@ -94,9 +94,6 @@ const fn key(name: &'static str, kind: Kind, need: Need, example: &'static str, 
     Key { name, kind, need, doc, example }
 }
 
-/// The most that can be written.
-const ANY: u32 = u32::MAX;
-
 const fn later(name: &'static str) -> Key {
     key(name, Later, Optional, "", "")
 }
@@ -235,8 +232,8 @@ pub static SIGNING: Object = Object {
 pub static CEILINGS: Object = Object {
     doc: "How much one request may ask for.",
     keys: &[
-        key("prompt_tokens", Count(1..=ANY), Optional, "8k", "Most prompt tokens, as the gateway estimates them; a longer prompt is refused."),
-        key("completion_tokens", Count(1..=ANY), Optional, "2k", "Most completion tokens of one choice: `max_tokens` and its like."),
+        key("prompt_tokens", Count(1..=u32::MAX), Optional, "8k", "Most prompt tokens, as the gateway estimates them; a longer prompt is refused."),
+        key("completion_tokens", Count(1..=u32::MAX), Optional, "2k", "Most completion tokens of one choice: `max_tokens` and its like."),
         key("on_excess", Word(&["refuse", "clamp"]), Default("refuse"), "clamp", "A request for more completion tokens is refused, or cut down to what may be."),
         key("clamp_to_budget", Bool, Default("false"), "true", "Cut completion tokens down to what is left of the caller's limits on tokens and of its budgets."),
     ],
@@ -263,7 +260,7 @@ macro_rules! limit {
                 key("tokens", Tokens, Optional, "500k/min", "So many model tokens: per s, min or h a bucket, per day or month by the calendar."),
                 key("budget", Budget, Optional, "100 CNY/month", "So much money per day or month, by the prices of `models`."),
                 key("concurrent", Count(1..=65_535), Optional, "64", "So many requests at the same time."),
-                key("burst", Count(1..=ANY), Optional, "100", "So many at once; token_bucket only. Default: the number in `requests` or `tokens`."),
+                key("burst", Count(1..=u32::MAX), Optional, "100", "So many at once; token_bucket only. Default: the number in `requests` or `tokens`."),
                 key("algorithm", Word(ALGORITHMS), Default("token_bucket"), "sliding_window", "How requests are counted."),
                 key("counts", Word(COUNTS), Default("total"), "completion", "Which `tokens`."),
                 key("timezone", Text, Default("UTC"), "Asia/Shanghai", "Where its days and months begin; with `budget`, and with `tokens` per day or month."),
@@ -404,9 +401,9 @@ pub static FAILURES: &[&str] = &["connect", "reset", "timeout", "unavailable"];
 pub static QUEUE: Object = Object {
     doc: "Whose turn it is: who was served least goes first, by its plan's weight.",
     keys: &[
-        key("in_flight_max", Count(1..=ANY), Optional, "64", "Most requests in the pool at once. Without it, as many as the upstream takes. A request has its place once its body has come."),
-        key("tokens_max", Count(1..=ANY), Optional, "400k", "Most tokens in the pool at once, prompts and expected answers. A larger request goes alone."),
-        key("waiting_max", Count(0..=ANY), Default("1000"), "200", "Most requests that wait; 0: none."),
+        key("in_flight_max", Count(1..=u32::MAX), Optional, "64", "Most requests in the pool at once. Without it, as many as the upstream takes. A request has its place once its body has come."),
+        key("tokens_max", Count(1..=u32::MAX), Optional, "400k", "Most tokens in the pool at once, prompts and expected answers. A larger request goes alone."),
+        key("waiting_max", Count(0..=u32::MAX), Default("1000"), "200", "Most requests that wait; 0: none."),
         key("waiting_bytes_max", Size, Default("64MiB"), "16MiB", "Most bytes of bodies that wait."),
         key("classes", List(&Kind::Object(&QUEUE_CLASS)), Optional, "[{name: interactive, wait_max: 5s, holdback: 10}, {name: batch, wait_max: 5m}]", "Highest first; a higher one is served before a lower one, and plans name theirs. Default: one, `standard`, that waits 10s."),
         key("burst", Count(0..=1_000), Default("16"), "0", "Requests that a tenant which kept below its share may send at a time before the others have their turns again; 0: none."),
@@ -431,7 +428,7 @@ pub static QUEUE_ADAPT: Object = Object {
     keys: &[
         key("keep", Count(1..=99), Default("70"), "50", "Percent of the requests in flight that stay after a refusal, 1 to 99."),
         key("pause_max", Duration, Default("30s"), "10s", "Longest `Retry-After` of the upstream that is obeyed."),
-        key("first_token_factor", Count(1..=ANY), Optional, "4", "Takes less also when first tokens take so many times their usual time per prompt token."),
+        key("first_token_factor", Count(1..=u32::MAX), Optional, "4", "Takes less also when first tokens take so many times their usual time per prompt token."),
     ],
 };
 
@@ -665,7 +662,7 @@ pub static STREAM_CREDENTIALS: &[&str] = &["client_cert", "network"];
 pub static STREAM_LIMITS: Object = Object {
     doc: "What one tenant may use of one stream.",
     keys: &[
-        key("connections", Count(1..=ANY), Optional, "64", "Open at the same time."),
+        key("connections", Count(1..=u32::MAX), Optional, "64", "Open at the same time."),
         key("connects", Rate, Optional, "20/s", "Begun in a period; as many at once. What was refused does not count."),
         key("bytes_in", Speed, Optional, "10MiB/s", "Towards backends. More waits, and nothing is dropped."),
         key("bytes_out", Speed, Optional, "10MiB/s", "Towards callers."),
