@@ -72,7 +72,7 @@ fn the_oracle_clears_limits_on_a_service_that_tells_nothing() {
         )
         .replace(
             "{name: rps, per: tenant, requests: 100/s, burst: 10}",
-            "{name: tps, per: tenant, tokens: 300/s, burst: 400}",
+            "{name: tps, per: tenant, tokens: 3k/s, burst: 4k}",
         );
     let mut setup = Setup::in_front_of(mock.address()).set("workers", "2").policy(&text);
     for name in TENANTS {
@@ -83,7 +83,7 @@ fn the_oracle_clears_limits_on_a_service_that_tells_nothing() {
         let request = Request::post(TARGET, ASK).header("x-mock-tokens", "20");
         request.header("x-mock-token-every-ms", "1")
     };
-    let samples = load_of(gateway.http, 60, ask);
+    let samples = load_of(gateway.http, 200, ask);
     let mut scenario = scenario();
     let request = &mut scenario.requests[0];
     TARGET.clone_into(&mut request.target);
@@ -92,8 +92,8 @@ fn the_oracle_clears_limits_on_a_service_that_tells_nothing() {
     let verdict = oracle::judge(&gateway.policies(), &scenario, &samples, true, &journal).expect("readable");
     assert_eq!(broken(&verdict), Vec::<&Check>::new());
     let tokens = verdict.checks.iter().find(|check| check.claim.contains("limit tps")).expect("judged");
-    assert!(tokens.evidence > 3 && tokens.tightest.is_some_and(|share| share > 0.1), "{tokens:?}");
-    assert!(count(&samples, 429) > 30 && count(&samples, 200) > 10, "{tokens:?}");
+    assert!(tokens.evidence > 10 && tokens.tightest.is_some(), "{tokens:?}");
+    assert!(count(&samples, 429) > 30, "{tokens:?}");
 }
 
 #[test]
