@@ -45,3 +45,6 @@ pub mod clock;
 pub mod ids;
 pub mod memory;
 pub mod swar;
+
+#[cfg(test)]
+mod proptests;

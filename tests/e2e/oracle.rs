@@ -61,6 +61,42 @@ fn the_oracle_clears_the_gateway() {
 }
 
 #[test]
+fn the_oracle_clears_limits_on_a_service_that_tells_nothing() {
+    const TARGET: &str = "/v1/infers/s1/predict";
+    const ASK: &str = r#"{"stream":true}"#;
+    let mock = mock();
+    let text = policy()
+        .replace(
+            &format!("{{path: {OPENAI_CHAT}}}, api: openai"),
+            "{path: \"/v1/infers/{id}/predict\"}, api: modelarts",
+        )
+        .replace(
+            "{name: rps, per: tenant, requests: 100/s, burst: 10}",
+            "{name: tps, per: tenant, tokens: 3k/s, burst: 4k}",
+        );
+    let mut setup = Setup::in_front_of(mock.address()).set("workers", "2").policy(&text);
+    for name in TENANTS {
+        setup = setup.env(&format!("KEY_{name}"), &format!("key-{name}"));
+    }
+    let gateway = setup.start();
+    let ask = || {
+        let request = Request::post(TARGET, ASK).header("x-mock-tokens", "20");
+        request.header("x-mock-token-every-ms", "1")
+    };
+    let samples = load_of(gateway.http, 200, ask);
+    let mut scenario = scenario();
+    let request = &mut scenario.requests[0];
+    TARGET.clone_into(&mut request.target);
+    (request.stream, request.body, request.body_bytes) = (true, BodyKind::Filler, ASK.len() as u32);
+    let journal = mock.journal().expect("kept");
+    let verdict = oracle::judge(&gateway.policies(), &scenario, &samples, true, &journal).expect("readable");
+    assert_eq!(broken(&verdict), Vec::<&Check>::new());
+    let tokens = verdict.checks.iter().find(|check| check.claim.contains("limit tps")).expect("judged");
+    assert!(tokens.evidence > 10 && tokens.tightest.is_some(), "{tokens:?}");
+    assert!(count(&samples, 429) > 30, "{tokens:?}");
+}
+
+#[test]
 fn retry_after_is_true_both_ways() {
     let mock = mock();
     let text = policy().replace("100/s, burst: 10", "10/s, burst: 2");
@@ -130,8 +166,12 @@ fn count(samples: &[Sample], status: u16) -> usize {
     samples.iter().filter(|sample| sample.status == status).count()
 }
 
-/// Four callers of each tenant, each sending one request after the other.
 fn load(gateway: SocketAddr, each: u64) -> Vec<Sample> {
+    load_of(gateway, each, || Request::post(OPENAI_CHAT, BODY).header("x-mock-latency-ms", "2..6"))
+}
+
+/// Four callers of each tenant, each sending one request after the other.
+fn load_of(gateway: SocketAddr, each: u64, ask: fn() -> Request) -> Vec<Sample> {
     let numbers = AtomicU64::new(1);
     std::thread::scope(|scope| {
         let callers: Vec<_> = (0..8_u32)
@@ -140,7 +180,7 @@ fn load(gateway: SocketAddr, each: u64) -> Vec<Sample> {
                 scope.spawn(move || {
                     let mut conn = Conn::open(gateway);
                     let next = || numbers.fetch_add(1, Ordering::Relaxed);
-                    (0..each).map(|_| sample(&mut conn, n % 2, next())).collect::<Vec<_>>()
+                    (0..each).map(|_| sample(&mut conn, ask(), n % 2, next())).collect::<Vec<_>>()
                 })
             })
             .collect();
@@ -148,11 +188,9 @@ fn load(gateway: SocketAddr, each: u64) -> Vec<Sample> {
     })
 }
 
-fn sample(conn: &mut Conn, caller: u32, number: u64) -> Sample {
+fn sample(conn: &mut Conn, request: Request, caller: u32, number: u64) -> Sample {
     let key = format!("key-{}", TENANTS[caller as usize]);
-    let request = bearer(Request::post(OPENAI_CHAT, BODY), &key)
-        .header("x-loadtest-request", number.to_string())
-        .header("x-mock-latency-ms", "2..6");
+    let request = bearer(request, &key).header("x-loadtest-request", number.to_string());
     let sent_us = mono_us();
     conn.send(request.to_bytes());
     let answer = conn.response().expect("an answer");
@@ -166,6 +204,7 @@ fn sample(conn: &mut Conn, caller: u32, number: u64) -> Sample {
         answered_us: ended_us,
         ended_us,
         whole: answer.whole,
+        tokens: answer.text().matches("\"service_id\"").count() as u32, // in each event of a service, and nowhere else
         ..Sample::default()
     }
 }

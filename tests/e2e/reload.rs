@@ -226,6 +226,35 @@ fn several_files_are_one_set_and_a_removed_one_is_noticed() {
     eventually("its route is gone", secs(3), || (!reaches_the_mock()).then_some(()));
 }
 
+#[test]
+fn a_policy_out_of_force_goes_at_once_unless_a_request_still_reads_it() {
+    let mock = Mock::start();
+    let gateway = Setup::new(&mock).set("workers", "2").policy(&numbered(1)).start();
+    let told = |key: &str| gateway.admin("/policy").json()[key].as_u64().expect("a number");
+    let reload = |number: usize| {
+        let before = told("version");
+        gateway.write_policy(&numbered(number));
+        eventually("it is in force", secs(2), || (told("version") > before).then_some(()));
+    };
+    assert_eq!(keyed_chat().send(gateway.http).status, 200);
+    reload(2);
+    eventually("workers that have nothing to do let go of it", secs(3), || {
+        (told("retired") == 0).then_some(())
+    });
+
+    let mut conn = Conn::open(gateway.http);
+    conn.send(keyed_chat().header("x-mock-latency-ms", "30000").to_bytes());
+    eventually("it is upstream", secs(5), || (mock.requests() == 2).then_some(()));
+    for number in 3..6 {
+        reload(number);
+    }
+    eventually("those that nobody has read are gone", secs(3), || (told("retired") == 1).then_some(()));
+    std::thread::sleep(ms(1_500));
+    assert_eq!(told("retired"), 1, "its own stays");
+    drop(conn);
+    eventually("and goes after it", secs(3), || (told("retired") == 0).then_some(()));
+}
+
 const EXTRA: &str = r#"
 routes:
   - name: extra

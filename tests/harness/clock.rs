@@ -13,6 +13,11 @@ pub fn sdk_date() -> String {
     jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string()
 }
 
+/// So much later than now, as HTTP writes dates: in whole seconds, rounded down.
+pub fn http_date(later: Duration) -> String {
+    (jiff::Timestamp::now() + later).strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+}
+
 /// Asks `probe` every 5 ms until it answers, and panics with `what` when `within` has passed.
 pub fn eventually<T>(what: &str, within: Duration, mut probe: impl FnMut() -> Option<T>) -> T {
     let start = now();

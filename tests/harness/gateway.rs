@@ -214,7 +214,9 @@ impl Gateway {
     /// The access-log line of a request, once it is written.
     pub fn access_line(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         eventually(what, Duration::from_secs(5), || {
-            self.access_log()
+            let log = self.access_log();
+            let (whole, _) = log.rsplit_once('\n').unwrap_or_default(); // the last one may be half written
+            whole
                 .lines()
                 .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("not JSON ({e}): {line}")))
                 .find(|line| wanted(line))

@@ -22,7 +22,7 @@ pub mod tcp_backend;
 pub mod tls_backend;
 pub mod websocket;
 
-pub use clock::{eventually, now};
+pub use clock::{eventually, http_date, now};
 pub use dns::Dns;
 pub use gateway::{Gateway, Setup};
 pub use http1::{Conn, Request, Response};

@@ -1,14 +1,16 @@
 //! What IAM says, from bytes to meaning. Nothing here waits, and no error repeats what was said.
 
 use super::names::Named;
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 use serde::Deserialize;
 use std::borrow::Cow;
+use zeroize::Zeroizing;
 
 /// A token that was issued to the gateway.
 #[derive(Debug, Clone)]
 pub struct Issued {
-    /// Goes into `X-Auth-Token`; marked as sensitive.
+    /// Goes into `X-Auth-Token`; marked as sensitive, and wiped once nobody has it any more.
     pub value: HeaderValue,
     /// Wall time of its end.
     pub expires_ms: u64,
@@ -51,10 +53,17 @@ pub fn issued(headers: &HeaderMap, body: &[u8]) -> Result<Issued, Malformed> {
     if value.is_empty() || value.len() > TOKEN_BYTES_MAX {
         return Err(Malformed("has a token of an impossible length"));
     }
-    let mut value = value.clone();
-    value.set_sensitive(true);
     let Answer { token } = parse(body)?;
-    Ok(Issued { value, expires_ms: wall_ms(&token.expires_at)? })
+    Ok(Issued { value: secret(value), expires_ms: wall_ms(&token.expires_at)? })
+}
+
+/// The same value in memory of its own, which is wiped once nobody has it any more. The answer's other headers would
+/// else keep it, and it them.
+fn secret(value: &HeaderValue) -> HeaderValue {
+    let wiped = Bytes::from_owner(Zeroizing::new(value.as_bytes().to_vec()));
+    let mut value = HeaderValue::from_maybe_shared(wiped).expect("it was a header's value before");
+    value.set_sensitive(true);
+    value
 }
 
 /// Reads the answer to a question about a token (200).
@@ -177,7 +186,22 @@ mod tests {
         headers.insert(SUBJECT_TOKEN, HeaderValue::from_static("MIIcanary"));
         let issued = issued(&headers, BODY.as_bytes()).unwrap();
         assert_eq!((&issued.value, issued.expires_ms), (&"MIIcanary".parse().unwrap(), 1_447_033_377_527));
-        assert!(!format!("{issued:?}").contains("canary"));
+        assert!(!format!("{issued:?} {issued:#?}").contains("canary"));
+    }
+
+    #[test]
+    fn a_token_shares_no_memory_with_the_answer_it_came_in() {
+        let answer = Bytes::from_static(b"MIIcanary");
+        let value = HeaderValue::from_maybe_shared(answer.clone()).unwrap();
+        assert_eq!(value.as_bytes().as_ptr(), answer.as_ptr(), "as it comes");
+        let kept = secret(&value);
+        assert_ne!(kept.as_bytes().as_ptr(), answer.as_ptr());
+        assert!(kept.is_sensitive() && kept == value);
+        assert_eq!(
+            kept.clone().as_bytes().as_ptr(),
+            kept.as_bytes().as_ptr(),
+            "one copy for all who have it"
+        );
     }
 
     #[test]

@@ -15,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsConnector;
+use zeroize::Zeroizing;
 
 /// Both questions have this path; without `nocatalog` an answer carries every service's address.
 const TOKENS: &str = "/v3/auth/tokens?nocatalog=true";
@@ -87,13 +88,17 @@ impl Client {
         Ok(Client { backend, tls, uri, within, idle: Mutex::default(), places: Semaphore::new(AT_ONCE) })
     }
 
-    /// Asks for a token.
+    /// Asks for a token. The question is wiped once it is sent; what the connection copies of it is not ours to wipe.
     ///
     /// # Errors
     /// [`Unanswered`]
-    pub async fn issue(&self, body: Vec<u8>, own: Option<&HeaderValue>) -> Result<Answer, Unanswered> {
+    pub async fn issue(
+        &self,
+        body: Zeroizing<Vec<u8>>,
+        own: Option<&HeaderValue>,
+    ) -> Result<Answer, Unanswered> {
         let own = own.map(|own| (AUTH_TOKEN, own));
-        self.ask(&Method::POST, own.as_slice(), body.into()).await
+        self.ask(&Method::POST, own.as_slice(), Bytes::from_owner(body)).await
     }
 
     /// Asks about a token of somebody else's.

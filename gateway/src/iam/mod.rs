@@ -12,6 +12,8 @@
 //! a 401. One that was refused stays refused for `negative`.
 //!
 //! *Secrets.* Tokens are known by their SHA-256, sensitive header values, or not at all; errors tell nothing but a status.
+//! What the gateway logs in with, the question it is in and the token it gets are wiped once nobody has them any more; what
+//! connections copy of them on the way is not ours to wipe.
 //!
 //! *Not here.* Which header a caller shows a token in (`auth`), what it is refused with (`reject`), policy keys (`policy`).
 

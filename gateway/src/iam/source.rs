@@ -17,6 +17,7 @@ use std::fmt;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::Notify;
+use zeroize::Zeroizing;
 
 /// One token of the gateway's own.
 pub struct Source {
@@ -77,7 +78,7 @@ impl Source {
     async fn issue(
         &self,
         budget: &Budget,
-        body: Vec<u8>,
+        body: Zeroizing<Vec<u8>>,
         own: Option<&HeaderValue>,
     ) -> Result<Issued, Failure> {
         let issued = match budget.take(&self.account, &self.user) {
@@ -204,6 +205,36 @@ impl Failure {
         match self {
             Failure::Budget(wait) => *wait,
             _ => Duration::ZERO,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::login::{Secret, Who};
+    use super::super::names::Ref;
+    use super::*;
+    use crate::upstream::BackendSpec;
+
+    #[test]
+    fn neither_the_login_nor_the_token_is_shown() {
+        let endpoint = BackendSpec {
+            host: "iam".into(),
+            ip: None,
+            port: 80,
+            base_path: "".into(),
+            tls: None,
+            protocol: Default::default(),
+        };
+        let password = Secret::new(b"canary-password").unwrap();
+        let who = Who::Password { user: "gateway".into(), domain: Ref::of("acme"), password };
+        let login = Login { endpoint, who, agency: None, project: None };
+        let source = Source::new("own".into(), login).unwrap();
+        let issued = Issued { value: HeaderValue::from_static("canary-token"), expires_ms: 1_000 };
+        source.begin(issued, Now::default());
+        assert!(source.current().is_some());
+        for shown in [format!("{source:?}"), format!("{source:#?}")] {
+            assert!(shown.contains("own") && !shown.contains("canary"), "{shown}");
         }
     }
 }

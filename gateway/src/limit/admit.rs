@@ -3,7 +3,7 @@
 use super::clamp::clamped;
 use super::common::{Common, Locked};
 use super::constrained::most_constrained;
-use super::decide::{Refusal, SUBJECTS, Skipped, Subject, decide, foresee};
+use super::decide::{Refusal, SUBJECTS, Subject, decide, foresee};
 use super::denial::{Place, Worth};
 use super::measure::Cost;
 use super::permit::{Ledger, Permit};

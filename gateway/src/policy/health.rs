@@ -12,8 +12,6 @@ use std::time::Duration;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
-/// Results in a row; with more it would take longer than anybody waits.
-const RESULTS_MAX: u32 = 100;
 /// The longest text that is looked for in a body.
 const BODY_MAX: usize = 256;
 
@@ -34,8 +32,8 @@ fn probe(pool: &Entry<'_>) -> Option<Option<Arc<Probe>>> {
     let path = path(&health);
     let every = health.duration("every", DAY);
     let timeout = health.duration("timeout", DAY);
-    let healthy_after = health.count("healthy_after", 1..=RESULTS_MAX);
-    let unhealthy_after = health.count("unhealthy_after", 1..=RESULTS_MAX);
+    let healthy_after = health.count("healthy_after");
+    let unhealthy_after = health.count("unhealthy_after");
     let expect = expect(&health);
     let body = body(&health);
     let slow_start = match health.has("slow_start") {
@@ -130,7 +128,7 @@ fn eject(pool: &Entry<'_>) -> Option<Option<Eject>> {
         Some(_) => return Some(Some(Eject { on: ALL, ..Eject::default() })),
     }
     let eject = pool.object("eject", &keys::EJECT)?;
-    let consecutive = eject.count("consecutive", 0..=1_000);
+    let consecutive = eject.count("consecutive");
     let rate = rate(&eject);
     let on = failures(&eject);
     let first = eject.duration("for", HOUR);
@@ -158,7 +156,7 @@ fn eject(pool: &Entry<'_>) -> Option<Option<Eject>> {
 /// `Some(None)`: rates do not matter.
 fn rate(eject: &Entry<'_>) -> Option<Option<ErrorRate>> {
     let of_last = eject.duration("of_last", DAY);
-    let at_least = eject.count("at_least", 1..=1_000_000);
+    let at_least = eject.count("at_least");
     if !eject.has("error_rate") {
         for key in ["of_last", "at_least"].into_iter().filter(|key| eject.has(key)) {
             eject.wrong(

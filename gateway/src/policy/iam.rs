@@ -27,7 +27,7 @@ pub fn iam(top: &Entry<'_>, policy: &mut Policy) {
     let cache = cache.and_then(|cache| {
         let ttl = cache.duration("ttl", TTL_MAX);
         let [stale, negative] = ["stale", "negative"].map(|key| cache.duration(key, DAY));
-        let max = cache.count("max", 16..=1_000_000);
+        let max = cache.count("max");
         Some((Terms { ttl: ttl?, stale: stale?, negative: negative? }, max? as usize))
     });
     let [unknown, unknown_per_address] =

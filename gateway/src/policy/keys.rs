@@ -38,6 +38,7 @@ pub use self::versions::*;
 
 use self::Kind::{Later, List, Named, Rate};
 use self::Need::{Optional, Required};
+use std::ops::RangeInclusive;
 
 /// A mapping of fixed keys.
 pub struct Object {
@@ -92,8 +93,8 @@ pub enum Kind {
     Decimal,
     /// Three capital letters.
     Currency,
-    /// A whole number.
-    Count,
+    /// A whole number, from least to most.
+    Count(RangeInclusive<u32>),
     /// `0%` to `100%`.
     Percent,
     /// `true` or `false`.

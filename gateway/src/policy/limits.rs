@@ -40,7 +40,7 @@ pub fn plans(top: &Entry<'_>, policy: &mut Policy) {
         let body_max = entry.size("body_max", 0..=BODY_MAX);
         let limits = limits(&entry, "limits", &keys::PLAN_LIMIT);
         let ceilings = ceilings(&entry);
-        let weight = entry.count("weight", 1..=1_000).and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN);
+        let weight = entry.count("weight").and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN);
         let class = if entry.has("class") { entry.name("class") } else { None };
         let ceilings = ceilings.unwrap_or_default();
         let streams = entry.object("streams", &keys::STREAM_LIMITS).map(|limits| rules(&limits));
@@ -153,11 +153,11 @@ fn burst(entry: &Entry<'_>, in_a_period: Option<NonZeroU32>) -> Option<NonZeroU3
     if !entry.has("burst") {
         return in_a_period;
     }
-    NonZeroU32::new(entry.count("burst", 1..=u32::MAX)?)
+    NonZeroU32::new(entry.count("burst")?)
 }
 
 fn concurrent(entry: &Entry<'_>) -> Option<Amount> {
-    NonZeroU32::new(entry.count("concurrent", 1..=u32::from(u16::MAX))?).map(Amount::Concurrent)
+    NonZeroU32::new(entry.count("concurrent")?).map(Amount::Concurrent)
 }
 
 /// Per s, min or h a bucket; per day or month a budget.

@@ -88,7 +88,7 @@ fn most<'a>(entry: &Entry<'a>, key: &'a str) -> Option<Option<u64>> {
     if !entry.has(key) {
         return Some(None);
     }
-    entry.count(key, 1..=u32::MAX).map(|count| Some(count.into()))
+    entry.count(key).map(|count| Some(count.into()))
 }
 
 /// `model`, `model_from` and `usage` of a route.

@@ -12,8 +12,6 @@ use std::time::Duration;
 const WAIT_MAX: Duration = Duration::from_secs(3_600);
 /// Classes of one pool; more than anybody can tell apart.
 const CLASSES_MAX: usize = 8;
-/// Requests that a tenant may be behind: with more, turns would mean little.
-const BURST_MAX: u32 = 1_000;
 /// Bytes of bodies that may wait: 1 TiB, far from overflow.
 const BYTES_MAX: u64 = 1 << 40;
 
@@ -25,10 +23,10 @@ pub fn queue(pool: &Entry<'_>) -> Option<Config> {
     let queue = pool.object("queue", &keys::QUEUE)?;
     let in_flight_max = optional(&queue, "in_flight_max");
     let tokens_max = optional(&queue, "tokens_max").map(NonZeroU64::from);
-    let queue_max = queue.count("waiting_max", 0..=u32::MAX);
+    let queue_max = queue.count("waiting_max");
     let queue_bytes_max = queue.size("waiting_bytes_max", 0..=BYTES_MAX);
-    let burst = queue.count("burst", 0..=BURST_MAX);
-    let headroom = queue.count("headroom", 0..=50);
+    let burst = queue.count("burst");
+    let headroom = queue.count("headroom");
     let adapt = adapt(&queue);
     let classes = classes(&queue);
     let bounded = queue.has("in_flight_max") || queue.has("tokens_max");
@@ -54,7 +52,7 @@ fn is_off(queue: &Entry<'_>) -> bool {
 }
 
 fn optional(entry: &Entry<'_>, key: &'static str) -> Option<NonZeroU32> {
-    if entry.has(key) { NonZeroU32::new(entry.count(key, 1..=u32::MAX)?) } else { None }
+    if entry.has(key) { NonZeroU32::new(entry.count(key)?) } else { None }
 }
 
 fn classes(queue: &Entry<'_>) -> Vec<Class> {
@@ -91,7 +89,7 @@ fn classes(queue: &Entry<'_>) -> Vec<Class> {
 fn class(entry: &Entry<'_>) -> Option<Class> {
     let name: Option<Arc<str>> = entry.name("name").map(|name| name.value);
     let wait_max = entry.duration("wait_max", WAIT_MAX);
-    let holdback = entry.count("holdback", 0..=100);
+    let holdback = entry.count("holdback");
     Some(Class { name: name?, wait_max: wait_max?, holdback_percent: holdback? as u8 })
 }
 
@@ -101,7 +99,7 @@ fn adapt(queue: &Entry<'_>) -> Option<Adapt> {
         None => Some(Adapt::default()),
         Some(Value::Map(_)) => {
             let adapt = queue.object("adapt", &keys::QUEUE_ADAPT)?;
-            let keep = adapt.count("keep", 1..=99);
+            let keep = adapt.count("keep");
             let pause_max = adapt.duration("pause_max", WAIT_MAX);
             let first_token_factor = optional(&adapt, "first_token_factor");
             Some(Adapt { keep_percent: keep? as u8, pause_max: pause_max?, first_token_factor })

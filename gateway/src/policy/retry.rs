@@ -10,8 +10,6 @@ use crate::upstream::retry::{Reason, Reasons, Rule};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Attempts at one pool; whoever needs more has no pool but a lottery.
-const ATTEMPTS_MAX: u32 = 5;
 /// Bytes of one body that are held to be sent again: 64 MiB, a part of what all may take together.
 const HOLD_MAX: u64 = 64 << 20;
 
@@ -22,11 +20,11 @@ pub fn retry(route: &Entry<'_>, timeouts: Option<Timeouts>) -> Option<Retry> {
     }
     let retry = route.object("retry", &keys::RETRY)?;
     let on: Reasons = retry.words("on", &[]).into_iter().filter_map(reason).collect();
-    let attempts = retry.count("attempts", 1..=ATTEMPTS_MAX);
+    let attempts = retry.count("attempts");
     let first_byte = first_byte(&retry, on, timeouts);
     let repeat_post = retry.flag("repeat_post");
     let hold_max = retry.size("hold_max", 0..=HOLD_MAX);
-    let budget = retry.count("budget", 0..=100);
+    let budget = retry.count("budget");
     let fallback = fallback(&retry);
     if attempts == Some(1) && !retry.has("fallback") {
         let help = "write the number of all attempts, the first included, or add a `fallback`";

@@ -69,7 +69,7 @@ fn caps(entry: &Entry<'_>) -> Option<Caps> {
     let body_max = entry.size("body_max", 0..=BODY_MAX);
     let caps = entry.object("caps", &keys::CAPS)?;
     let head_max = caps.size("head_max", 1 << 10..=1 << 20);
-    let headers_max = caps.count("headers_max", 1..=1_000);
+    let headers_max = caps.count("headers_max");
     let target_max = caps.size("target_max", 64..=64 << 10);
     Some(Caps {
         body_max: body_max?,

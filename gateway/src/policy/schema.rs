@@ -3,6 +3,7 @@
 use super::keys::{self, Key, Kind, Need, Object};
 use serde_json::{Value, json};
 use std::fmt::Write;
+use std::ops::RangeInclusive;
 
 const SIZE: &str = "^[0-9]+ ?(B|KB|kB|KiB|MB|MiB|GB|GiB)?$";
 const DURATION: &str = "^[0-9]+ ?(ms|s|m|min|h|d)$";
@@ -66,7 +67,7 @@ fn kind(of: &'static Kind) -> Value {
         Kind::Budget => json!({"type": "string", "pattern": BUDGET}),
         Kind::Decimal => json!({"type": ["string", "number"], "pattern": DECIMAL, "minimum": 0}),
         Kind::Currency => json!({"type": "string", "pattern": CURRENCY}),
-        Kind::Count => json!({"type": ["string", "integer"], "pattern": COUNT, "minimum": 1}),
+        Kind::Count(range) => count(range),
         Kind::Percent => json!({"type": "string", "pattern": PERCENT}),
         Kind::Bool => json!({"type": "boolean"}),
         Kind::Word(words) => json!({"enum": words}),
@@ -79,6 +80,14 @@ fn kind(of: &'static Kind) -> Value {
         Kind::Hashed => one_key_of(&keys::HASHED),
         Kind::Later => json!(false),
     }
+}
+
+fn count(range: &RangeInclusive<u32>) -> Value {
+    let mut schema = json!({"type": ["string", "integer"], "pattern": COUNT, "minimum": range.start()});
+    if *range.end() < u32::MAX {
+        schema["maximum"] = (*range.end()).into();
+    }
+    schema
 }
 
 fn one_key_of(keys: &'static Object) -> Value {
@@ -155,7 +164,7 @@ fn words(kind: &'static Kind) -> String {
         Kind::Budget => "amount and currency per day or month".into(),
         Kind::Decimal => "decimal".into(),
         Kind::Currency => "currency".into(),
-        Kind::Count => "number; k, M, G".into(),
+        Kind::Count(_) => "number; k, M, G".into(),
         Kind::Percent => "percentage".into(),
         Kind::Bool => "`true` or `false`".into(),
         Kind::Word(words) => words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "),

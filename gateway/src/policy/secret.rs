@@ -5,17 +5,23 @@ use aws_lc_rs::digest::{SHA256, digest};
 use std::cell::RefCell;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
 
 /// The longest secret, in bytes.
 const SECRET_MAX: u64 = 16 << 10;
 /// The longest file with a private key, in bytes; chains before it included.
 const KEY_MAX: u64 = 256 << 10;
 
-/// A secret's bytes. It has no `Display`, and its `Debug` says nothing.
+/// A secret's bytes, wiped when it drops. It has no `Display`, and its `Debug` says nothing.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(Box<[u8]>);
+pub struct Secret(Zeroizing<Box<[u8]>>);
 
 impl Secret {
+    fn new(bytes: Vec<u8>) -> Secret {
+        // Copied and wiped: a vector that shrinks to a box may leave what it was behind.
+        Secret(Zeroizing::new(Zeroizing::new(bytes).as_slice().into()))
+    }
+
     /// The bytes, for the one who needs them.
     pub fn bytes(&self) -> &[u8] {
         &self.0
@@ -68,7 +74,7 @@ impl<'a> Secrets<'a> {
             Source::File(path) => self.file(path)?,
         };
         self.remember(&bytes);
-        Ok(Secret(bytes.into()))
+        Ok(Secret::new(bytes))
     }
 
     fn variable(&self, name: &str) -> Result<Vec<u8>, Missing> {
@@ -151,7 +157,7 @@ impl<'a> Secrets<'a> {
         })?;
         self.remember(&pem);
         if PrivateKeyDer::from_pem_slice(&pem).is_ok() {
-            return Ok(Secret(pem.into()));
+            return Ok(Secret::new(pem));
         }
         let help = "name a PEM file with a private key that has no passphrase";
         missing(format!("`{}` holds no private key", path.display()), help)
@@ -169,7 +175,8 @@ fn read_at_most(path: &Path, max: u64) -> std::io::Result<Vec<u8>> {
     if !file.metadata()?.is_file() {
         return Err(std::io::Error::other("not a regular file"));
     }
-    let mut bytes = Vec::new();
+    // Of the right size at once: a vector that grows leaves copies behind.
+    let mut bytes = Vec::with_capacity(file.metadata()?.len().min(max) as usize + 1);
     file.take(max + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > max {
         return Err(std::io::Error::other(format!("more than {max} bytes")));

@@ -49,6 +49,8 @@ pub struct Status {
     pub reloads: u64,
     /// Policies that were refused.
     pub failures: u64,
+    /// Policies out of force that are still in memory: a request reads them, or did until a second ago.
+    pub retired: usize,
     /// Empty when the files on disk are in force.
     pub problems: Vec<Problem>,
 }
@@ -158,6 +160,7 @@ impl Store {
             loaded_ms: snapshot.loaded_ms,
             reloads: last.reloads,
             failures: last.failures,
+            retired: self.retired.lock().len(),
             problems: last.problems.clone(),
         }
     }

@@ -64,7 +64,7 @@ fn admits(entry: &Entry<'_>) -> Option<Admits> {
 /// `limits` of a stream, `streams` of a plan.
 pub fn rules(entry: &Entry<'_>) -> Rules {
     let speed = |key| if entry.has(key) { entry.speed(key) } else { None };
-    let connections = if entry.has("connections") { entry.count("connections", 1..=u32::MAX) } else { None };
+    let connections = if entry.has("connections") { entry.count("connections") } else { None };
     let connects = if entry.has("connects") { entry.rate("connects") } else { None };
     Rules {
         connections: connections.and_then(NonZeroU32::new),

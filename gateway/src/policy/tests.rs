@@ -1,6 +1,7 @@
 //! The module as a whole: what loads, what does not, and what is said then.
 
 mod bad_input;
+mod counts;
 mod golden;
 mod good;
 mod health;

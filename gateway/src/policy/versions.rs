@@ -73,7 +73,7 @@ impl Backends {
             let Some(backend) = Entry::open(node, &keys::BACKEND, at.item(i, node), entry.problems) else {
                 continue;
             };
-            let weight = backend.count("weight", 1..=1_000);
+            let weight = backend.count("weight");
             let Some(text) = backend.text("url") else { continue };
             let spec = match url::backend(text.value) {
                 Ok(spec) => spec,
@@ -112,7 +112,7 @@ impl Backends {
                 continue;
             };
             let name = entry.name("name");
-            let weight = entry.count("weight", 0..=1_000);
+            let weight = entry.count("weight");
             let first = self.all.len();
             if !entry.has("backends") && !entry.has("discover") {
                 let help = "for instance `backends: [{url: \"https://10.0.0.12:8443\"}]`; or `discover`";

@@ -179,20 +179,22 @@ impl Usage {
         &self.ask.model.name
     }
 
-    /// What is known now. What nobody tells is counted from the text that passed; what has no text, from its bytes.
+    /// What is known now. What nobody tells is counted from the text that passed; what has no text, or none that is found,
+    /// from its bytes.
     pub fn told(&self) -> Told {
         let (reader, framing, ok) = match &self.state {
             State::Unsent => return Told { tokens: Tokens::default(), by_upstream: false },
             State::Asked => return Told { tokens: self.ask.least(), by_upstream: false },
             State::Answering { reader, framing, ok } => (reader, *framing, *ok),
         };
-        let Seen { prompt, completion, text, bytes, .. } = reader.seen();
+        let Seen { prompt, completion, text, unread, bytes, .. } = reader.seen();
         let by_upstream = prompt.is_some() && completion.is_some();
         if !ok && !by_upstream {
             // What a model refuses or fails to answer, nobody bills.
             return Told { tokens: Tokens::default(), by_upstream: false };
         }
-        let text = if framing == Framing::Other { Text { ascii: bytes, wide: 0 } } else { text };
+        let by_bytes = unread || framing == Framing::Other;
+        let text = if by_bytes { Text { ascii: bytes, wide: 0 } } else { text };
         let counted = || self.ask.model.limits.estimator().completion_of(text);
         let tokens = Tokens {
             prompt: prompt.unwrap_or(self.ask.prompt),

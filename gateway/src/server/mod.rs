@@ -111,7 +111,7 @@ pub fn run(settings: Settings, addresses: Option<&Path>) -> Result<ExitCode, Sta
         let saves = saver.as_ref().map(|saver| saver.saves.clone());
         let page = admin::Page { policy, certificates, saves, recorder, stage: follow, token: admin_token };
         tokio::spawn(admin::serve(admin_socket, page)?);
-        tokio::spawn(retire(shared.clone()));
+        tokio::spawn(retire(shared.policy.clone()));
         tokio::spawn(sweep(shared.clone()));
         tokio::spawn(prober::keep(shared.policy.clone()));
         announce(&listeners, admin_address, &shared, addresses)?;
@@ -127,11 +127,11 @@ pub fn run(settings: Settings, addresses: Option<&Path>) -> Result<ExitCode, Sta
 }
 
 /// Takes apart policies out of force, off the workers. Once a second, since one may be as large as all else together.
-async fn retire(shared: Arc<Shared>) {
+async fn retire(policy: Arc<policy::Store>) {
     let mut interval = tokio::time::interval(RETIRE);
     loop {
         interval.tick().await;
-        shared.policy.sweep();
+        policy.sweep();
     }
 }
 
@@ -237,5 +237,36 @@ async fn until_ended(stage: &watch::Sender<Stage>, log: Option<&Sink>, workers: 
         }
         tracing::info!("draining: open requests finish, new connections are refused");
         stage.send_replace(Stage::Draining);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const POLICY: &str = "
+pools: [{name: all, backends: [{url: \"http://127.0.0.1:9\"}]}]
+routes: [{name: all, match: {path: /all}, api: plain, auth: none, pool: all, body_max: SIZE}]
+";
+
+    #[tokio::test(start_paused = true)]
+    async fn a_policy_out_of_force_is_gone_a_second_after_its_last_request() {
+        let dir = tempfile::tempdir().unwrap();
+        let write =
+            |size| std::fs::write(dir.path().join("policy.yaml"), POLICY.replace("SIZE", size)).unwrap();
+        write("1KiB");
+        let store = policy::Store::open(dir.path().into(), Live::default()).unwrap();
+        tokio::spawn(retire(store.clone()));
+        let request = store.current();
+        let before = Arc::downgrade(&request);
+        write("2KiB");
+        store.reload();
+        assert_eq!((store.version(), store.status().retired), (2, 1));
+        tokio::time::sleep(3 * RETIRE).await;
+        assert_eq!(store.status().retired, 1, "a request reads it");
+        drop(request);
+        assert!(before.upgrade().is_some(), "its last request does not take it apart");
+        tokio::time::sleep(Duration::from_millis(1_001)).await;
+        assert_eq!((store.status().retired, before.upgrade().is_none()), (0, true));
     }
 }

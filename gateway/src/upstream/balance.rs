@@ -225,7 +225,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+        #![proptest_config(crate::proptests::cases(64))]
 
         #[test]
         fn turns_keep_weights_and_shares(backends in weights_and_shares()) {

@@ -139,7 +139,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
+        #![proptest_config(crate::proptests::cases(16))]
 
         #[test]
         fn the_keys_of_one_that_is_out_go_on_and_all_others_stay(n in 2u64..8, out: u64) {

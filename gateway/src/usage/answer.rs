@@ -41,7 +41,9 @@ pub struct Seen {
     pub completion: Option<u64>,
     /// Text generated so far: to count by where nothing is told, and before it is.
     pub text: Text,
-    /// Events with data.
+    /// A whole event or document had neither text nor a place for it: the answer is of a form that nobody knows.
+    pub unread: bool,
+    /// Events with data; 1 for a document once it has ended.
     pub events: u64,
     /// Bytes that came from upstream.
     pub bytes: u64,
@@ -105,6 +107,7 @@ impl Reader {
             }
             Framing::Json => {
                 self.document.next();
+                self.document.events = 1;
                 Bytes::new()
             }
             Framing::Other => Bytes::new(),
@@ -120,6 +123,7 @@ impl Reader {
             prompt: usage.prompt,
             completion: usage.completion,
             text: said.text,
+            unread: *events > 0 && said.text.bytes() == 0 && !said.has_choices,
             events: *events,
             bytes: self.bytes,
             done: *done,

@@ -16,6 +16,8 @@ pub(super) struct Said {
     /// Of the usage at hand, until it is whole: half of it could be taken for something else.
     counts: Counts,
     pub text: Text,
+    /// A document had choices: where text stands in them is known.
+    pub has_choices: bool,
     choices: Choices,
     /// This document has an object for `usage`.
     has_usage: bool,
@@ -109,6 +111,7 @@ impl Said {
 impl Visitor<Part> for Said {
     #[inline]
     fn begin(&mut self, part: Part, kind: Kind, At { depth, .. }: At) {
+        self.has_choices |= part == Part::Choices;
         match part {
             Part::Choices if depth > 1 => self.choices = Choices::Some,
             Part::Usage => self.has_usage |= kind == Kind::Object,

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
-use super::cost::{Answers, Terms};
+use super::cost::{Answers, Terms, Told};
 use super::evidence::Evidence;
 use super::limit::{Amount, Limit, Measure};
 use super::policy::{OTHER, Policy, Route};
 use crate::generate::ask::CHAT_MODEL;
+use crate::mock::endpoint::Endpoint;
 use crate::scenario::{BodyKind, Request, Scenario};
 
 /// A limit and where it stands.
@@ -170,24 +171,23 @@ impl Sorter<'_, '_> {
 
     fn terms(&self, (_, request): (u32, u16)) -> Terms {
         let (request, route, model) = self.asked(request);
-        let api = route.map_or("", |route| route.api.as_str());
         Terms {
             price: self.policy.price_of(model.unwrap_or(OTHER)).unwrap_or_default(),
-            tells: api == "pangu" && request.target.starts_with("/v1/"),
-            hidden: !matches!(api, "pangu" | "openai"),
+            told: route.map_or(Told::Unknown, |route| told(route, request)),
             stream: request.stream,
             completion_max: request.max_tokens.map(u64::from),
             body_bytes: u64::from(request.body_bytes),
+            target_bytes: request.target.len() as u64,
         }
     }
 
     fn places(&mut self, (caller, request): (u32, u16), terms: u32) -> Places {
         let caller = &self.scenario.callers[caller as usize];
         let route_name = &self.scenario.requests[usize::from(request)].route;
-        let (_, route, model) = self.asked(request);
+        let (asked, route, model) = self.asked(request);
         let model = model.map(ToOwned::to_owned);
         let is_named = route.is_some_and(|route| !route.open_to_all);
-        let hidden = route.is_some_and(|route| !matches!(route.api.as_str(), "pangu" | "openai"));
+        let hidden = route.is_some_and(|route| told(route, asked) == Told::Unknown);
         let plan = self.policy.tenants.get(&caller.tenant).filter(|_| is_named);
         let owners = [
             plan.map(|plan| format!("plan {plan}")),
@@ -228,4 +228,23 @@ impl Sorter<'_, '_> {
         }
         places
     }
+}
+
+/// Where answers on a route tell what was used, as the mock answers this request.
+fn told(route: &Route, request: &Request) -> Told {
+    /// What a service of the mock's says in words of its own.
+    const SAID: [&str; 6] = ["service_id", "path", "bytes", "sha256", "index", "result"];
+    let speaks = |path: &String| SAID.iter().any(|said| path.split('.').next() == Some(said));
+    match route.api.as_str() {
+        "pangu" if request.target.starts_with("/v1/") => Told::EachEvent,
+        "pangu" | "openai" => Told::AtTheEnd,
+        "modelarts" if is_service(request) && !route.usage.iter().any(speaks) => Told::Nowhere,
+        _ => Told::Unknown,
+    }
+}
+
+/// Does the mock answer it as a service with a form of its own? Further down such a path may have a model's API.
+fn is_service(request: &Request) -> bool {
+    let path = request.target.split('?').next().unwrap_or_default();
+    matches!(Endpoint::find(&request.method, path, ""), Endpoint::Predict { .. })
 }

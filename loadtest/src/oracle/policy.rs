@@ -9,9 +9,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use super::Unreadable;
-use super::limit::{Limit, number, rate};
+use super::limit::{Limit, rate};
 use super::price::Price;
-use spec::{File, ModelSpec, RouteSpec};
+use spec::{CeilingsSpec, File, ModelSpec, RouteSpec};
 
 /// All files of a policy, as far as they concern the oracle.
 #[derive(Debug, Default)]
@@ -46,6 +46,8 @@ pub struct Route {
     pub model: Option<String>,
     /// Whatever a body says, requests are for `model`.
     pub model_fixed: bool,
+    /// Where answers tell what was used, if the route says: paths of keys.
+    pub usage: Vec<String>,
 }
 
 /// A model.
@@ -87,7 +89,7 @@ impl Policy {
         let ceilings = file.routes.iter().map(|route| &route.ceilings);
         let ceilings = ceilings.chain(file.plans.values().map(|plan| &plan.ceilings));
         let ceilings = ceilings.chain(file.models.iter().map(|model| &model.ceilings));
-        let lowest = ceilings.filter_map(|ceilings| number(ceilings.completion_tokens.as_deref()?)).min();
+        let lowest = ceilings.filter_map(CeilingsSpec::lowest).min();
         self.completion_ceiling = self.completion_ceiling.into_iter().chain(lowest).min();
         self.routes.extend(file.routes.into_iter().map(RouteSpec::named));
         let plans = file.plans.into_iter();
@@ -242,6 +244,14 @@ tenants:
         assert_eq!(policy.price_of("other"), Some(Price::default()));
         assert_eq!(policy.price_of("dear"), None, "a price that is not understood is none");
         assert_eq!(policy.completion_ceiling, Some(2_000));
+    }
+
+    #[test]
+    fn an_answer_that_may_be_cut_to_what_is_left_may_be_held_for_as_one_token() {
+        let dir = tempfile::tempdir().unwrap();
+        let plan = "{limits: [], ceilings: {completion_tokens: 2k, clamp_to_budget: true}}";
+        std::fs::write(dir.path().join("plan.yaml"), format!("plans: {{gold: {plan}}}")).unwrap();
+        assert_eq!(Policy::read(dir.path()).unwrap().completion_ceiling, Some(1));
     }
 
     #[test]

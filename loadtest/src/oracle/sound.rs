@@ -33,8 +33,7 @@ fn check<'a>(
         seen += traces().filter(|trace| trace.arrival.is_some()).count() as u64;
         let worst = match limit.limit.amount {
             Amount::Spend(measure, bound) => {
-                let worst = spent::worst(limit.limit, (measure, bound), level, levels, evidence);
-                worst.into_iter().collect()
+                spent::worst(limit.limit, (measure, bound), level, levels, evidence)
             }
             _ => worst(&limit.limit.amount, evidence.is_all(), traces),
         };

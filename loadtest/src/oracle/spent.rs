@@ -15,6 +15,10 @@
 //! overcharged at one moment is added. A day or a month is a bucket that does not flow out, and begins anew at a moment
 //! that the zone says; requests that lie in one period for sure are held against it.
 //!
+//! *Too many.* Of a limit that is less than a few requests, `U` is most of the bound. But whoever is let in takes room at
+//! once, its hold, and keeps it until it is charged as much. So at each admission what those took that were let in before it
+//! has flown out or is within the burst, and that knows no `U`: who holds nothing lets too many in.
+//!
 //! *Too early.* The greatest possible level at the moment of a refusal: everything that may have been admitted took the
 //! most it can have held or been charged until it ended, and was charged at the last possible moment.
 
@@ -28,33 +32,23 @@ use super::window::{self, Held, Spent, Worst};
 /// A gateway reads what has come of a stream at least this often, however busy the machine is.
 const READS_US: u64 = 250_000;
 
-/// The worst window of a level that counts what `measure` does.
+/// The worst windows of a level that counts what `measure` does: by what was charged, and by what was let in.
 pub fn worst(
     limit: &Limit,
     (measure, bound): (Measure, Bound),
     level: &Level,
     levels: &Levels<'_>,
     evidence: &Evidence,
-) -> Option<Worst> {
+) -> Vec<Worst> {
     let seen = Seen { measure, level, levels, evidence };
-    let spent: Vec<Spent> = seen.spent().collect();
-    match bound {
-        Bound::Bucket(rate) => window::of_rate(&spent, rate, seen.overshoot(rate.burst, limit.cuts)),
-        Bound::Calendar { most, turns_us } => {
-            let (rate, overshoot) = (without_flow(most), seen.overshoot(most, limit.cuts));
-            let mut dated: Vec<(i128, Spent)> = spent
-                .into_iter()
-                .filter_map(|one| Some((evidence.period(one.from_us, one.to_us, turns_us)?, one)))
-                .collect();
-            dated.sort_unstable_by_key(|&(period, _)| period);
-            let periods = dated.chunk_by(|a, b| a.0 == b.0);
-            let each = periods.filter_map(|period| {
-                let spent: Vec<Spent> = period.iter().map(|&(_, spent)| spent).collect();
-                window::of_rate(&spent, rate, overshoot)
-            });
-            each.max_by_key(|worst| worst.spent)
-        }
-    }
+    let most = match bound {
+        Bound::Bucket(rate) => rate.burst,
+        Bound::Calendar { most, .. } => most,
+    };
+    let stray = seen.stray();
+    let charged = seen.worst(seen.charged().collect(), bound, seen.overshoot(most, limit.cuts) + stray);
+    let let_in = seen.worst(seen.let_in(most).collect(), bound, stray);
+    charged.into_iter().chain(let_in).collect()
 }
 
 /// For each of `refused`: can the level have been without room for it?
@@ -104,8 +98,25 @@ impl<'a> Seen<'a, '_> {
         tokens.by(self.measure, self.levels.terms(at).price)
     }
 
+    /// The worst window, if each may hold so much more than the bound.
+    fn worst(&self, spent: Vec<Spent>, bound: Bound, more: u64) -> Option<Worst> {
+        let (most, turns_us) = match bound {
+            Bound::Bucket(rate) => return window::of_rate(&spent, rate, more),
+            Bound::Calendar { most, turns_us } => (most, turns_us),
+        };
+        let period = |one: &Spent| self.evidence.period(one.from_us, one.to_us, turns_us);
+        let mut dated: Vec<(i128, Spent)> =
+            spent.into_iter().filter_map(|one| Some((period(&one)?, one))).collect();
+        dated.sort_unstable_by_key(|&(period, _)| period);
+        let each = dated.chunk_by(|a, b| a.0 == b.0).filter_map(|period| {
+            let spent: Vec<Spent> = period.iter().map(|&(_, spent)| spent).collect();
+            window::of_rate(&spent, without_flow(most), more)
+        });
+        each.max_by_key(|worst| worst.spent)
+    }
+
     /// What surely was charged: not before the first token left the mock, and at the latest when all was over.
-    fn spent(&self) -> impl Iterator<Item = Spent> {
+    fn charged(&self) -> impl Iterator<Item = Spent> {
         self.traces().filter_map(|(at, trace)| {
             let amount = self.by(at, self.levels.terms(at).surely(trace));
             let first_us = trace.arrival?.first_token_us.max(trace.sample.sent_us);
@@ -113,7 +124,19 @@ impl<'a> Seen<'a, '_> {
         })
     }
 
-    /// `U`.
+    /// What surely took room from its admission on: the hold as long as it was open, and then what it was charged. A
+    /// request that asks for more than all there is takes all.
+    fn let_in(&self, most: u64) -> impl Iterator<Item = Spent> {
+        self.traces().filter_map(move |(at, trace)| {
+            let terms = self.levels.terms(at);
+            let held = self.by(at, terms.held_least(self.levels.answers));
+            let amount = held.min(self.by(at, terms.surely(trace))).min(most);
+            let (from_us, to_us) = trace.admitted().filter(|_| amount > 0)?;
+            Some(Spent::between(from_us, to_us, amount))
+        })
+    }
+
+    /// `U`, but for what is charged and taken back.
     fn overshoot(&self, most: u64, cuts: bool) -> u64 {
         let Levels { answers, .. } = *self.levels;
         let beyond_hold = |at: u32, trace: &Trace| {
@@ -122,14 +145,17 @@ impl<'a> Seen<'a, '_> {
             self.by(at, terms.perhaps(trace)).saturating_sub(held)
         };
         let part = |at: u32, trace: &Trace| self.by(at, self.levels.terms(at).part_most(trace, READS_US));
-        let stray = |at: u32, trace: &Trace| {
+        let beyond_hold = self.at_once(beyond_hold);
+        if cuts { beyond_hold.min(self.at_once(part)) } else { beyond_hold }
+    }
+
+    /// What may be charged at one moment and taken back later.
+    fn stray(&self) -> u64 {
+        self.at_once(|at, trace| {
             let terms = self.levels.terms(at);
             let over = self.by(at, terms.meanwhile(trace)).saturating_sub(self.by(at, terms.surely(trace)));
-            if terms.stream && !terms.tells { over } else { 0 }
-        };
-        let beyond_hold = self.at_once(beyond_hold);
-        let beyond = if cuts { beyond_hold.min(self.at_once(part)) } else { beyond_hold };
-        beyond + self.at_once(stray)
+            if terms.is_corrected() { over } else { 0 }
+        })
     }
 
     /// The greatest sum of `amount` over the requests that can have been open at one moment.

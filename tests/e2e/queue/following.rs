@@ -1,7 +1,7 @@
 //! What changes while requests wait: the policy, the upstream's mood, the life of the gateway.
 
 use super::*;
-use harness::{Reply, Script};
+use harness::{Reply, Script, http_date};
 
 #[test]
 fn a_reload_that_makes_room_lets_in_who_waits() {
@@ -49,11 +49,11 @@ fn who_waits_is_served_before_the_end() {
     assert_eq!(mock.requests(), 3);
 }
 
-/// Refuses the first request and asks to be left alone for so long.
-fn busy_at_first(seconds: u32) -> Script {
+/// Refuses the first request, with this `Retry-After`.
+fn busy_at_first(retry_after: impl Fn() -> String + Send + Sync + 'static) -> Script {
     Script::start(move |number| {
         let (status, more) = match number {
-            0 => ("429 Too Many Requests", format!("retry-after: {seconds}\r\n")),
+            0 => ("429 Too Many Requests", format!("retry-after: {}\r\n", retry_after())),
             _ => ("200 OK", String::new()),
         };
         let head = format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\n{more}");
@@ -63,7 +63,7 @@ fn busy_at_first(seconds: u32) -> Script {
 
 #[test]
 fn an_upstream_that_asks_to_be_left_alone_is() {
-    let script = busy_at_first(1);
+    let script = busy_at_first(|| "1".to_owned());
     let gateway = setup(script.address, &policy("{in_flight_max: 4}")).start();
     let refused = slow(OPENAI_CHAT, "acme", ms(0)).send(gateway.http);
     assert_eq!((refused.status, refused.header("retry-after")), (429, Some("1")), "the caller hears it too");
@@ -75,9 +75,21 @@ fn an_upstream_that_asks_to_be_left_alone_is() {
 }
 
 #[test]
+fn an_upstream_may_name_the_date_until_which_it_is_left_alone() {
+    // A date has no parts of a second, so that this one is two to three seconds from now.
+    let script = busy_at_first(|| http_date(secs(3)));
+    let gateway = setup(script.address, &policy("{in_flight_max: 4}")).start();
+    assert_eq!(slow(OPENAI_CHAT, "acme", ms(0)).send(gateway.http).status, 429);
+    let served = slow(OPENAI_CHAT, "globex", ms(0)).send(gateway.http);
+    assert_eq!(served.status, 200, "{}", served.text());
+    let waited = queued(&gateway, &served).expect("it waited");
+    assert!((ms(1_500)..ms(4_000)).contains(&waited), "{waited:?}");
+}
+
+#[test]
 fn nobody_waits_for_an_upstream_that_is_not_to_be_followed() {
-    for (queue, seconds) in [("{in_flight_max: 4, adapt: false}", 5), ("{adapt: {pause_max: 1ms}}", 5)] {
-        let script = busy_at_first(seconds);
+    for queue in ["{in_flight_max: 4, adapt: false}", "{adapt: {pause_max: 1ms}}"] {
+        let script = busy_at_first(|| "5".to_owned());
         let gateway = setup(script.address, &policy(queue)).start();
         assert_eq!(slow(OPENAI_CHAT, "acme", ms(0)).send(gateway.http).status, 429);
         std::thread::sleep(ms(20)); // longer than `pause_max`

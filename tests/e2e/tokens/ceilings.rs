@@ -1,6 +1,7 @@
 //! Ceilings: how much one request may ask for; and bodies that would be read in two ways.
 
 use super::*;
+use harness::{Reply, Script};
 
 /// A ceiling on the routes.
 fn start_under(ceilings: &str) -> (Mock, Gateway) {
@@ -106,13 +107,53 @@ fn an_answer_that_is_expected_to_be_longer_than_what_is_left_is_cut_and_not_refu
 #[test]
 fn an_image_counts_before_the_model_has_told() {
     let (_mock, gateway) = start_under("{prompt_tokens: 1500}");
-    let asking = |images: usize| {
-        let images = vec![r#"{"type":"image_url","image_url":{"url":"data:image/png;base64,AA"}}"#; images];
-        format!(r#"{{"messages":[{{"role":"user","content":[{}]}}]}}"#, images.join(","))
-    };
-    assert_eq!(post(ECHO, &asking(1)).send(gateway.http).status, 200);
-    let refused = post(ECHO, &asking(2)).send(gateway.http);
+    assert_eq!(post(ECHO, &images(1)).send(gateway.http).status, 200);
+    let refused = post(ECHO, &images(2)).send(gateway.http);
     assert_eq!(refused.status, 400, "2,000 tokens and some text");
+}
+
+/// A question of so many images.
+fn images(how_many: usize) -> String {
+    let images = vec![r#"{"type":"image_url","image_url":{"url":"data:image/png;base64,AA"}}"#; how_many];
+    format!(r#"{{"model":"m","messages":[{{"role":"user","content":[{}]}}]}}"#, images.join(","))
+}
+
+#[test]
+fn each_image_is_held_for_and_charged_where_nobody_tells() {
+    let (mock, gateway) =
+        start_metered(&limited("- {name: few, per: tenant, tokens: 2500/month, counts: prompt}"));
+    assert_eq!(post(OPENAI_CHAT, &hello_m("")).send(gateway.http).status, 200);
+    charged(&gateway);
+    let refused = post(OPENAI_CHAT, &images(3)).send(gateway.http);
+    assert!(refused.status == 429 && refused.text().contains("requested 30"), "{}", refused.text());
+    assert_eq!(post(OPENAI_CHAT, &images(2)).send(gateway.http).status, 200);
+    assert_eq!((mock.requests(), charged(&gateway).prompt < 100), (2, true), "the mock counts no images");
+    let echo = post(ECHO, &images(2)).send(gateway.http);
+    let (cost, _) = logged(&gateway, &echo);
+    assert!((2_000..2_100).contains(&cost.prompt), "{cost:?}");
+}
+
+#[test]
+fn what_is_no_text_teaches_nothing_of_text() {
+    const EACH: usize = 20;
+    let told = |prompt: u32| {
+        format!(r#"{{"choices":[],"usage":{{"prompt_tokens":{prompt},"completion_tokens":1}}}}"#)
+    };
+    let answers = [told(1_500), told(500), "{}".to_owned()];
+    let script = Script::start(move |n| {
+        let body = &answers[(n / EACH).min(2)];
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json";
+        Reply::keep(format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()))
+    });
+    let gateway = gateway_at(script.address, &policy(&[]));
+    let numbers = format!(r#"{{"model":"m","prompt":[{}]}}"#, vec!["7"; 500].join(","));
+    for question in [images(1), numbers] {
+        for _ in 0..EACH {
+            assert_eq!(post(OPENAI_CHAT, &question).send(gateway.http).status, 200);
+        }
+    }
+    let answer = post(OPENAI_CHAT, &hello_m("")).send(gateway.http);
+    assert_eq!(logged(&gateway, &answer).0.prompt, 13, "as nobody had ever told anything");
 }
 
 #[test]

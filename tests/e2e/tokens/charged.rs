@@ -141,6 +141,21 @@ fn what_is_no_text_is_charged_by_its_bytes() {
 }
 
 #[test]
+fn an_answer_in_words_of_its_own_is_charged_by_its_bytes() {
+    let json = r#"{"outcome":"cat","scores":[0.9,0.05,0.05]}"#;
+    let head = format!("content-type: application/json\r\ncontent-length: {}", json.len());
+    let stream = stream_of(&[r#"{"outcome":"ca"}"#, r#"{"outcome":"t"}"#]);
+    let bytes = stream.split_once("\r\n\r\n").map_or(0, |(_, body)| body.len());
+    let answers = [format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n{json}"), stream];
+    let script = Script::start(move |n| Reply::keep(&answers[n]).in_pieces(7));
+    let gateway = gateway_at(script.address, &policy(&[]));
+    let charged = |bytes: usize| Cost::of(13, counted(&"x".repeat(bytes)));
+    for (case, cost) in [("JSON", charged(json.len())), ("stream", charged(bytes))] {
+        check(&gateway, "no", &[(case, post(OPENAI_CHAT, &hello_m("")), cost, "known")]);
+    }
+}
+
+#[test]
 fn an_upstream_is_asked_for_answers_that_can_be_read() {
     let (mock, gateway) = start_metered(&policy(&[]));
     let request = post(OPENAI_CHAT, &hello_m(""))

@@ -51,7 +51,7 @@ fn apart(jobs: &[Job], order: &mut dyn Order) -> Vec<(f64, f64)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..crate::proptests::cases(48) })]
 
     #[test]
     fn tenants_that_wait_are_served_by_their_weights_up_to_what_is_in_flight(jobs in workload()) {
@@ -123,6 +123,31 @@ fn who_returns_from_idling_gains_nothing() {
     assert_eq!(order[..10], [2; 10]);
     let turns: u64 = order[10..20].iter().filter(|tenant| **tenant == 1).count() as u64;
     assert_eq!(turns, 5, "{order:?}");
+}
+
+#[test]
+fn what_was_served_while_nobody_waited_is_no_head_start_for_who_comes_later() {
+    let mut bench = Bench::new(config(1));
+    let alone = |bench: &mut Bench| {
+        let number = bench.send(ask(1));
+        bench.with(number, |scheduler, slot| scheduler.settle(slot, 10, 10));
+        number
+    };
+    for _ in 0..50 {
+        let number = alone(&mut bench);
+        bench.end(number);
+    }
+    let mut running = alone(&mut bench);
+    bench.send_each((0..30).map(|n| ask(2 - n / 15)));
+    let mut turns = Vec::new();
+    for _ in 0..20 {
+        bench.end(running);
+        running = bench.in_now()[0];
+        bench.with(running, |scheduler, slot| scheduler.settle(slot, 10, 10));
+        turns.push(bench.tenant_of(running));
+    }
+    let of_1 = turns.iter().filter(|tenant| **tenant == 1).count();
+    assert!((9..=11).contains(&of_1), "they take turns: {turns:?}");
 }
 
 #[test]

@@ -203,6 +203,25 @@ fn who_returns_from_idling_gains_a_burst_and_no_more() {
 }
 
 #[test]
+fn a_burst_is_so_many_requests_whatever_the_weight() {
+    let mut bench = Bench::new(Config { burst: 16, ..config(1) });
+    let mut running = bench.send(ask(2));
+    bench.send_each((0..150).map(|_| ask(2)));
+    for _ in 0..50 {
+        running = next_after(&mut bench, running);
+    }
+    bench.send_each((0..100).map(|_| Ask { weight: weight(4), ..ask(1) }));
+    let mut turns = 0;
+    running = next_after(&mut bench, running);
+    while bench.tenant_of(running) == 1 {
+        turns += 1;
+        running = next_after(&mut bench, running);
+    }
+    // A request of its costs a quarter; four more are its turn.
+    assert!((15..=21).contains(&turns), "{turns} before the other's turn came");
+}
+
+#[test]
 fn a_burst_is_not_had_anew_by_being_forgotten() {
     let mut bench = Bench::new(Config { burst: 16, ..config(1) });
     let mut running = bench.send(ask(2));
@@ -239,4 +258,30 @@ fn headroom_is_for_who_is_behind_as_long_as_there_is_one() {
     bench.at(11 * SECOND_US).tick();
     bench.end(light);
     assert_eq!(bench.state().in_flight, 10, "ten seconds later it is nobody's");
+}
+
+#[test]
+fn headroom_is_rounded_to_the_nearest_place() {
+    for (places, left_free) in [(4, 0), (5, 1), (14, 1), (15, 2), (17, 2), (25, 3)] {
+        let mut bench = Bench::new(guarded(places));
+        let noisy: Vec<usize> = (0..2 * places).map(|_| bench.send(ask(1))).collect();
+        let light = bench.send(ask(2));
+        bench.end(noisy[0]);
+        assert!(bench.is_in(light), "behind, so it is next");
+        noisy[1..4].iter().for_each(|number| bench.end(*number));
+        assert_eq!(bench.state().in_flight, places - left_free, "10 % of {places} places");
+    }
+}
+
+#[test]
+fn nobody_leaves_room_for_itself() {
+    let mut bench = Bench::new(guarded(10));
+    for tenant in [[2; 50].as_slice(), &[1; 20]].concat() {
+        let number = bench.send(ask(tenant));
+        bench.with(number, |scheduler, slot| scheduler.settle(slot, 10, 10));
+        bench.end(number);
+    }
+    // It was behind a moment ago, and is not any more.
+    bench.send_each((0..12).map(|_| ask(1)));
+    assert_eq!(bench.state().in_flight, 10);
 }

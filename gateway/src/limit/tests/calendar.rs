@@ -216,7 +216,7 @@ fn wall() -> impl Strategy<Value = u64> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(500))]
+    #![proptest_config(crate::proptests::cases(500))]
 
     #[test]
     fn periods_follow_one_another_without_gap(zone in prop::sample::select(&ZONES), wall_ms in wall(), month in any::<bool>()) {

@@ -183,6 +183,17 @@ fn a_clock_that_steps_back_gives_no_credit() {
 }
 
 #[test]
+fn a_charge_by_a_clock_that_stepped_back_lets_no_time_pass_twice() {
+    let quota = quota(60, MINUTE, 60);
+    let mut meter = Meter::default();
+    meter.charge(&quota, 60, 60_000_000);
+    meter.charge(&quota, 1, 30_000_000);
+    meter.refund(&quota, 1, 20_000_000);
+    assert_eq!(meter.used(&quota, 60_000_000), 60);
+    assert_eq!(meter.used(&quota, 61_000_000), 59);
+}
+
+#[test]
 fn an_oversize_cost_is_admitted_when_idle_and_only_then() {
     let quota = quota(60, MINUTE, 10);
     let mut meter = Meter::default();
@@ -280,7 +291,7 @@ fn leaks_too_fast(it: &mut Broken, quota: &Quota, now_us: u64) -> bool {
 
 /// Always the same cases: what is found out once is found out always.
 fn is_found_out(bucket: impl Bucket + Clone) -> bool {
-    let config = Config { cases: 2_000, failure_persistence: None, ..Config::default() };
+    let config = Config { failure_persistence: None, ..crate::proptests::cases(2_000) };
     let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
     runner.run(&cases(), |case| agrees(bucket.clone(), &case)).is_err()
 }

@@ -48,7 +48,7 @@ const OF_PLANS: &[Per] = &[Per::Tenant, Per::User, Per::TenantRoute];
 const OF_ROUTES: &[Per] = &[Per::Route, Per::TenantRoute];
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(crate::proptests::cases(400))]
 
     #[test]
     fn every_decision_is_the_oracles(plan in limits(OF_PLANS, "l"), route in limits(OF_ROUTES, "l"), steps in steps()) {

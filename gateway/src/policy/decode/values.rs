@@ -5,6 +5,7 @@ use crate::policy::keys::{Kind, Need, Object};
 use crate::policy::problem::{Located, Place, Problems, nearest, quoted};
 use crate::policy::units;
 use crate::policy::yaml::{Node, Value};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,9 +49,10 @@ impl<'a> Entry<'a> {
         None
     }
 
-    /// A whole number within `range`.
-    pub fn count(&self, key: &'a str, range: std::ops::RangeInclusive<u32>) -> Option<u32> {
+    /// A whole number within the table's range for `key`.
+    pub fn count(&self, key: &'a str) -> Option<u32> {
         let count = self.parsed(key, units::count, "a count", units::COUNT_HELP)?;
+        let range = range(self.object, key);
         if range.contains(&count) {
             return Some(count);
         }
@@ -211,4 +213,15 @@ pub(super) fn is_name(text: &str) -> bool {
         && text.len() <= NAME_MAX
         && text.as_bytes()[0].is_ascii_alphanumeric()
         && text.bytes().all(rest)
+}
+
+/// Of what the table does not count, no number is possible.
+const NONE: &RangeInclusive<u32> = &RangeInclusive::new(1, 0);
+
+/// The range the table has for `key`.
+fn range(object: &'static Object, key: &str) -> &'static RangeInclusive<u32> {
+    match object.keys.iter().find(|known| known.name == key).map(|known| &known.kind) {
+        Some(Kind::Count(range)) => range,
+        _ => NONE,
+    }
 }

@@ -41,7 +41,7 @@ pub static IAM_CACHE: Object = Object {
         key("ttl", Duration, Default("5m"), "1m", "A revoked token is refused after this long at the latest; 1 h at most."),
         key("stale", Duration, Default("10m"), "1h", "So much longer while IAM does not answer, but never beyond the token's end."),
         key("negative", Duration, Default("10s"), "1m", "A token that IAM refused is not asked about again for this long."),
-        key("max", Count, Default("10000"), "100k", "Tokens remembered at most, and as many refused ones; 16 to 1,000,000."),
+        key("max", Count(16..=1_000_000), Default("10000"), "100k", "Tokens remembered at most, and as many refused ones; 16 to 1,000,000."),
     ],
 };
 

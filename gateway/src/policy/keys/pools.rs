@@ -38,7 +38,7 @@ pub static BACKEND: Object = Object {
     doc: "One upstream address.",
     keys: &[
         key("url", Text, Required, "https://10.0.0.11:8443/base", "`http` or `https`; a path is put before every request path. A name stands for all its addresses, which share the weight and are looked up again as their TTL says. For streams `tcp` or `tls`, with a port. Link-local and metadata addresses are refused."),
-        key("weight", Count, Default("1"), "3", "Share of requests, 1 to 1000."),
+        key("weight", Count(1..=1_000), Default("1"), "3", "Share of requests, 1 to 1000."),
     ],
 };
 

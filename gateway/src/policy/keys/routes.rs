@@ -59,7 +59,7 @@ pub static CAPS: Object = Object {
     doc: "Sizes a request may have.",
     keys: &[
         key("head_max", Size, Default("32KiB"), "16KiB", "All header names and values."),
-        key("headers_max", Count, Default("100"), "50", "Header lines."),
+        key("headers_max", Count(1..=1_000), Default("100"), "50", "Header lines."),
         key("target_max", Size, Default("8KiB"), "2KiB", "Path and query."),
     ],
 };

@@ -26,7 +26,7 @@ pub static STREAM_CREDENTIALS: &[&str] = &["client_cert", "network"];
 pub static STREAM_LIMITS: Object = Object {
     doc: "What one tenant may use of one stream.",
     keys: &[
-        key("connections", Count, Optional, "64", "Open at the same time."),
+        key("connections", Count(1..=u32::MAX), Optional, "64", "Open at the same time."),
         key("connects", Rate, Optional, "20/s", "Begun in a period; as many at once. What was refused does not count."),
         key("bytes_in", Speed, Optional, "10MiB/s", "Towards backends. More waits, and nothing is dropped."),
         key("bytes_out", Speed, Optional, "10MiB/s", "Towards callers."),

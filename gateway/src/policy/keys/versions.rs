@@ -11,7 +11,7 @@ pub static VERSION: Object = Object {
     doc: "One version of what a pool serves.",
     keys: &[
         key("name", Name, Required, "v2", "Unique in the pool; appears in logs and metrics. Who stays with a version is decided by it."),
-        key("weight", Count, Required, "10", "Its part of the requests, by the weights of the others; 0 to 1000. 0: only whom `when` gives it."),
+        key("weight", Count(0..=1_000), Required, "10", "Its part of the requests, by the weights of the others; 0 to 1000. 0: only whom `when` gives it."),
         key("backends", List(&Kind::Object(&BACKEND)), Optional, "[{url: \"https://10.0.0.12:8443\"}]", "Upstream addresses of this version. It has these, `discover`, or both."),
         key("discover", Kind::Object(&DISCOVER), Optional, "{modelarts_service: 7a3e..., ...}", "Where further backends of this version are found out."),
     ],

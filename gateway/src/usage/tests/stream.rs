@@ -81,7 +81,7 @@ fn ends_between_events(sent: &[u8]) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(crate::proptests::cases(512))]
 
     #[test]
     fn splits_make_no_difference(events in stream(), at in any::<[Index; 5]>()) {

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor, value};
 
 use super::{Model, Route};
-use crate::oracle::limit::{Limit, LimitSpec};
+use crate::oracle::limit::{Limit, LimitSpec, number};
 use crate::oracle::price::Price;
 
 #[derive(Deserialize)]
@@ -44,6 +44,8 @@ pub struct RouteSpec {
     model: Option<String>,
     model_from: Option<String>,
     #[serde(default)]
+    usage: BTreeMap<String, String>,
+    #[serde(default)]
     limits: Vec<LimitSpec>,
     #[serde(default)]
     pub ceilings: CeilingsSpec,
@@ -70,7 +72,16 @@ pub struct PriceSpec {
 
 #[derive(Default, Deserialize)]
 pub struct CeilingsSpec {
-    pub completion_tokens: Option<String>,
+    completion_tokens: Option<String>,
+    #[serde(default)]
+    clamp_to_budget: bool,
+}
+
+impl CeilingsSpec {
+    /// Fewest completion tokens that it leaves a request.
+    pub fn lowest(&self) -> Option<u64> {
+        if self.clamp_to_budget { Some(1) } else { number(self.completion_tokens.as_deref()?) }
+    }
 }
 
 impl RouteSpec {
@@ -81,6 +92,7 @@ impl RouteSpec {
             api: self.api,
             model: self.model,
             model_fixed: self.model_from.as_deref() == Some("route"),
+            usage: self.usage.into_values().collect(),
         };
         (self.name, route)
     }

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use super::super::cost::Told;
 use crate::measure::Sample;
 use crate::mock::count::Outcome;
 use crate::mock::journal::{Arrival, Journal};
@@ -25,8 +26,8 @@ pub struct Spender {
     /// The same as the gateway keeps it.
     pub keeps: Keeps,
     pub defect: Option<Defect>,
-    /// Each event tells the usage so far; else only the end does, and the gateway counts meanwhile.
-    pub tells: bool,
+    /// Where the usage is told; where it is not yet, the gateway counts.
+    pub told: Told,
     /// Mean requests per second of each of the two tenants.
     pub rate_per_s: f64,
     pub lasts_us: u64,
@@ -66,6 +67,8 @@ pub enum Counts {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Defect {
     ChargesAtTheEnd,
+    HoldsNothing,
+    ChargesNothing,
     ForgetsDebts,
     LeaksHolds,
     IgnoresDisconnects,
@@ -86,7 +89,7 @@ impl Default for Spender {
             limit: "tokens: 500/s, burst: 1000",
             keeps: Keeps { most: 1_000, per_s: 500, ..Keeps::default() },
             defect: None,
-            tells: true,
+            told: Told::EachEvent,
             rate_per_s: 40.0,
             lasts_us: 10_000_000,
             delay_us: 3_000,
@@ -147,7 +150,11 @@ pub struct Run {
 
 impl Spender {
     pub fn policy(&self) -> String {
-        let api = if self.tells { "pangu" } else { "openai" };
+        let api = match self.told {
+            Told::EachEvent => "pangu",
+            Told::Nowhere => "modelarts",
+            _ => "openai",
+        };
         format!(
             "routes: [{{name: chat, api: {api}, auth: [api_key]}}]\n\
              models: [{{name: loadtest, price: {{prompt: 0.008, completion: 0.02, per: 1k, currency: CNY}}}}]\n\
@@ -199,12 +206,16 @@ impl Spender {
             let passed = k + 1;
             let last = passed == stream.completion;
             // Without being told, a gateway counts its estimate of the prompt, and two tokens for each of the mock's.
-            let to = if self.tells || last { (stream.prompt, passed) } else { (hold.0, 2 * passed) };
+            let to = match self.told {
+                Told::Nowhere => (hold.0, 3 * passed),
+                Told::AtTheEnd if !last => (hold.0, 2 * passed),
+                _ => (stream.prompt, passed),
+            };
             let spent = limiter.step(hold, charged, to, last, now_us);
             stream.state = State::Open { hold, charged: to };
             if last {
                 stream.state = State::Whole(now_us);
-                answers = (passed.min(answers.0), passed.max(answers.1));
+                answers = (to.1.min(answers.0), to.1.max(answers.1));
             } else if spent {
                 limiter.step(hold, to, to, true, now_us);
                 stream.state = State::Cut(now_us, passed);
@@ -322,8 +333,10 @@ impl Spender {
         let request = &mut scenario.requests[0];
         (request.stream, request.body, request.body_bytes) = (true, BodyKind::Chat, BODY_BYTES);
         request.max_tokens = Some(self.asks as u32);
-        if self.tells {
-            "/v1/p1/deployments/d1/chat/completions".clone_into(&mut request.target);
+        match self.told {
+            Told::EachEvent => "/v1/p1/deployments/d1/chat/completions".clone_into(&mut request.target),
+            Told::Nowhere => "/v1/infers/s1/predict".clone_into(&mut request.target),
+            _ => {}
         }
         scenario
     }
@@ -376,7 +389,9 @@ impl Limiter {
         let has_room = self.level + (self.held + cost.min(most)) * UNIT <= most * UNIT;
         let unseen = self.keeps.shadow && !self.has(Defect::EnforcesShadow);
         if has_room || unseen {
-            self.held += if self.has(Defect::ChargesAtTheEnd) || unseen { 0 } else { cost };
+            let never = [Defect::ChargesAtTheEnd, Defect::ChargesNothing, Defect::HoldsNothing];
+            let holds = !never.into_iter().any(|defect| self.has(defect)) && !unseen;
+            self.held += if holds { cost } else { 0 };
             self.held += if self.has(Defect::LeaksHolds) && i.is_multiple_of(20) { cost } else { 0 };
         } else if self.has(Defect::ChargesRefused) {
             self.level += cost * UNIT;
@@ -396,9 +411,12 @@ impl Limiter {
             self.level += if last { to * UNIT } else { 0 };
             return false;
         }
+        let held = !self.has(Defect::HoldsNothing) && !self.has(Defect::ChargesNothing);
+        let hold = if held { hold } else { 0 };
         let left = hold.saturating_sub(from);
         self.held -= if last { left } else { left.saturating_sub(hold.saturating_sub(to)) };
         match to.checked_sub(from) {
+            _ if self.has(Defect::ChargesNothing) => {}
             Some(more) => self.level += more * times * UNIT,
             None => self.level = self.level.saturating_sub((from - to) * times * UNIT),
         }

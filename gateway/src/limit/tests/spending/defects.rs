@@ -1,4 +1,8 @@
 //! What went wrong in other gateways, each by the name of the harm it did.
+//!
+//! Two more harms are done where answers are read, and have their tests there: what does not tell its use costs nothing
+//! (`tests/e2e/tokens/charged.rs`), and a chunk that ends within a Chinese character counts for nothing
+//! (`usage::tests::answer::a_chinese_character_split_over_two_reads_loses_nothing`).
 
 use super::*;
 

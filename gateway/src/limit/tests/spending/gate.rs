@@ -2,6 +2,7 @@
 
 use super::account::Account;
 use super::*;
+use crate::proptests::cases;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use std::collections::BTreeMap;
@@ -239,7 +240,7 @@ fn within_bounds(_: bool, _: bool, account: &Account, _: (u64, u64), _: Now) -> 
 }
 
 fn passes<G: Gate>(gate: impl Fn() -> G, check: fn(bool, bool, &Account, (u64, u64), Now) -> bool) -> bool {
-    let config = Config { cases: 500, failure_persistence: None, max_shrink_iters: 0, ..Config::default() };
+    let config = Config { failure_persistence: None, max_shrink_iters: 0, ..cases(500) };
     let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
     TestRunner::new_with_rng(config, rng).run(&steps(), |steps| walk(&mut gate(), &steps, check)).is_ok()
 }

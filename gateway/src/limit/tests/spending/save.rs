@@ -82,7 +82,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(crate::proptests::cases(200))]
 
     #[test]
     fn killed_right_after_a_save_nothing_is_lost(steps in steps()) {

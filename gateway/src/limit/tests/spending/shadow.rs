@@ -70,7 +70,7 @@ fn counted(shop: &Shop, now: Now) -> (Vec<LimitState>, u64) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(crate::proptests::cases(300))]
 
     #[test]
     fn it_counts_what_its_twin_in_force_does_in_a_world_of_the_same_arrivals(

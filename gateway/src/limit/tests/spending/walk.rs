@@ -245,7 +245,7 @@ fn walk(books: &[Rulebook], steps: &[Step]) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(600))]
+    #![proptest_config(crate::proptests::cases(600))]
 
     #[test]
     fn every_decision_and_every_level_is_the_oracles(books in prop::collection::vec(books(), 3), steps in steps(true)) {
