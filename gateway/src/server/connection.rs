@@ -39,6 +39,9 @@ const WRITE_BUFFER: usize = 64 << 10;
 /// How long an idle HTTP/2 caller may take to agree that the connection ends.
 const GOODBYE: Duration = Duration::from_secs(1);
 
+/// How long before the end of a drain WebSockets are closed: the frames that say so have to leave, and callers to agree.
+const FAREWELL: Duration = Duration::from_millis(200);
+
 /// HTTP/2 limits: enough for any SDK, too little to be worth an attack.
 const H2_STREAMS: u32 = 100;
 const H2_HEADER_LIST: u32 = 16 << 10;
@@ -101,7 +104,7 @@ where
     }
     let mut http = http.serve_connection(TokioIo::new(gate), service);
 
-    let mut life = Life::new(&connection, stage);
+    let mut life = Life::new(&connection, stage.clone());
     let end = poll_fn(|cx| {
         connection.task.register(cx);
         if connection.task.aborted() {
@@ -136,7 +139,8 @@ where
         End::Finished if let Some(tunnel) = switched.take() => {
             // What the caller has said after its handshake, whoever has read it.
             let early = Bytes::from([&parts.read_buf[..], &held].concat());
-            if let Some(close) = Box::pin(tunnel.run(&mut stream, early)).await
+            let over = farewell(stage, connection.worker.shared.settings.timeouts.drain);
+            if let Some(close) = Box::pin(tunnel.run(&mut stream, early, over)).await
                 && write_within(&mut stream, &close).await
             {
                 linger(stream).await;
@@ -153,6 +157,12 @@ where
         End::Quiet => drop(tokio::time::timeout(LINGER, stream.shutdown()).await),
         End::Finished | End::Broken | End::Aborted => {}
     }
+}
+
+/// Waits until what does not end by itself has to be ended.
+async fn farewell(mut stage: watch::Receiver<Stage>, drain: Duration) {
+    let _ = stage.wait_for(|stage| *stage == Stage::Draining).await;
+    tokio::time::sleep(drain.saturating_sub(FAREWELL)).await;
 }
 
 fn caps(heads: Heads) -> FramingCaps {
