@@ -338,9 +338,12 @@ fn a_silence_before_the_request_is_whole_ejects_nobody() {
 /// Answers outlive policies. Half of four may go; of the two that are left, one.
 #[test]
 fn who_is_left_to_take_over_the_policy_in_force_says() {
-    let backends: [Script; 4] = std::array::from_fn(|_| {
+    let backends: [Script; 4] = std::array::from_fn(|at| {
         let begin = format!("HTTP/1.1 200 OK\r\ncontent-length: 9999\r\n\r\n{}", "x".repeat(4_000));
-        Script::start(move |_| Reply::close(&begin).in_pieces(1))
+        Script::start(move |_| match at {
+            0 | 1 => Reply::close(&begin).in_pieces(1),
+            _ => slow_answer(60_000),
+        })
     });
     let addresses = backends.each_ref().map(|backend| backend.address);
     let eject = "eject: {consecutive: 1, for: 1m}";
@@ -352,11 +355,8 @@ fn who_is_left_to_take_over_the_policy_in_force_says() {
     }
     gateway.write_policy(&policy(&addresses[..2], eject));
     eventually("the reload", secs(10), || (gateway.admin("/policy").json()["version"] == 2).then_some(()));
-    for conn in &mut conns {
-        assert_eq!(conn.exactly(9_999), None, "it breaks off");
-    }
-    eventually("all are logged", secs(5), || {
-        (gateway.access_log().matches("\"cut\"").count() == 4).then_some(())
+    eventually("two are logged", secs(20), || {
+        (gateway.access_log().matches("\"cut\"").count() == 2).then_some(())
     });
     let states = addresses[..2].iter().map(|at| shown(&gateway, *at)["state"].clone());
     assert_eq!(states.filter(|state| state == "ejected").count(), 1);
