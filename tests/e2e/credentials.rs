@@ -147,6 +147,21 @@ fn a_route_may_have_a_credential_of_its_own() {
 }
 
 #[test]
+fn a_routes_own_credential_is_for_its_own_pool() {
+    let mock = Mock::start();
+    let other = "  - {name: other, backends: [{url: \"http://127.0.0.1:9100\"}]}\nplans:";
+    let text = policy("{app_code: {env: UP_CODE}}")
+        .replace("name: open,", "name: open, credential: {api_key: {env: UP_KEY}},")
+        .replace("auth: none,", "auth: none, retry: {on: [503], fallback: {pool: other}},")
+        .replace("plans:", other);
+    let gateway = set_up(Setup::new(&mock)).policy(&text).start();
+    Request::get("/open/x").header("x-mock-fault", "status:503").send(gateway.http);
+    let seen = mock.last(2);
+    assert_eq!(seen[0].values("authorization"), ["Bearer canary-upstream-api-key"]);
+    assert!(seen[1].values("authorization").is_empty(), "the fallback is shown nothing: {seen:?}");
+}
+
+#[test]
 fn a_modelarts_service_is_told_the_tenant_and_nobody_else_can_tell_it() {
     let modelarts = policy("none").replace("api: plain, auth: [api_key]", "api: modelarts, auth: [api_key]");
     let (mock, gateway) = start_with(&modelarts);

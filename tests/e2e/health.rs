@@ -3,7 +3,7 @@
 use crate::support::*;
 use harness::certs::{Authority, write_whole};
 use harness::tls_backend::Session;
-use harness::{Gateway, Reply, Request, Script, Setup, TlsBackend, eventually};
+use harness::{Conn, Gateway, Reply, Request, Script, Setup, TlsBackend, eventually};
 use serde_json::Value;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
@@ -96,6 +96,16 @@ fn becomes(gateway: &Gateway, backend: &Instance, state: &str) {
 fn answers(gateway: &Gateway, count: usize) -> Vec<(u16, String)> {
     let one = |_| Request::get("/open/x").send(gateway.http);
     (0..count).map(one).map(|answer| (answer.status, answer.text())).collect()
+}
+
+/// How many of so many requests had a whole answer; of the others there may be less than a head.
+fn whole_answers(gateway: &Gateway, count: usize) -> usize {
+    let is_whole = |_: &usize| {
+        let mut conn = Conn::open(gateway.http);
+        conn.send(Request::get("/open/x").to_bytes());
+        conn.response().is_some_and(|answer| answer.whole)
+    };
+    (0..count).filter(is_whole).count()
 }
 
 /// How many of so many requests `name` answered; all were answered well.
@@ -218,6 +228,138 @@ fn an_error_rate_ejects_who_fails_every_other_time() {
     answers(&gateway, 20);
     assert_eq!(shown(&gateway, b.address)["state"], "ejected");
     assert_eq!(served_by(&gateway, "a", 10), 10);
+}
+
+/// Good heads, and answers that stop in their middle: by a close, or in silence.
+#[test]
+fn a_backend_whose_answers_break_off_is_ejected() {
+    let breaks: [fn(&'static str) -> Reply; 2] = [Reply::close, Reply::keep];
+    for broken in breaks {
+        let a = Instance::start("a");
+        let b = Script::start(move |_| broken("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf"));
+        let addresses = [a.script.address, b.address];
+        let text = policy(&addresses, "eject: {consecutive: 3, for: 1m}");
+        let text = text.replace("auth: none\n", "auth: none\n    timeouts: {idle: 300ms}\n");
+        let gateway = Setup::in_front_of(addresses[0]).policy(&text).start();
+        assert_eq!(whole_answers(&gateway, 6), 3);
+        eventually("it is ejected", secs(5), || {
+            (shown(&gateway, b.address)["state"] == "ejected").then_some(())
+        });
+        assert_eq!(served_by(&gateway, "a", 10), 10);
+        assert_eq!(b.seen().len(), 3);
+    }
+}
+
+#[test]
+fn a_whole_answer_forgives_those_that_broke_off() {
+    let a = Instance::start("a");
+    let b = Script::start(|number| match number % 3 {
+        2 => reply(200, "b"),
+        _ => Reply::close("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf"),
+    });
+    let addresses = [a.script.address, b.address];
+    let gateway = Setup::in_front_of(addresses[0])
+        .policy(&policy(&addresses, "eject: {consecutive: 3, for: 1m}"))
+        .start();
+    assert_eq!(whole_answers(&gateway, 36), 18 + 6);
+    assert_eq!(b.seen().len(), 18, "never three in a row");
+}
+
+#[test]
+fn an_error_rate_counts_answers_that_break_off() {
+    let a = Instance::start("a");
+    let b = Script::start(|number| match number % 2 {
+        0 => reply(200, "b"),
+        _ => Reply::close("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf"),
+    });
+    let addresses = [a.script.address, b.address];
+    let more = "eject: {consecutive: 0, error_rate: 50%, at_least: 10, for: 1m}";
+    let gateway = Setup::in_front_of(addresses[0]).policy(&policy(&addresses, more)).start();
+    assert_eq!(whole_answers(&gateway, 18), 9 + 5);
+    assert!(shown(&gateway, b.address)["ejected_ms"].is_null(), "too few to tell");
+    assert_eq!(whole_answers(&gateway, 2), 1);
+    eventually("it is ejected", secs(5), || (shown(&gateway, b.address)["state"] == "ejected").then_some(()));
+}
+
+/// Half a millisecond for each byte.
+fn slow_answer(length: usize) -> Reply {
+    let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{}", "x".repeat(length));
+    Reply::keep(answer).in_pieces(1)
+}
+
+fn is_not_to_blame(gateway: &Gateway, backend: SocketAddr) {
+    let state = shown(gateway, backend);
+    assert_eq!((&state["state"], &state["failing"]), (&"up".into(), &0.into()), "{state}");
+}
+
+#[test]
+fn a_caller_that_leaves_in_the_middle_of_an_answer_ejects_nobody() {
+    let b = Script::start(|_| slow_answer(20_000));
+    let text = policy(&[b.address], "eject: {consecutive: 1, keep: 0%, for: 1m}");
+    let gateway = Setup::in_front_of(b.address).policy(&text).start();
+    for _ in 0..3 {
+        let mut conn = Conn::open(gateway.http);
+        conn.send(Request::get("/open/x").to_bytes());
+        assert_eq!(conn.head().expect("an answer begins").status, 200);
+    }
+    eventually("all three are logged", secs(5), || {
+        (gateway.access_log().matches("\"cancelled\"").count() == 3).then_some(())
+    });
+    is_not_to_blame(&gateway, b.address);
+}
+
+#[test]
+fn an_answer_of_more_than_the_total_time_ejects_nobody() {
+    let b = Script::start(|_| slow_answer(20_000));
+    let text = policy(&[b.address], "eject: {consecutive: 1, keep: 0%, for: 1m}");
+    let text = text.replace("auth: none\n", "auth: none\n    timeouts: {total: 500ms}\n");
+    let gateway = Setup::in_front_of(b.address).policy(&text).start();
+    assert!(!Request::get("/open/x").send(gateway.http).whole);
+    let line = gateway.access_line("it is logged", |line| line["route"] == "open");
+    assert_eq!(line["outcome"], "cut", "{line}");
+    is_not_to_blame(&gateway, b.address);
+}
+
+/// A backend that has begun to answer may want the rest of the request before it says more.
+#[test]
+fn a_silence_before_the_request_is_whole_ejects_nobody() {
+    let b = Script::start(|_| Reply::keep("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf").early());
+    let text = policy(&[b.address], "eject: {consecutive: 1, keep: 0%, for: 1m}");
+    let text = text.replace("auth: none\n", "auth: none\n    timeouts: {idle: 300ms}\n");
+    let gateway = Setup::in_front_of(b.address).policy(&text).start();
+    let mut conn = Conn::open(gateway.http);
+    conn.send("POST /open/x HTTP/1.1\r\nhost: a\r\ncontent-length: 100\r\n\r\nthe beginning");
+    assert_eq!(conn.response().map(|answer| answer.whole), Some(false));
+    let line = gateway.access_line("it is logged", |line| line["route"] == "open");
+    assert_eq!(line["outcome"], "cut", "{line}");
+    is_not_to_blame(&gateway, b.address);
+}
+
+/// Answers outlive policies. Half of four may go; of the two that are left, one.
+#[test]
+fn who_is_left_to_take_over_the_policy_in_force_says() {
+    let backends: [Script; 4] = std::array::from_fn(|at| {
+        let begin = format!("HTTP/1.1 200 OK\r\ncontent-length: 9999\r\n\r\n{}", "x".repeat(4_000));
+        Script::start(move |_| match at {
+            0 | 1 => Reply::close(&begin).in_pieces(1),
+            _ => slow_answer(60_000),
+        })
+    });
+    let addresses = backends.each_ref().map(|backend| backend.address);
+    let eject = "eject: {consecutive: 1, for: 1m}";
+    let gateway = Setup::in_front_of(addresses[0]).policy(&policy(&addresses, eject)).start();
+    let mut conns: [Conn; 4] = std::array::from_fn(|_| Conn::open(gateway.http));
+    for conn in &mut conns {
+        conn.send(Request::get("/open/x").to_bytes());
+        assert_eq!(conn.head().expect("an answer begins").status, 200);
+    }
+    gateway.write_policy(&policy(&addresses[..2], eject));
+    eventually("the reload", secs(10), || (gateway.admin("/policy").json()["version"] == 2).then_some(()));
+    eventually("two are logged", secs(20), || {
+        (gateway.access_log().matches("\"cut\"").count() == 2).then_some(())
+    });
+    let states = addresses[..2].iter().map(|at| shown(&gateway, *at)["state"].clone());
+    assert_eq!(states.filter(|state| state == "ejected").count(), 1);
 }
 
 #[test]

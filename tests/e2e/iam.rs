@@ -304,12 +304,24 @@ fn a_token_is_renewed_before_its_end() {
 }
 
 #[test]
+fn the_next_token_is_there_while_the_last_one_is_still_good() {
+    let (mock, gateway) = start_upstream(AK_SK, 6_000);
+    let first = shown(&mock);
+    eventually("another one, after 85 % of its life at most", ms(5_400), || {
+        assert_eq!(keyed_chat().send(gateway.http).status, 200);
+        (shown(&mock) != first).then_some(())
+    });
+}
+
+#[test]
 fn a_token_outlives_an_outage_of_iam_up_to_its_own_end_and_then_there_is_a_503() {
-    let (mock, gateway) = start_upstream(AK_SK, 4_000);
-    mock.iam_behaves(r#"{"status": 503, "lifetime_ms": 4000}"#);
-    for _ in 0..10 {
+    let begun = harness::now();
+    let (mock, gateway) = start_upstream(AK_SK, 6_000);
+    mock.iam_behaves(r#"{"status": 503, "lifetime_ms": 6000}"#);
+    // Another one was due after 5.1 s at most.
+    while begun.elapsed() < ms(5_600) {
         assert_eq!(keyed_chat().send(gateway.http).status, 200, "its token is good");
-        thread::sleep(ms(200));
+        thread::sleep(ms(100));
     }
     let refused = eventually("the token ends", secs(10), || {
         Some(keyed_chat().send(gateway.http)).filter(|answer| answer.status != 200)

@@ -182,6 +182,26 @@ fn nobody_else_is_asked_once_a_byte_has_gone_down() {
 }
 
 #[test]
+fn as_many_are_asked_as_the_route_says_and_no_more() {
+    let mocks: [Mock; 3] = std::array::from_fn(|_| Mock::start());
+    let [first, second, third] = mocks.each_ref().map(|mock| mock.address.to_string());
+    mocks.iter().for_each(|mock| mock.behave(r#"{"faults": ["status:503"]}"#));
+    let two = format!("{first}\", weight: 1000}}, {{url: \"http://{second}");
+    let gateway = gateway(&two, &third, NOBODY, "retry: {on: [503], attempts: 2}");
+    assert_eq!(get().send(gateway.http).status, 503);
+    assert_eq!(mocks.iter().map(Mock::requests).sum::<u64>(), 2);
+}
+
+#[test]
+fn what_was_refused_and_then_reached_nobody_costs_nothing() {
+    let first = Mock::start();
+    first.behave(r#"{"faults": ["status:503"]}"#);
+    let gateway = gateway(&first.address.to_string(), NOBODY, NOBODY, ALL);
+    assert_eq!(keyed_chat().send(gateway.http).status, 502);
+    assert_eq!((first.requests(), used(&gateway, "prompt")), (1, 0));
+}
+
+#[test]
 fn what_failed_everywhere_is_answered_by_what_came_last_and_costs_nothing_unless_it_may_have_been_done() {
     let (first, second, gateway) = pair(ALL);
     for (one, other, status) in [

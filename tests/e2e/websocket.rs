@@ -239,15 +239,68 @@ fn one_end_may_finish_before_the_other() {
 }
 
 #[test]
-fn a_stop_waits_for_it_and_then_cuts_it() {
-    let mock = Mock::start();
-    let mut gateway = Setup::new(&mock).policy(POLICY).set("timeouts", "{drain: 1s}").start();
+fn a_backend_that_breaks_them_off_is_ejected() {
+    let (address, backend) = one_connection(|mut stream| {
+        std::io::Read::read_exact(&mut stream, &mut [0; 7]).expect("it is open");
+        let at_once = Some(Duration::ZERO); // a reset, and no goodbye
+        socket2::SockRef::from(&stream).set_linger(at_once).expect("socket option");
+    });
+    let policy = POLICY.replace("9100\"}]", "9100\"}]\n    eject: {consecutive: 1, keep: 0%}");
+    let gateway = Setup::in_front_of(address).policy(&policy).start();
     let mut socket = open(&gateway);
+    assert!(socket.send(TEXT, b"x"));
+    assert_eq!(socket.frame(), None);
+    backend.join().unwrap();
+    assert_eq!(line(&gateway)["outcome"], "cut");
+    assert_eq!(gateway.admin("/backends").json()[0]["backends"][0]["state"], "ejected");
+}
+
+#[test]
+fn a_stop_waits_for_it_and_then_closes_it_towards_both_ends() {
+    let (address, backend) = one_connection(|mut stream| {
+        use std::io::{Read, Write};
+        stream.write_all(b"\x82\x05hello").expect("the gateway listens");
+        let mut said = Vec::new();
+        stream.read_to_end(&mut said).expect("it ends as it should");
+        said
+    });
+    let mut gateway = Setup::in_front_of(address).policy(POLICY).set("timeouts", "{drain: 1s}").start();
+    let mut socket = open(&gateway);
+    let begun = harness::now();
     gateway.process.signal("TERM");
+    assert_eq!(socket.frame(), Some((BINARY, b"hello".to_vec())));
     std::thread::sleep(ms(300));
-    socket.echo(TEXT, b"while it drains");
-    assert_eq!(socket.frame(), None, "the drain is over");
+    assert!(socket.send(TEXT, b"while it drains"));
+    assert_eq!(socket.frame(), Some((CLOSE, 1001_u16.to_be_bytes().to_vec())));
+    assert!(begun.elapsed() > ms(700), "it was given {:?}", begun.elapsed());
+    assert_eq!(socket.conn.exactly(1), None, "nothing follows a close");
+    drop(socket);
+    assert_eq!(line(&gateway)["outcome"], "drained");
+    let status = gateway.process.wait(secs(5)).expect("it has nothing left to do");
+    assert_eq!(status.code(), Some(0), "{}", gateway.process.stderr());
+    let goodbye = frame(true, CLOSE, &1001_u16.to_be_bytes());
+    assert_eq!(backend.join().unwrap(), [frame(true, TEXT, b"while it drains"), goodbye].concat());
+}
+
+#[test]
+fn in_the_middle_of_a_frame_nobody_can_be_told() {
+    let (address, backend) = one_connection(|mut stream| {
+        use std::io::{Read, Write};
+        stream.write_all(b"\x82\x05hel").expect("the gateway listens");
+        let mut said = Vec::new();
+        let _ = stream.read_to_end(&mut said);
+        said
+    });
+    let mut gateway = Setup::in_front_of(address).policy(POLICY).set("timeouts", "{drain: 500ms}").start();
+    let mut socket = open(&gateway);
+    let half = &frame(true, TEXT, b"half of it")[..10];
+    assert!(socket.conn.send(half));
+    assert_eq!(socket.conn.exactly(5), Some(b"\x82\x05hel".to_vec()));
+    gateway.process.signal("TERM");
+    assert_eq!(socket.conn.exactly(1), None, "a close would be the rest of a message");
+    assert_eq!(backend.join().unwrap(), half, "and here too");
     assert!(gateway.process.wait(secs(5)).is_some());
+    assert_eq!(line(&gateway)["outcome"], "drained");
 }
 
 /// A backend that shakes hands once and then does `then`.

@@ -176,7 +176,7 @@ fn rate(eject: &Entry<'_>) -> Option<Option<ErrorRate>> {
     Some(Some(ErrorRate { percent: percent?, of_last_s, at_least: at_least? }))
 }
 
-const ALL: Failures = Failures { connect: true, reset: true, timeout: true, unavailable: true };
+const ALL: Failures = Failures { connect: true, reset: true, timeout: true, unavailable: true, cut: true };
 
 fn failures(eject: &Entry<'_>) -> Option<Failures> {
     if !eject.has("on") {
@@ -193,6 +193,7 @@ fn failures(eject: &Entry<'_>) -> Option<Failures> {
         reset: has("reset"),
         timeout: has("timeout"),
         unavailable: has("unavailable"),
+        cut: has("cut"),
     };
     (written > 0 && words.len() == written).then_some(on)
 }

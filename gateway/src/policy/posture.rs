@@ -2,8 +2,9 @@
 
 mod lines;
 mod notes;
+mod shown;
 mod streams;
-mod text;
+mod versions;
 
 use super::check::{Checked, Limit, Model, Plan, Route, Tenant};
 use super::snapshot::Api;
@@ -62,6 +63,12 @@ pub struct RoutePosture {
     pub ceilings: Option<String>,
     /// How much by the plans of those who may call.
     pub plan_ceilings: BTreeMap<String, String>,
+    /// Versions of the pool, and how many get each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub versions: Vec<String>,
+    /// Who gets which, whatever they weigh.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub version_rules: Vec<String>,
     /// How much the pool takes at a time, and who waits for it.
     pub queue: Option<String>,
     /// Where the plans of those who may call stand in it.
@@ -92,7 +99,7 @@ impl Posture {
         let routes = checked.routes.iter().map(|route| of_route(route, checked)).collect();
         let models = checked.models.iter().map(of_model).collect();
         let streams = checked.streams.iter().map(|stream| of_stream(stream, checked)).collect();
-        Posture { routes, models, streams, notes: notes::of_policy(checked) }
+        Posture { routes, models, streams, notes: notes::beyond_routes(checked) }
     }
 
     /// Of a gateway without a state directory.
@@ -144,6 +151,8 @@ fn of_route(route: &Route, checked: &Checked) -> RoutePosture {
             .iter()
             .filter_map(|plan| Some((plan.name.to_string(), ceilings_line(&plan.ceilings)?)))
             .collect(),
+        versions: versions::lines(pool),
+        version_rules: versions::rules(pool),
         queue: queue.map(queue_line),
         plan_shares: queue.map_or_else(BTreeMap::new, |queue| {
             plans.iter().map(|plan| (plan.name.to_string(), share_line(plan, queue))).collect()

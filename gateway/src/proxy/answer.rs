@@ -1,6 +1,7 @@
 //! Back to the caller: an upstream's answer, unbuffered, or a refusal.
 
 use super::body::Upload;
+use super::choose;
 use super::deadline::{Deadline, Waiting};
 use super::finish::Exchange;
 use super::forward::Received;
@@ -145,6 +146,7 @@ impl Source {
             usage.end();
         }
         exchange.completed();
+        choose::completed(exchange);
         let Source::Upstream(upstream) = std::mem::replace(self, Source::Ended) else { return };
         exchange.bytes_in = upstream.call.upload().bytes;
         if let (Some(link), Some(backend)) = (upstream.call.into_link(), &exchange.backend) {
@@ -168,6 +170,16 @@ impl Upstream {
                 Some((Waiting::Body, "the request body came too slowly"))
             }
             None => None,
+        }
+    }
+
+    /// Is it the backend that is not well, if the answer ends for this reason? One that is silent before it has all of the
+    /// request may be waiting for the caller; and one that talks for longer than `timeouts.total` is not ill.
+    fn is_to_blame(&self, reject: &Reject) -> bool {
+        match reject {
+            Reject::UpstreamCut => true,
+            Reject::Silent => self.call.upload().complete,
+            _ => false,
         }
     }
 }
@@ -210,6 +222,7 @@ impl Answering {
             Poll::Ready(Some(Err(error))) => {
                 let reject = match upstream.call.upload().stopped {
                     Some(stop) => stop.told(exchange),
+                    None if error.is_upload() => Reject::BodyBroken,
                     None => Reject::UpstreamCut,
                 };
                 Poll::Ready(Some(self.break_off(&reject, error.to_string())))
@@ -225,6 +238,9 @@ impl Answering {
     /// must not look like a finished one.
     fn break_off(&mut self, reject: &Reject, why: String) -> std::io::Result<Frame<Bytes>> {
         let Answering { exchange, source } = self;
+        if matches!(source, Source::Upstream(upstream) if upstream.is_to_blame(reject)) {
+            choose::cut(exchange);
+        }
         if !exchange.is_call() {
             exchange.cut(why.clone());
             return Err(std::io::Error::other(why));

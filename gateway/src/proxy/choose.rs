@@ -4,8 +4,9 @@ use super::finish::Exchange;
 use super::metered;
 use super::retry::Outgoing;
 use crate::clock;
+use crate::observe::metrics::UpstreamError;
 use crate::policy::Api;
-use crate::upstream::{Asker, Digest, Keys, Picked, Pool};
+use crate::upstream::{Asker, Backend, Digest, Keys, Picked, Pool};
 use crate::usage;
 use http::{HeaderMap, StatusCode};
 
@@ -40,4 +41,30 @@ pub fn answered(exchange: &Exchange, status: StatusCode, whole_us: u64) {
         let fine = !status.is_server_error() && status != StatusCode::TOO_MANY_REQUESTS;
         flight.answered(fine, whole_us, clock::mono_us());
     }
+}
+
+/// The answer has come to its end, which is when it counts as a whole one.
+pub fn completed(exchange: &Exchange) {
+    if let Some((pool, backend)) = asked(exchange) {
+        pool.completed(backend, exchange.status());
+    }
+}
+
+/// The answer broke off, and it was the upstream that did it.
+pub fn cut(exchange: &Exchange) {
+    let Some((asked, backend)) = asked(exchange) else { return };
+    let worker = &exchange.connection.worker;
+    // An answer may outlive its policy: how many others there are to take over, the pool in force knows.
+    if let Some(pool) = worker.policy().pools.iter().find(|pool| pool.name == asked.name) {
+        pool.failed(backend, UpstreamError::Cut, worker.deadlines.now_ms());
+    }
+}
+
+/// Who answers, of which pool.
+fn asked(exchange: &Exchange) -> Option<(&Pool, &Backend)> {
+    let pool = match exchange.fallback() {
+        Some(fallback) => &fallback.pool,
+        None => &exchange.route()?.pool,
+    };
+    Some((pool, exchange.backend.as_ref()?))
 }

@@ -294,6 +294,11 @@ impl Exchange {
         }
     }
 
+    /// The status that it counts as, so far.
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
     /// Is it a call of gRPC?
     pub fn is_call(&self) -> bool {
         self.route().is_some_and(|route| route.api == Api::Grpc)

@@ -98,6 +98,18 @@ mod tests {
     }
 
     #[test]
+    fn requests_are_compared_by_weight() {
+        let backends = [(backend(1), 1), (backend(2), 3)];
+        let members = Members::new(backends.to_vec(), &Balance::LeastRequests);
+        let _one = Flight::begin(backends[0].0.clone(), 0);
+        let _two = [0, 1].map(|_| Flight::begin(backends[1].0.clone(), 0));
+        for turn in 0..100 {
+            let at = members.choose_of_many(&Pick { turn, ..Pick::default() }, |_| 256);
+            assert_eq!(at, Some(1), "two of three are less than one of one");
+        }
+    }
+
+    #[test]
     fn a_new_backend_is_taken_for_one_like_the_others() {
         let backends = [1, 2, 3].map(|number| (backend(number), 1));
         let members = Members::new(backends.to_vec(), &Balance::Ewma);

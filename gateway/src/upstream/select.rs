@@ -156,14 +156,19 @@ impl Pool {
         self.versions.iter().flat_map(|version| version.members.load().backends().to_vec()).collect()
     }
 
-    /// Hot path: an attempt at a backend has ended with an answer.
+    /// Hot path: an attempt at a backend has brought the head of an answer.
     pub fn answered(&self, backend: &Backend, status: u16, now_ms: u64) {
         if let Some(reason) = self.watch.answered(backend, status, now_ms) {
             self.watch.eject(&self.backends(), backend, reason, now_ms);
         }
     }
 
-    /// An attempt at a backend has ended without an answer.
+    /// Hot path: an answer of this status has come to its end.
+    pub fn completed(&self, backend: &Backend, status: u16) {
+        self.watch.completed(backend, status);
+    }
+
+    /// An attempt at a backend has ended without an answer, or with part of one.
     pub fn failed(&self, backend: &Backend, error: UpstreamError, now_ms: u64) {
         if let Some(reason) = self.watch.failed(backend, error, now_ms) {
             self.watch.eject(&self.backends(), backend, reason, now_ms);

@@ -153,6 +153,16 @@ mod tests {
     }
 
     #[test]
+    fn the_order_in_the_files_means_nothing() {
+        let one = Shares::new([("a", 30), ("b", 70)].into_iter());
+        let other = Shares::new([("b", 70), ("a", 30)].into_iter());
+        for key in (0..1_000).map(mix) {
+            let [at, again] = [&one, &other].map(|shares| shares.of_subject(key, Out::default()).unwrap());
+            assert_eq!(at, 1 - again);
+        }
+    }
+
+    #[test]
     fn turns_are_even_from_the_first_hundred_on() {
         let weights = [90, 10, 0];
         let shares = shares(&weights);

@@ -89,16 +89,27 @@ impl Watch {
         self.review(backends, now_ms);
     }
 
-    /// Hot path: an attempt at a backend has ended with an answer. Some: it has to be [ejected](Self::eject).
+    /// Hot path: an attempt at a backend has brought the head of an answer. Some: it has to be [ejected](Self::eject).
     pub fn answered(&self, backend: &Backend, status: u16, now_ms: u64) -> Option<Reason> {
         let eject = self.rules.eject.as_ref()?;
         backend.health.saw(eject.on.have_status(status), eject, now_ms)
     }
 
-    /// An attempt at a backend has ended without an answer. Some: it has to be [ejected](Self::eject).
+    /// Hot path: an answer of this status has come to its end.
+    pub fn completed(&self, backend: &Backend, status: u16) {
+        if self.rules.eject.as_ref().is_some_and(|eject| !eject.on.have_status(status)) {
+            backend.health.saw_end();
+        }
+    }
+
+    /// An attempt at a backend has ended without an answer, or with part of one. Some: it has to be [ejected](Self::eject).
     pub fn failed(&self, backend: &Backend, error: UpstreamError, now_ms: u64) -> Option<Reason> {
         let eject = self.rules.eject.as_ref()?;
-        backend.health.saw(eject.on.have(error)?, eject, now_ms)
+        let failed = eject.on.have(error)?;
+        match error {
+            UpstreamError::Cut => backend.health.saw_cut(eject, now_ms),
+            _ => backend.health.saw(failed, eject, now_ms),
+        }
     }
 
     /// Takes a backend out, if enough of the others are open.
@@ -231,7 +242,7 @@ mod tests {
     }
 
     fn watch(keep_percent: u8, panic_percent: u8) -> Watch {
-        let on = Failures { connect: true, reset: true, timeout: true, unavailable: true };
+        let on = Failures { connect: true, reset: true, timeout: true, unavailable: true, cut: true };
         let eject = Some(Eject { on, keep_percent, ..Eject::default() });
         Watch::new("pool".into(), Rules { probe: Some(probe()), eject, panic_percent })
     }
@@ -264,6 +275,25 @@ mod tests {
             watch.take_on(&backends, false, 0);
             assert_eq!((watch.mode(), shares(&watch, &backends)), (mode, vec![share]));
         }
+    }
+
+    #[test]
+    fn what_breaks_off_counts_where_policy_says_so_and_a_503_in_between_forgives_nothing() {
+        let (watch, backend) = (watch(0, 0), backend(1));
+        let cut = |watch: &Watch| {
+            assert_eq!(watch.answered(&backend, 200, 0), None);
+            watch.failed(&backend, UpstreamError::Cut, 0)
+        };
+        assert!((0..4).all(|_| cut(&watch).is_none()));
+        assert_eq!(watch.answered(&backend, 503, 0), None);
+        watch.completed(&backend, 503);
+        assert_eq!(cut(&watch), Some(Reason::Consecutive));
+        watch.completed(&backend, 404);
+        assert!((0..4).all(|_| cut(&watch).is_none()), "a 404 is as good as any whole answer");
+
+        let by_default = Rules { probe: None, eject: Some(Eject::default()), panic_percent: 0 };
+        let by_default = Watch::new("pool".into(), by_default);
+        assert!((0..20).all(|_| cut(&by_default).is_none()), "callers can bring it about");
     }
 
     proptest! {

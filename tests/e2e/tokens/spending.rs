@@ -41,7 +41,8 @@ fn streams_overshoot_by_a_chunk_each_end_properly_and_the_debt_is_paid() {
         let limit = format!(
             "- {{name: tested, per: tenant, tokens: {PER_SECOND}/s, burst: {MOST}, counts: completion, on_exhausted: cut}}"
         );
-        let (mock, gateway) = start_metered(&limited(&limit));
+        let policy = limited(&limit).replace("9100\"}]", "9100\"}]\n    eject: {consecutive: 1, keep: 0%}");
+        let (mock, gateway) = start_metered(&policy);
         let start = now();
         let answers = storm(&gateway, || endless(target));
         let back = PER_SECOND * (start.elapsed().as_secs() + 1);
@@ -62,6 +63,8 @@ fn streams_overshoot_by_a_chunk_each_end_properly_and_the_debt_is_paid() {
         if chunk == 1 {
             assert!(sent >= MOST, "{target}: {sent} sent: cut too early");
         }
+        let backend = &gateway.admin("/backends").json()[0]["backends"][0];
+        assert_eq!((&backend["state"], &backend["failing"]), (&"up".into(), &0.into()), "{backend}");
         pay(&gateway, target);
     }
 }

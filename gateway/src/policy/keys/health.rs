@@ -27,7 +27,7 @@ pub static EJECT: Object = Object {
         key("error_rate", Percent, Optional, "50%", "Failures of all requests within `of_last`."),
         key("of_last", Duration, Default("30s"), "10s", "Whole seconds, 1s to 60s."),
         key("at_least", Count(1..=1_000_000), Default("20"), "100", "So many requests there have to be before `error_rate` counts."),
-        key("on", List(&Word(FAILURES)), Optional, "[connect, reset]", "What is a failure: no connection, closed before an answer, no answer within `first_byte`, 502 to 504. Default: all of these."),
+        key("on", List(&Word(FAILURES)), Optional, "[connect, reset]", "What is a failure: no connection, closed before an answer, no answer within `first_byte`, 502 to 504; `cut`: broken off, or silent for `idle`, after the head of an answer. Default: all of these."),
         key("for", Duration, Default("10s"), "30s", "How long a backend is out for the first time; twice as long each further time."),
         key("max", Duration, Default("5m"), "10m", "Longest time out. A backend that has been back for so long begins anew."),
         key("keep", Percent, Default("50%"), "70%", "Part of the pool's weight that stays in, whatever happens."),
@@ -35,4 +35,4 @@ pub static EJECT: Object = Object {
 };
 
 /// `pools[].eject.on[]`
-pub static FAILURES: &[&str] = &["connect", "reset", "timeout", "unavailable"];
+pub static FAILURES: &[&str] = &["connect", "reset", "timeout", "unavailable", "cut"];

@@ -1,4 +1,4 @@
-//! What is missing or worth a look.
+//! What is missing in a policy, or worth a look.
 
 use crate::limit::Amount;
 use crate::limit::measure::Measure;
@@ -8,8 +8,8 @@ use crate::upstream::Credential;
 use humantime::format_duration;
 use std::collections::BTreeSet;
 
-/// Beyond single routes.
-pub fn of_policy(checked: &Checked) -> Vec<String> {
+/// Of the policy as a whole.
+pub fn beyond_routes(checked: &Checked) -> Vec<String> {
     let mut notes = Vec::new();
     let named: BTreeSet<usize> = checked.tenants.iter().map(|tenant| tenant.plan).collect();
     for (_, plan) in checked.plans.iter().enumerate().filter(|(i, _)| !named.contains(i)) {
@@ -38,24 +38,7 @@ pub fn of_policy(checked: &Checked) -> Vec<String> {
     notes
 }
 
-fn only_shadows(limits: &[Limit]) -> bool {
-    !limits.is_empty() && limits.iter().all(|limit| limit.rule.shadow)
-}
-
-/// Models that cost nothing where budgets in money are meant to hold.
-fn free_of_budgets(checked: &Checked) -> Option<String> {
-    let money = |limit: &Limit| matches!(limit.rule.amount, Amount::Budget { measure: Measure::Money, .. });
-    let free: Vec<&str> = checked
-        .models
-        .iter()
-        .filter(|model| model.price.is_none())
-        .map(|model| model.name.as_ref())
-        .collect();
-    let counts = checked.limits().any(money) && !free.is_empty();
-    counts.then(|| format!("budgets in money count nothing for models without a price: {}", free.join(", ")))
-}
-
-/// Of one route, which these may call and by these plans.
+/// Of one route.
 pub fn of_route(route: &Route, pool: &Pool, callers: &[&Tenant], plans: &[&Plan]) -> Vec<String> {
     let mut notes = Vec::new();
     let mut note = |text: String| notes.push(text);
@@ -87,6 +70,9 @@ pub fn of_route(route: &Route, pool: &Pool, callers: &[&Tenant], plans: &[&Plan]
     if route.retry.as_ref().is_some_and(|retry| retry.rule.repeat_post) {
         note("a POST may be done, and paid for, twice (`retry.repeat_post`)".into());
     }
+    for version in versions_without_requests(pool) {
+        note(format!("version `{version}` gets nothing: it has no weight, and no rule names it"));
+    }
     let concurrent = |limits: &[Limit]| {
         limits.iter().any(|Limit { rule, .. }| !rule.shadow && matches!(rule.amount, Amount::Concurrent(_)))
     };
@@ -100,4 +86,31 @@ pub fn of_route(route: &Route, pool: &Pool, callers: &[&Tenant], plans: &[&Plan]
         }
     }
     notes
+}
+
+fn versions_without_requests(pool: &Pool) -> impl Iterator<Item = &str> {
+    let ruled: BTreeSet<usize> = pool.split.rules.iter().map(|rule| rule.version).collect();
+    let idle = pool
+        .versions
+        .iter()
+        .enumerate()
+        .filter(move |(i, version)| version.weight == 0 && !ruled.contains(i));
+    idle.filter_map(|(_, version)| version.name.as_deref())
+}
+
+fn only_shadows(limits: &[Limit]) -> bool {
+    !limits.is_empty() && limits.iter().all(|limit| limit.rule.shadow)
+}
+
+/// Models that cost nothing where budgets in money are meant to hold.
+fn free_of_budgets(checked: &Checked) -> Option<String> {
+    let money = |limit: &Limit| matches!(limit.rule.amount, Amount::Budget { measure: Measure::Money, .. });
+    let free: Vec<&str> = checked
+        .models
+        .iter()
+        .filter(|model| model.price.is_none())
+        .map(|model| model.name.as_ref())
+        .collect();
+    let counts = checked.limits().any(money) && !free.is_empty();
+    counts.then(|| format!("budgets in money count nothing for models without a price: {}", free.join(", ")))
 }

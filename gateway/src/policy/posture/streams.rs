@@ -1,5 +1,6 @@
 //! What a stream amounts to.
 
+use super::versions;
 use crate::policy::check::{Checked, Stream};
 use crate::stream::{Admits, Rules};
 use std::fmt;
@@ -19,6 +20,12 @@ pub struct StreamPosture {
     pub tenants: usize,
     /// What each of them may use, by the stream itself.
     pub limits: Vec<String>,
+    /// Versions of the pool, and how many get each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub versions: Vec<String>,
+    /// Who gets which, whatever they weigh.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub version_rules: Vec<String>,
     /// What is missing or worth a look.
     pub notes: Vec<String>,
 }
@@ -45,13 +52,16 @@ pub fn of_stream(stream: &Stream, checked: &Checked) -> StreamPosture {
     if stream.rules.connections.is_none() && !by_plan(|rules| rules.connections.is_some()) {
         note("no limit on connections for every tenant");
     }
+    let pool = &checked.pools[stream.pool];
     StreamPosture {
         name: stream.name.to_string(),
         listener: stream.listener.to_string(),
-        pool: checked.pools[stream.pool].name.to_string(),
+        pool: pool.name.to_string(),
         credentials: known.into_iter().filter_map(|(kind, on)| on.then_some(kind)).collect(),
         tenants: members.count(),
         limits: limits(&stream.rules),
+        versions: versions::lines(pool),
+        version_rules: versions::rules(pool),
         notes,
     }
 }
@@ -76,6 +86,7 @@ impl fmt::Display for StreamPosture {
         for limit in &self.limits {
             writeln!(f, "  limit           {limit}")?;
         }
+        versions::write(f, &self.versions, &self.version_rules)?;
         for note in &self.notes {
             writeln!(f, "  note            {note}")?;
         }

@@ -146,6 +146,40 @@ fn posture_says_who_what_and_what_is_missing() {
 }
 
 #[test]
+fn posture_tells_versions_and_who_gets_which() {
+    let example = load_dir(&repository("policies/examples/grey-release"));
+    let said =
+        Posture::of(&example.unwrap_or_else(|problems| panic!("{}", lines(&problems))).checked).to_string();
+    let expected = "  version         v1: 90 of 100 users, 2 backends
+  version         v2: 10 of 100 users, 1 backend
+  version by rule tenant testers: v2
+  version by rule `x-preview: yes`: v2
+";
+    assert!(said.contains(expected), "{said}");
+
+    let versions = "versions:
+      - {name: v1, weight: 3, backends: [{url: \"https://a.example\"}], discover: {file: a.json}}
+      - {name: v2, weight: 1, discover: {file: b.json}}
+      - {name: v3, weight: 0, backends: [{url: \"https://c.example\"}]}
+    split: {by: header X-Session}\n";
+    let (before, rest) = GOOD.split_once("backends:").unwrap();
+    let text = format!("{before}{versions}{}", rest.split_once('\n').unwrap().1);
+    let posture = Posture::of(&load_text(&text).map_err(|problems| lines(&problems)).unwrap().checked);
+    let said = posture.to_string();
+    let expected =
+        "  version         v1: 3 of 4 values of `x-session`, 1 backend and those that are found out
+  version         v2: 1 of 4 values of `x-session`, backends that are found out
+  version         v3: nobody by weight, 1 backend
+  note            version `v3` gets nothing: it has no weight, and no rule names it
+";
+    assert!(said.contains(expected), "{said}");
+    let json = serde_json::to_value(&posture).unwrap();
+    assert_eq!(json["routes"][0]["versions"].as_array().map(Vec::len), Some(3), "{json}");
+    let plain = Posture::of(&load_text(GOOD).unwrap().checked).to_string();
+    assert!(!plain.contains("version"), "{plain}");
+}
+
+#[test]
 fn a_hundred_thousand_tenants_load() {
     let mut text = GOOD.to_string();
     let tenants = if cfg!(debug_assertions) { 10_000 } else { 100_000 };

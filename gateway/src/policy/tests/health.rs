@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-const ALL: Failures = Failures { connect: true, reset: true, timeout: true, unavailable: true };
+const ALL: Failures = Failures { connect: true, reset: true, timeout: true, unavailable: true, cut: true };
 
 /// `GOOD` with these keys in its pool.
 fn rules(keys: &str) -> Rules {
@@ -46,7 +46,7 @@ fn everything_may_be_written() {
     let rules = rules(
         "health: {path: \"/v1/ready?deep=1\", every: 2s, timeout: 2s, healthy_after: 1, unhealthy_after: 100, \
          expect: [204, 300-302], body: \"\\\"ok\\\"\", slow_start: 1h}\n\
-         eject: {consecutive: 0, error_rate: 25%, of_last: 1m, at_least: 100, on: [reset, unavailable], for: 30s, \
+         eject: {consecutive: 0, error_rate: 25%, of_last: 1m, at_least: 100, on: [reset, unavailable, cut], for: 30s, \
          max: 30s, keep: 0%}\npanic: 100%",
     );
     let probe = rules.probe.expect("a probe");
@@ -57,7 +57,7 @@ fn everything_may_be_written() {
     let expected = Eject {
         consecutive: NonZeroU32::new(0),
         rate: Some(ErrorRate { percent: 25, of_last_s: 60, at_least: 100 }),
-        on: Failures { reset: true, unavailable: true, ..Failures::default() },
+        on: Failures { reset: true, unavailable: true, cut: true, ..Failures::default() },
         first: Duration::from_secs(30),
         longest: Duration::from_secs(30),
         keep_percent: 0,

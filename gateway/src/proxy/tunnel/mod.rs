@@ -4,10 +4,14 @@
 //! it, and with it the request's place among the concurrent ones. Each direction ends for itself ([`pump`]), so that an
 //! end may go on talking to one that has fallen silent. Messages of the caller are held to their length ([`frames`]);
 //! what they say is between the two ends.
+//!
+//! Where it is the gateway that ends it, both ends are told in a frame of its own, each if one fits there: between two frames,
+//! with room for it.
 
 mod frames;
 mod pump;
 
+use super::choose;
 use super::deadline::{Deadline, Waiting};
 use super::finish::Exchange;
 use crate::policy::{Timeouts, WebSocket};
@@ -15,23 +19,34 @@ use crate::upstream::Socket;
 use bytes::Bytes;
 use frames::Frames;
 use pump::{Broken, Pump};
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
 /// The last frame of a direction: unmasked, no more than a status (RFC 6455 sections 5.5.1 and 7.4.1).
 pub type Close = [u8; 4];
 
 /// "The endpoint is going away."
-const GOING_AWAY: Close = close(1001);
+const GOING_AWAY: u16 = 1001;
 /// "A message that is too big to process."
-const TOO_BIG: Close = close(1009);
+const TOO_BIG: u16 = 1009;
+
+/// How long the upstream may take to take its last frame, for which there was room when it was written.
+const GOODBYE: Duration = Duration::from_millis(100);
 
 const fn close(status: u16) -> Close {
     let [high, low] = status.to_be_bytes();
     [0x88, 2, high, low]
+}
+
+/// The same as an upstream has to hear it: masked (section 5.3). Masks keep those who choose the bytes from choosing what
+/// stands on the wire; nobody chooses these, so it is the mask that changes nothing.
+const fn masked_close(status: u16) -> [u8; 8] {
+    let [high, low] = status.to_be_bytes();
+    [0x88, 0x82, 0, 0, 0, 0, high, low]
 }
 
 /// An exchange whose connection speaks WebSocket from now on.
@@ -53,18 +68,45 @@ impl Tunnel {
         tunnel
     }
 
-    /// Moves bytes until the end, whatever that is; `early` is what the caller has sent already. Returns the frame that
-    /// tells the caller why, if it was the gateway that ended it, and the frame may stand where its answers ended.
-    pub async fn run<IO>(mut self, caller: &mut IO, early: Bytes) -> Option<Close>
+    /// Moves bytes until the end, whatever that is, or until `over`, when the gateway itself ends; `early` is what the caller has
+    /// sent already. Returns the frame that tells the caller why, if it was the gateway that ended it, and the frame may stand
+    /// where its answers ended.
+    pub async fn run<IO>(
+        mut self,
+        caller: &mut IO,
+        early: Bytes,
+        over: impl Future<Output = ()>,
+    ) -> Option<Close>
     where
         IO: AsyncRead + AsyncWrite + Unpin,
     {
+        let mut over = pin!(over);
         let end = match self.up.begin(&early) {
-            Ok(()) => poll_fn(|cx| self.poll(cx, caller)).await,
+            Ok(()) => {
+                let end = |cx: &mut Context<'_>| match self.poll(cx, caller) {
+                    Poll::Pending => over.as_mut().poll(cx).map(|()| End::Drained),
+                    ended => ended,
+                };
+                poll_fn(end).await
+            }
             Err(TooLong) => End::MessageTooLong,
         };
         self.count();
-        self.finish(end)
+        let status = self.finish(end)?;
+        self.tell_upstream(status).await;
+        self.down.has_room().then_some(close(status))
+    }
+
+    /// What becomes of it is the upstream's own affair: it is closed in any case.
+    async fn tell_upstream(&mut self, status: u16) {
+        if self.up.has_room() {
+            let frame = masked_close(status);
+            let telling = async {
+                self.upstream.write_all(&frame).await?;
+                self.upstream.shutdown().await
+            };
+            let _ = tokio::time::timeout(GOODBYE, telling).await;
+        }
     }
 
     fn poll<IO>(&mut self, cx: &mut Context<'_>, caller: &mut IO) -> Poll<End>
@@ -120,39 +162,45 @@ impl Tunnel {
         self.exchange.bytes_out = self.down.pump.went;
     }
 
-    fn finish(mut self, end: End) -> Option<Close> {
-        let close = match end {
+    /// Notes how it ended. Returns the status that both ends are told, if it was the gateway that ended it.
+    fn finish(&mut self, end: End) -> Option<u16> {
+        let exchange = &mut self.exchange;
+        match end {
             End::Both => {
-                self.exchange.completed();
-                return None;
+                exchange.completed();
+                choose::completed(exchange);
+                None
             }
             End::CallerBroke(error) => {
-                self.exchange.ended("cancelled", format!("the caller broke off: {error}"));
-                return None;
+                exchange.ended("cancelled", format!("the caller broke off: {error}"));
+                None
             }
             End::UpstreamBroke(error) => {
-                self.exchange.cut(format!("the upstream broke off: {error}"));
-                return None;
+                choose::cut(exchange);
+                exchange.cut(format!("the upstream broke off: {error}"));
+                None
             }
             End::Unread => {
-                self.exchange.ended("unread", "one end read nothing for longer than `timeouts.write`");
-                return None;
+                exchange.ended("unread", "one end read nothing for longer than `timeouts.write`");
+                None
             }
             End::MessageTooLong => {
-                self.exchange.ended("message_too_long", "longer than `websocket.message_max`");
-                TOO_BIG
+                exchange.ended("message_too_long", "longer than `websocket.message_max`");
+                Some(TOO_BIG)
             }
             End::Idle => {
-                self.exchange.ended("idle", "both ends were silent for longer than `timeouts.idle`");
-                GOING_AWAY
+                exchange.ended("idle", "both ends were silent for longer than `timeouts.idle`");
+                Some(GOING_AWAY)
             }
             End::Total => {
-                self.exchange.ended("total_late", "open for longer than `timeouts.total`");
-                GOING_AWAY
+                exchange.ended("total_late", "open for longer than `timeouts.total`");
+                Some(GOING_AWAY)
             }
-        };
-        let fits = self.down.frames.between_two() && !self.down.pump.is_stalled();
-        (fits && !self.down.pump.has_ended()).then_some(close)
+            End::Drained => {
+                exchange.ended("drained", "the gateway stopped, and `timeouts.drain` is over");
+                Some(GOING_AWAY)
+            }
+        }
     }
 }
 
@@ -167,6 +215,8 @@ enum End {
     MessageTooLong,
     Idle,
     Total,
+    /// The gateway ends.
+    Drained,
 }
 
 /// One direction, what is said in it, and how long it may stand still.
@@ -188,6 +238,11 @@ impl Direction {
     fn begin(&mut self, early: &[u8]) -> Result<(), TooLong> {
         self.pump = Pump::beginning_with(early);
         self.frames.follow(early).map_err(|_| TooLong)
+    }
+
+    /// May a frame of the gateway's own stand next?
+    fn has_room(&self) -> bool {
+        self.frames.between_two() && !self.pump.is_stalled() && !self.pump.has_ended()
     }
 
     fn poll<R, W>(

@@ -19,11 +19,15 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
 /// Header lines that hyper parses without an allocation for each request.
 const PARSED_HEADERS: usize = 100;
+
+/// How long before the end of a drain WebSockets are closed: the frames that say so have to leave, and callers to agree.
+const FAREWELL: Duration = Duration::from_millis(200);
 
 /// What a connection becomes after a 101, once there was one.
 type Switched = Rc<Cell<Option<Box<Tunnel>>>>;
@@ -39,7 +43,7 @@ where
     let service = service(&connection, &switched);
     let mut http = builder(heads).serve_connection(TokioIo::new(gate), service);
 
-    let mut life = Life::new(&connection, stage);
+    let mut life = Life::new(&connection, stage.clone());
     let end = poll_fn(|cx| {
         connection.task.register(cx);
         if connection.task.aborted() {
@@ -61,23 +65,31 @@ where
         End::Finished if let Some(tunnel) = switched.take() => {
             // What the caller has said after its handshake, whoever has read it.
             let early = Bytes::from([&parts.read_buf[..], &held].concat());
-            if let Some(close) = Box::pin(tunnel.run(&mut stream, early)).await
+            let over = farewell(stage, connection.worker.shared.settings.timeouts.drain);
+            if let Some(close) = Box::pin(tunnel.run(&mut stream, early, over)).await
                 && write_within(&mut stream, &close).await
             {
-                linger(stream).await;
+                Box::pin(linger(stream)).await;
             }
         }
         End::Refused(refused) => {
             let answer = refused.answer(&connection);
             if write_within(&mut stream, &answer).await {
-                linger(stream).await;
+                Box::pin(linger(stream)).await;
             }
         }
-        End::Finished | End::Broken if watch.reading_body.get() => linger(stream).await,
+        // In a box: what it reads into would else lie in every connection, from its first byte on.
+        End::Finished | End::Broken if watch.reading_body.get() => Box::pin(linger(stream)).await,
         // TLS callers are told that this is the end, and not an attack that cut it short.
         End::Quiet => shut(&mut stream).await,
         End::Finished | End::Broken | End::Aborted => {}
     }
+}
+
+/// Waits until what does not end by itself has to be ended.
+async fn farewell(mut stage: watch::Receiver<Stage>, drain: Duration) {
+    let _ = stage.wait_for(|stage| *stage == Stage::Draining).await;
+    tokio::time::sleep(drain.saturating_sub(FAREWELL)).await;
 }
 
 /// hyper waits: for a request's answer, for the socket to take one, or for the next request.

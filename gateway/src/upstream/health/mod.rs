@@ -5,8 +5,8 @@
 //! every pick reads. What a pool makes of all its backends together (a floor under ejections, panic) is in
 //! [`watch`](super::watch).
 //!
-//! *Costs.* A pick loads one word. A request that went well loads one more, and counts itself only where the pool looks
-//! at rates. All else takes a lock, and happens when something fails or a probe has ended.
+//! *Costs.* A pick loads one word. A request that went well loads two more, with its head and with its end, and counts itself
+//! only where the pool looks at rates. All else takes a lock, and happens when something fails or a probe has ended.
 //!
 //! Time is a parameter, in milliseconds of the monotonic clock.
 
@@ -38,8 +38,11 @@ pub use opening::WHOLE;
 pub struct Health {
     /// An [`Opening`].
     opening: AtomicU64,
-    /// Failures since the last success.
+    /// Failures to answer since the last head of a good answer.
     failing: AtomicU32,
+    /// Answers that broke off since the last whole one. A count of its own: a head comes at once and says that a backend can be
+    /// reached and works, but not that the rest will follow; a whole answer says that, and may take minutes.
+    cut: AtomicU32,
     tally: Tally,
     known: Mutex<Known>,
 }
@@ -174,27 +177,41 @@ impl Health {
         }
     }
 
-    /// Hot path: a request has had its answer, or has failed. Some: it is to be ejected, by these rules.
+    /// Hot path: a request has had the head of its answer, or has failed before. Some: it is to be ejected, by these rules.
     pub fn saw(&self, failed: bool, rules: &Eject, now_ms: u64) -> Option<Reason> {
-        let now_s = now_ms / 1_000;
         if rules.rate.is_some() {
-            self.tally.count(failed, now_s);
+            self.tally.count(failed, now_ms / 1_000);
         }
-        if !failed {
-            if self.failing.load(Relaxed) != 0 {
-                self.failing.store(0, Relaxed);
-            }
-            return None;
+        if failed {
+            return self.failed(&self.failing, rules, now_ms);
         }
+        forgive(&self.failing);
+        None
+    }
+
+    /// Hot path: a good answer has come to its end.
+    pub fn saw_end(&self) {
+        forgive(&self.cut);
+    }
+
+    /// An answer has broken off whose head was [seen](Self::saw) as a good one. Some: as there.
+    pub fn saw_cut(&self, rules: &Eject, now_ms: u64) -> Option<Reason> {
+        if rules.rate.is_some() {
+            self.tally.count_cut(now_ms / 1_000);
+        }
+        self.failed(&self.cut, rules, now_ms)
+    }
+
+    fn failed(&self, in_a_row: &AtomicU32, rules: &Eject, now_ms: u64) -> Option<Reason> {
         if self.share(now_ms) == 0 {
             return None; // sent before it was taken out, or in a panic
         }
-        let failing = self.failing.fetch_add(1, Relaxed).saturating_add(1);
-        if rules.consecutive.is_some_and(|most| failing >= most.get()) {
+        let in_a_row = in_a_row.fetch_add(1, Relaxed).saturating_add(1);
+        if rules.consecutive.is_some_and(|most| in_a_row >= most.get()) {
             return Some(Reason::Consecutive);
         }
         let rate = rules.rate?;
-        let (all, failed) = self.tally.sum(rate.of_last_s, now_s);
+        let (all, failed) = self.tally.sum(rate.of_last_s, now_ms / 1_000);
         let many = all >= u64::from(rate.at_least) && failed * 100 >= all * u64::from(rate.percent);
         many.then_some(Reason::ErrorRate)
     }
@@ -238,7 +255,7 @@ impl Health {
         State {
             state: known.word(ejected_ms, self.share(now_ms)),
             share_percent: (self.share(now_ms) * 100).div_ceil(WHOLE),
-            failing: self.failing.load(Relaxed),
+            failing: self.failing.load(Relaxed).max(self.cut.load(Relaxed)),
             ejected_ms: (ejected_ms > 0).then_some(ejected_ms),
             probes: known.checks.iter().map(Check::state).collect(),
             counts: known.counts,
@@ -248,12 +265,20 @@ impl Health {
     /// What it did before says nothing about what it does from now on.
     fn forget_requests(&self) {
         self.failing.store(0, Relaxed);
+        self.cut.store(0, Relaxed);
         self.tally.clear();
     }
 
     /// Under the lock of `known`.
     fn publish(&self, known: &Known) {
         self.opening.store(known.opening().0, Relaxed);
+    }
+}
+
+/// Stores only where there is something to forgive: workers share the word, and nearly always it is 0.
+fn forgive(in_a_row: &AtomicU32) {
+    if in_a_row.load(Relaxed) != 0 {
+        in_a_row.store(0, Relaxed);
     }
 }
 
@@ -302,7 +327,7 @@ pub struct State {
     pub state: &'static str,
     /// How much of its weight counts.
     pub share_percent: u32,
-    /// Failed requests since the last good one.
+    /// Failures in a row: to answer at all, or to bring an answer to its end, whichever are more.
     pub failing: u32,
     /// How long it is still ejected.
     #[serde(skip_serializing_if = "Option::is_none")]

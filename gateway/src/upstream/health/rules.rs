@@ -101,16 +101,20 @@ pub struct Failures {
     pub timeout: bool,
     /// 502, 503 or 504.
     pub unavailable: bool,
+    /// Broken off, or silent for too long, after the head of an answer.
+    pub cut: bool,
 }
 
 impl Failures {
-    /// Is an attempt without an answer one of them? None: it says nothing of the backend.
+    /// Is an attempt without an answer, or with only part of one, among them? None: it says nothing of the backend that its
+    /// head has not said.
     pub fn have(&self, error: UpstreamError) -> Option<bool> {
         match error {
             UpstreamError::Connect | UpstreamError::Tls => Some(self.connect),
             UpstreamError::Reset => Some(self.reset),
             UpstreamError::Timeout => Some(self.timeout),
-            UpstreamError::Local | UpstreamError::Cut => None,
+            UpstreamError::Cut => self.cut.then_some(true),
+            UpstreamError::Local => None,
         }
     }
 

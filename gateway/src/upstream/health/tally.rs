@@ -23,22 +23,31 @@ impl Default for Tally {
 impl Tally {
     /// Hot path, where a pool asks for it: counts an attempt.
     pub fn count(&self, failed: bool, now_s: u64) {
-        let empty = tag(now_s);
-        let more = |slot: u64| {
-            let slot = if slot >> SECOND_SHIFT == empty >> SECOND_SHIFT { slot } else { empty };
-            (attempts(slot) < PART_MAX).then_some(slot + ATTEMPT + u64::from(failed))
-        };
-        let _full = self.slot(now_s).fetch_update(Relaxed, Relaxed, more);
+        self.add(ATTEMPT + u64::from(failed), now_s);
     }
 
-    /// Attempts and failures of the last `seconds`, the running one included.
+    /// Counts the failure of an attempt that was counted as a good one, in the second in which it shows.
+    pub fn count_cut(&self, now_s: u64) {
+        self.add(1, now_s);
+    }
+
+    fn add(&self, more: u64, now_s: u64) {
+        let empty = tag(now_s);
+        let added = |slot: u64| {
+            let slot = if slot >> SECOND_SHIFT == empty >> SECOND_SHIFT { slot } else { empty };
+            (attempts(slot) < PART_MAX && failures(slot) < PART_MAX).then_some(slot + more)
+        };
+        let _full = self.slot(now_s).fetch_update(Relaxed, Relaxed, added);
+    }
+
+    /// Attempts and failures of the last `seconds`, the running one included. There may be more failures, of earlier attempts.
     pub fn sum(&self, seconds: u8, now_s: u64) -> (u64, u64) {
         let slots = (0..u64::from(seconds)).filter_map(|age| {
             let second = now_s.checked_sub(age)?;
             let slot = self.slot(second).load(Relaxed);
             (slot >> SECOND_SHIFT == tag(second) >> SECOND_SHIFT).then_some(slot)
         });
-        slots.fold((0, 0), |(all, failed), slot| (all + attempts(slot), failed + (slot & PART_MAX)))
+        slots.fold((0, 0), |(all, failed), slot| (all + attempts(slot), failed + failures(slot)))
     }
 
     /// Forgets everything.
@@ -57,4 +66,8 @@ fn tag(second: u64) -> u64 {
 
 fn attempts(slot: u64) -> u64 {
     slot >> 20 & PART_MAX
+}
+
+fn failures(slot: u64) -> u64 {
+    slot & PART_MAX
 }

@@ -22,7 +22,7 @@ fn question(healthy_after: u32, unhealthy_after: u32, slow_start: Duration) -> A
 
 fn eject() -> Eject {
     Eject {
-        on: Failures { connect: true, reset: true, timeout: true, unavailable: true },
+        on: Failures { connect: true, reset: true, timeout: true, unavailable: true, cut: true },
         ..Eject::default()
     }
 }
@@ -117,6 +117,60 @@ fn failures_in_a_row_eject_and_a_success_between_them_does_not() {
     }
     let reasons: Vec<_> = (0..5).map(|_| health.saw(true, &rules, 10)).collect();
     assert_eq!(reasons, [None, None, None, None, Some(Reason::Consecutive)]);
+}
+
+#[test]
+fn answers_that_break_off_eject_though_their_heads_were_good() {
+    let (health, rules) = (known(), eject());
+    let cut = |now| {
+        assert_eq!(health.saw(false, &rules, now), None);
+        health.saw_cut(&rules, now)
+    };
+    for round in 0..10 {
+        assert!((0..4).all(|_| cut(round).is_none()));
+        assert_eq!(health.state(round).failing, 4);
+        health.saw_end();
+        assert_eq!(health.state(round).failing, 0, "a whole answer forgives them");
+    }
+    let reasons: Vec<_> = (0..5).map(|_| cut(10)).collect();
+    assert_eq!(reasons, [None, None, None, None, Some(Reason::Consecutive)]);
+    health.eject(&rules, Duration::ZERO, Reason::Consecutive, 10);
+    assert_eq!(health.saw_cut(&rules, 20), None, "sent before");
+    assert_eq!(health.saw_cut(&rules, 11 * S), None, "what was before it went does not count");
+}
+
+/// A stream may take minutes: until its end a backend that is reached now and then must not seem out of reach.
+#[test]
+fn failures_to_answer_are_forgiven_by_a_head_and_not_only_by_an_end() {
+    let (health, rules) = (known(), eject());
+    for now in 0..20 {
+        assert_eq!(health.saw(true, &rules, now), None);
+        health.saw(false, &rules, now);
+    }
+    for now in 0..4 {
+        assert_eq!(health.saw(true, &rules, now), None);
+    }
+    health.saw_end();
+    assert_eq!(
+        health.saw(true, &rules, 4),
+        Some(Reason::Consecutive),
+        "an end says nothing of what failed since"
+    );
+}
+
+#[test]
+fn an_answer_that_breaks_off_is_one_failure_of_one_attempt() {
+    let rate = ErrorRate { percent: 60, of_last_s: 10, at_least: 10 };
+    let rules = Eject { consecutive: None, rate: Some(rate), ..eject() };
+    let health = known();
+    for n in 0..9 {
+        health.saw(false, &rules, n);
+    }
+    for n in 0..5 {
+        assert_eq!(health.saw_cut(&rules, n), None, "{n} of 9");
+    }
+    health.saw(false, &rules, 9);
+    assert_eq!(health.saw_cut(&rules, 10), Some(Reason::ErrorRate), "6 of 10");
 }
 
 #[test]

@@ -1,6 +1,6 @@
-//! The posture as people read it.
+//! How a posture looks to people.
 
-use super::{ModelPosture, Posture, RoutePosture};
+use super::{ModelPosture, Posture, RoutePosture, versions};
 use std::fmt;
 
 impl fmt::Display for Posture {
@@ -62,6 +62,7 @@ impl fmt::Display for RoutePosture {
         for (plan, ceilings) in &self.plan_ceilings {
             writeln!(f, "  ceilings {plan:<6} {ceilings}")?;
         }
+        versions::write(f, &self.versions, &self.version_rules)?;
         if let Some(queue) = &self.queue {
             writeln!(f, "  queue           {queue}")?;
         }
