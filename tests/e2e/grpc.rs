@@ -1,5 +1,7 @@
 //! gRPC, and HTTP/2 towards backends: calls that stream both ways, what ends them, and who is asked.
 
+mod counted;
+
 use crate::support::{ms, secs};
 use harness::certs::Authority;
 use harness::gateway::CHAT_API_KEY;

@@ -1,5 +1,8 @@
 //! HTTP/2 towards backends: how it is agreed on, what is sent again, what a backend may not do.
 
+mod certificates;
+mod flow;
+
 use crate::support::*;
 use harness::certs::{Authority, write_whole};
 use harness::http2_backend::{Frame, INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM, Wire};
