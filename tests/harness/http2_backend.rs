@@ -252,7 +252,12 @@ impl Wire {
 
     /// The head of an answer to a call of gRPC.
     pub fn head(&mut self, stream: u32) -> bool {
-        let block = [vec![OK], block(&[("content-type", "application/grpc")])].concat();
+        self.head_of(stream, "application/grpc")
+    }
+
+    /// The head of an answer of another type.
+    pub fn head_of(&mut self, stream: u32, content_type: &str) -> bool {
+        let block = [vec![OK], block(&[("content-type", content_type)])].concat();
         self.say(&Frame::new(HEADERS, END_HEADERS, stream, block))
     }
 

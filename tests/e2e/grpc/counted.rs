@@ -31,7 +31,7 @@ routes:
 fn told(http2: &mut Http2, path: &str, fault: Option<&str>) -> String {
     let keyed = call(path).header("authorization", format!("Bearer {CHAT_API_KEY}"));
     let keyed = fault.into_iter().fold(keyed, |call, fault| call.header("x-mock-fault", fault));
-    status(http2, keyed.body(sized("")).unwrap()).0.expect("every call has one")
+    status(http2, keyed.body(sized("")).expect("a request")).0.expect("every call has one")
 }
 
 #[test]

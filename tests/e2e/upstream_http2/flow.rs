@@ -112,10 +112,10 @@ fn stands_still(sent: &AtomicUsize) {
 
 /// A connection whose kernel keeps little of what is not read.
 fn narrow(gateway: &Gateway) -> Conn {
-    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-    socket.set_recv_buffer_size(32 << 10).unwrap();
-    socket.connect(&gateway.http.into()).unwrap();
-    socket.set_read_timeout(Some(secs(10))).unwrap();
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+    socket.set_recv_buffer_size(32 << 10).expect("socket option");
+    socket.connect(&gateway.http.into()).expect("it listens");
+    socket.set_read_timeout(Some(secs(10))).expect("socket option");
     Conn::over(TcpStream::from(socket))
 }
 
