@@ -1,5 +1,7 @@
 //! gRPC, and HTTP/2 towards backends: calls that stream both ways, what ends them, and who is asked.
 
+mod counted;
+
 use crate::support::{ms, secs};
 use harness::certs::Authority;
 use harness::gateway::CHAT_API_KEY;
@@ -44,6 +46,13 @@ routes:
     auth: none
     pool: nobody
     unlimited: "nobody is there"
+  - name: short
+    match: {path: "/mock.Echo/Short"}
+    api: grpc
+    auth: none
+    pool: models
+    timeouts: {total: 1s}
+    unlimited: "it is soon over"
   - name: plain
     match: {path: "/mock/{*rest}"}
     api: plain
@@ -227,7 +236,7 @@ fn a_deadline_of_the_caller_is_kept() {
 fn a_backend_hears_what_is_left_of_the_time() {
     let (mock, _gateway, mut http2) = start();
     for (said, wanted) in
-        [("5S", 4_000_000..=5_000_000), ("1H", 9_000_000..=10_000_000), ("400m", 300_000..=400_000)]
+        [("5S", 4_000_000..5_000_000), ("1H", 9_000_000..10_000_000), ("400m", 300_000..400_000)]
     {
         let timed = call("/mock.Echo/Say").header("grpc-timeout", said).body(sized("")).unwrap();
         assert_eq!(status(&mut http2, timed).0.as_deref(), Some("0"));
@@ -248,6 +257,13 @@ fn a_slow_backend_is_told_apart_from_a_hasty_caller() {
     let line = gateway.access_line("the end", |line| line["outcome"] == "first_byte_late");
     assert_eq!(line["status"], 504, "{line}");
     assert!(gateway.admin("/metrics").text().contains(r#"kind="timeout"} 1"#));
+
+    // Nor is what the route allows the caller's haste, where that is less.
+    let (_sender, body) = harness::http2::channel();
+    let (code, text) =
+        status(&mut http2, call("/mock.Echo/Short").header("grpc-timeout", "1M").body(body).unwrap());
+    assert_eq!(code.as_deref(), Some("4"), "{text}");
+    gateway.access_line("the end", |line| line["outcome"] == "cut" && line["route"] == "short");
 }
 
 #[test]

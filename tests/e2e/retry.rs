@@ -1,6 +1,7 @@
 //! Trying again: what can be hidden from a caller is hidden, nothing is done twice, nothing is paid for twice.
 
 mod fallback;
+mod gone;
 mod storm;
 
 use crate::support::*;

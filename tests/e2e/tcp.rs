@@ -133,6 +133,8 @@ fn a_mebibyte_each_way_at_once_arrives_whole() {
     });
     assert!(got == back, "{} bytes came back", got.len());
     assert!(told.recv_timeout(secs(5)).unwrap() == there, "other bytes arrived");
+    let line = line(&gateway, "ok");
+    assert_eq!((&line["bytes_in"], &line["bytes_out"]), (&there.len().into(), &back.len().into()), "{line}");
 }
 
 #[test]
@@ -193,6 +195,45 @@ fn what_was_cut_does_not_look_whole() {
 }
 
 #[test]
+fn what_breaks_at_the_backend_is_cut_and_what_had_passed_counts() {
+    let backend = TcpBackend::start(|mut stream| {
+        stream.read_exact(&mut [0; 5]).unwrap();
+        stream.write_all(b"half").unwrap();
+        std::thread::sleep(ms(100)); // so that it has passed
+        socket2::SockRef::from(&stream).set_linger(Some(ms(0))).unwrap();
+    });
+    let gateway = setup().policy(&policy(&[backend.address], BY_NETWORK, "")).start();
+    let mut caller = connect(gateway.tcp);
+    caller.write_all(b"hello").unwrap();
+    let mut half = [0; 4];
+    caller.read_exact(&mut half).unwrap();
+    assert_eq!((&half, end_of(&mut caller)), (b"half", RESET));
+    let line = line(&gateway, "backend_broke");
+    assert_eq!((&line["bytes_in"], &line["bytes_out"]), (&5.into(), &4.into()), "{line}");
+    let page = gateway.admin("/metrics").text();
+    for wanted in [
+        r#"gateway_stream_ended_total{stream="rpc",outcome="backend_broke"} 1"#,
+        r#"gateway_stream_bytes_total{stream="rpc",tenant="acme",direction="in"} 5"#,
+        r#"gateway_stream_bytes_total{stream="rpc",tenant="acme",direction="out"} 4"#,
+    ] {
+        assert!(page.contains(wanted), "no {wanted} in {page}");
+    }
+}
+
+#[test]
+fn the_time_for_a_handshake_is_not_that_of_a_connection() {
+    let backend = TcpBackend::echo();
+    let setup = setup().set("timeouts", "{handshake: 1s}");
+    let gateway = setup.policy(&policy(&[backend.address], BY_NETWORK, "")).start();
+    let mut caller = connect(gateway.tcp);
+    for _ in 0..2 {
+        assert!(echoes(&mut caller));
+        std::thread::sleep(ms(1_300));
+    }
+    assert!(echoes(&mut caller));
+}
+
+#[test]
 fn silence_and_age_end_a_connection() {
     let (_backend, gateway) = start_echo(", auth: [network], timeouts: {idle: 1s}");
     let mut caller = connect(gateway.tcp);
@@ -237,6 +278,8 @@ fn the_end_waits_for_open_connections_and_then_cuts_them() {
     ends.shutdown(Shutdown::Write).unwrap();
     assert_eq!(end_of(&mut ends), Ok(()));
     assert_eq!(gateway.process.wait(secs(3)).and_then(|status| status.code()), Some(0));
+    assert_eq!(end_of(&mut stays), RESET, "what is cut does not look whole");
     line(&gateway, "ok");
-    line(&gateway, "cut");
+    let line = line(&gateway, "cut");
+    assert_eq!((&line["bytes_in"], &line["bytes_out"]), (&5.into(), &5.into()), "{line}");
 }

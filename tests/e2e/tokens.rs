@@ -2,6 +2,7 @@
 
 mod charged;
 mod include_usage;
+mod over_http2;
 
 mod ceilings;
 mod kinds;

@@ -1,5 +1,8 @@
 //! HTTP/2 towards backends: how it is agreed on, what is sent again, what a backend may not do.
 
+mod certificates;
+mod flow;
+
 use crate::support::*;
 use harness::certs::{Authority, write_whole};
 use harness::http2_backend::{Frame, INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM, Wire};
@@ -32,12 +35,8 @@ fn trusting(backend: &TlsBackend, authority: &Authority) -> Gateway {
     setup.policy(&secure).start()
 }
 
-/// Answers every request until the gateway closes.
-fn answer_all(mut wire: Wire) {
-    while let Some(stream) = wire.request() {
-        wire.answer(stream, b"ok");
-    }
-}
+/// `:method: GET` and `:scheme: https`, by their places in the static table (RFC 7541 appendix A).
+const GET_OVER_HTTPS: [u8; 2] = [0x82, 0x87];
 
 fn post(gateway: &Gateway, body: impl Into<Vec<u8>>) -> u16 {
     Request::post("/a", body).send(gateway.http).status
@@ -47,7 +46,12 @@ fn post(gateway: &Gateway, body: impl Into<Vec<u8>>) -> u16 {
 fn over_tls_both_ends_agree_on_it() {
     let authority = Authority::new();
     let pair = authority.issue("backend", &["127.0.0.1"]);
-    let backend = Http2Backend::start_tls(&pair, &["http/1.1", "h2"], answer_all);
+    let backend = Http2Backend::start_tls(&pair, &["http/1.1", "h2"], |mut wire| {
+        while let Some(request) = wire.message() {
+            assert!(request.payload.starts_with(&GET_OVER_HTTPS), "{:x?}", request.payload);
+            wire.answer(request.stream, b"ok");
+        }
+    });
     let gateway = trusting(&backend, &authority);
     for _ in 0..3 {
         assert_eq!(Request::get("/a").send(gateway.http).body, b"ok");

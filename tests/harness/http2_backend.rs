@@ -1,19 +1,21 @@
 //! A backend that speaks HTTP/2 frame by frame (RFC 9113), so that a test can say what no library would.
 
-use crate::certs::Pair;
+use crate::certs::{Authority, Pair};
 use crate::listening::Listening;
 use crate::tls_backend::{Session, TlsBackend};
+use rustls::pki_types::CertificateDer;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
+/// Kinds of frames.
+pub const DATA: u8 = 0;
+pub const HEADERS: u8 = 1;
+pub const RST_STREAM: u8 = 3;
+pub const SETTINGS: u8 = 4;
 const PING: u8 = 6;
-const GOAWAY: u8 = 7;
-const WINDOW_UPDATE: u8 = 8;
+pub const GOAWAY: u8 = 7;
+pub const WINDOW_UPDATE: u8 = 8;
 const CONTINUATION: u8 = 9;
 
 const END_STREAM: u8 = 1;
@@ -57,16 +59,29 @@ impl Http2Backend {
         protocols: &[&str],
         serve: impl Fn(Wire) + Send + Sync + 'static,
     ) -> TlsBackend {
-        TlsBackend::start_speaking(pair, protocols, move |session| {
-            if let Some(wire) = Wire::begin(Socket::Tls(session.into())) {
-                serve(wire);
-            }
-        })
+        TlsBackend::start_speaking(pair, protocols, over_tls(serve))
+    }
+
+    /// Over TLS, for whoever has a certificate of `callers`.
+    pub fn start_demanding(
+        pair: &Pair,
+        callers: &Authority,
+        serve: impl Fn(Wire) + Send + Sync + 'static,
+    ) -> TlsBackend {
+        TlsBackend::start_for(pair, Some(callers), &["h2"], over_tls(serve))
     }
 
     /// Connections it was offered.
     pub fn connections(&self) -> usize {
         self.listening.connections()
+    }
+}
+
+fn over_tls(serve: impl Fn(Wire)) -> impl Fn(Session) {
+    move |session| {
+        if let Some(wire) = Wire::begin(Socket::Tls(session.into())) {
+            serve(wire);
+        }
     }
 }
 
@@ -150,12 +165,27 @@ impl Wire {
     pub fn message(&mut self) -> Option<Frame> {
         loop {
             let frame = self.frame()?;
-            match frame.kind {
-                SETTINGS if frame.flags & ACK == 0 => self.say(&Frame::new(SETTINGS, ACK, 0, [])),
-                PING if frame.flags & ACK == 0 => self.say(&Frame::new(PING, ACK, 0, frame.payload)),
-                HEADERS | DATA | RST_STREAM => return Some(frame),
-                _ => true,
-            };
+            self.acknowledge(&frame);
+            if matches!(frame.kind, HEADERS | DATA | RST_STREAM) {
+                return Some(frame);
+            }
+        }
+    }
+
+    /// Answers what wants no more than that: settings, and a ping.
+    pub fn acknowledge(&mut self, frame: &Frame) {
+        match frame.kind {
+            SETTINGS if frame.flags & ACK == 0 => self.say(&Frame::new(SETTINGS, ACK, 0, [])),
+            PING if frame.flags & ACK == 0 => self.say(&Frame::new(PING, ACK, 0, frame.payload.clone())),
+            _ => true,
+        };
+    }
+
+    /// The certificate that the gateway has shown.
+    pub fn caller(&self) -> Option<CertificateDer<'static>> {
+        match &self.socket {
+            Socket::Tcp(_) => None,
+            Socket::Tls(session) => session.caller(),
         }
     }
 
@@ -195,7 +225,12 @@ impl Wire {
 
     /// The head of an answer to a call of gRPC.
     pub fn head(&mut self, stream: u32) -> bool {
-        let block = [vec![OK], block(&[("content-type", "application/grpc")])].concat();
+        self.head_of(stream, "application/grpc")
+    }
+
+    /// The head of an answer of another type.
+    pub fn head_of(&mut self, stream: u32, content_type: &str) -> bool {
+        let block = [vec![OK], block(&[("content-type", content_type)])].concat();
         self.say(&Frame::new(HEADERS, END_HEADERS, stream, block))
     }
 

@@ -28,7 +28,7 @@ pub struct TlsBackend {
 impl TlsBackend {
     /// Shows `pair`, and lets `serve` have each connection in a thread of its own.
     pub fn start(pair: &Pair, serve: impl Fn(Session) + Send + Sync + 'static) -> TlsBackend {
-        TlsBackend::listen(config(pair, None), serve)
+        TlsBackend::start_for(pair, None, &[], serve)
     }
 
     /// The same, for whoever agrees to one of these protocols (ALPN).
@@ -37,9 +37,7 @@ impl TlsBackend {
         protocols: &[&str],
         serve: impl Fn(Session) + Send + Sync + 'static,
     ) -> TlsBackend {
-        let mut config = config(pair, None);
-        config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
-        TlsBackend::listen(config, serve)
+        TlsBackend::start_for(pair, None, protocols, serve)
     }
 
     /// As `start`, and lets nobody in without a certificate of `callers`.
@@ -48,10 +46,18 @@ impl TlsBackend {
         callers: &Authority,
         serve: impl Fn(Session) + Send + Sync + 'static,
     ) -> TlsBackend {
-        TlsBackend::listen(config(pair, Some(callers)), serve)
+        TlsBackend::start_for(pair, Some(callers), &[], serve)
     }
 
-    fn listen(config: ServerConfig, serve: impl Fn(Session) + Send + Sync + 'static) -> TlsBackend {
+    /// The same, for whoever has a certificate of `callers`, if any are given, and agrees to one of `protocols`.
+    pub fn start_for(
+        pair: &Pair,
+        callers: Option<&Authority>,
+        protocols: &[&str],
+        serve: impl Fn(Session) + Send + Sync + 'static,
+    ) -> TlsBackend {
+        let mut config = config(pair, callers);
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         socket2::SockRef::from(&listener).set_recv_buffer_size(RECEIVE_BUFFER).expect("socket option");
         let (config, served) = (Arc::new(config), Arc::<AtomicUsize>::default());

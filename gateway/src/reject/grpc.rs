@@ -64,6 +64,7 @@ fn encode(message: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::{Denied, TokenDenied};
     use std::time::Duration;
 
     #[test]
@@ -80,6 +81,16 @@ mod tests {
             (Reject::NoRoute, 12),
             (Reject::FirstByteLate, 4),
             (Reject::BodyBroken, 3),
+            (Reject::Ambiguous { what: "" }, 3),
+            (Reject::Method { allow: HeaderValue::from_static("POST") }, 12),
+            (Reject::TargetTooLong { cap: 1 }, 8),
+            (Reject::TooManyHeaders { cap: 1 }, 8),
+            (Reject::BodyTooSlow, 4),
+            (Reject::Denied(Denied::Token(TokenDenied::Stranger)), 7),
+            (Reject::Overloaded, 14),
+            (Reject::Undiscovered, 14),
+            (Reject::NoToken { token: "a".into() }, 14),
+            (Reject::Unreachable { detail: String::new() }, 14),
         ] {
             assert_eq!(status(&reject), wanted, "{reject}");
         }

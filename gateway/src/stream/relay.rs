@@ -1,8 +1,8 @@
 //! Moves bytes both ways between two sockets until both directions have ended.
 //!
 //! The end of one direction is passed on as such (FIN, or TLS's own word for it) while the other goes on: half-close
-//! is correct both ways. A direction that breaks ends both at once, and by a reset, so that what was cut does not look
-//! whole.
+//! is correct both ways. A direction that breaks ends both at once. Whatever ends before both have said their last, with
+//! the gateway itself too, ends by a reset, so that what was cut does not look whole.
 //!
 //! *Cost.* Bytes go through one buffer of the thread, from one system call to the next. Only what the receiver's socket
 //! does not take, or what has to wait for its pace, is kept with the connection: an idle one holds no buffer.
@@ -57,6 +57,9 @@ pub struct Terms<'a> {
 
 /// Relays until the end.
 pub async fn relay(caller: &mut RawSocket, backend: &mut RawSocket, terms: &Terms<'_>) -> End {
+    // At once, because nobody comes back here when the gateway ends.
+    caller.reset_on_close();
+    backend.reset_on_close();
     let (mut into, mut out) = (Flow::new(Way::In), Flow::new(Way::Out));
     let moved = Cell::new(true);
     let count = |way, bytes| {
@@ -86,9 +89,9 @@ pub async fn relay(caller: &mut RawSocket, backend: &mut RawSocket, terms: &Term
         Poll::Pending
     });
     let end = end.await;
-    if end != End::Whole {
-        caller.reset_on_close();
-        backend.reset_on_close();
+    if end == End::Whole {
+        caller.end_on_close();
+        backend.end_on_close();
     }
     end
 }

@@ -2,6 +2,7 @@
 
 use super::connect::tcp;
 use super::{Backend, ConnectError, RawSocket};
+use socket2::SockRef;
 use std::time::Duration;
 use tokio::net::TcpStream;
 
@@ -32,6 +33,11 @@ impl RawSocket {
     /// Makes its close a reset, so that what was cut does not look whole to the other end.
     pub fn reset_on_close(&self) {
         reset_on_close(self.tcp());
+    }
+
+    /// Takes that back: what waits to be sent is sent, and then comes the end.
+    pub fn end_on_close(&self) {
+        let _ = SockRef::from(self.tcp()).set_linger(None); // it may have been reset already
     }
 }
 

@@ -21,6 +21,25 @@ fn the_next_backend_is_tried_when_one_is_down() {
 }
 
 #[test]
+fn four_are_tried_and_no_more() {
+    // Bound, and nobody listens.
+    let bound = || {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        socket
+    };
+    let down: Vec<socket2::Socket> = (0..12).map(|_| bound()).collect();
+    let address = |socket: &socket2::Socket| socket.local_addr().unwrap().as_socket().unwrap();
+    let mut backends: Vec<SocketAddr> = down.iter().map(address).collect();
+    let backend = TcpBackend::echo();
+    backends.push(backend.address);
+    let gateway = setup().policy(&policy(&backends, BY_NETWORK, "")).start();
+    let let_in = (0..3).filter(|_| echoes(connect(gateway.tcp))).count();
+    assert!(let_in <= 1, "{let_in} of three: at four tries each, two meet only those that are down");
+    line(&gateway, "unreachable");
+}
+
+#[test]
 fn a_probe_is_a_connection_and_takes_a_dead_backend_out() {
     let backend = TcpBackend::echo();
     let nowhere = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");

@@ -80,6 +80,22 @@ fn what_waits_for_its_pace_is_not_lost_and_not_idle() {
     let start = now();
     assert!(said_again(connect(gateway.tcp), &sent).expect("all of it") == sent);
     assert!(start.elapsed() > ms(1_800) && start.elapsed() < ms(2_600), "{:?}", start.elapsed());
+    let line = line(&gateway, "ok");
+    assert_eq!((&line["bytes_in"], &line["bytes_out"]), (&sent.len().into(), &sent.len().into()), "{line}");
+}
+
+#[test]
+fn who_waits_behind_others_is_not_idle() {
+    let (_backend, gateway) =
+        start_echo(", auth: [network], limits: {bytes_in: 1KB/s}, timeouts: {idle: 1s}");
+    let callers: Vec<TcpStream> = (0..50).map(|_| connect(gateway.tcp)).collect();
+    let start = now();
+    for mut caller in &callers {
+        caller.write_all(&[7; 50]).unwrap(); // a slice, a twentieth of a second
+    }
+    let served = callers.iter().filter(|caller| (&**caller).read_exact(&mut [0; 50]).is_ok()).count();
+    assert_eq!(served, callers.len());
+    assert!(start.elapsed() > ms(2_200), "{:?}", start.elapsed());
 }
 
 #[test]
