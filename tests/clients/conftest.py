@@ -239,12 +239,11 @@ def all_of_mock(tmp_path_factory):
     mock.program.stop()
 
 
-@pytest.fixture(scope="session")
-def gateway(all_of_mock, tmp_path_factory):
-    directory = tmp_path_factory.mktemp("gateway")
+def start_gateway(mock: Mock, directory: Path, **more) -> Gateway:
+    """Starts one in front of `mock`; `more` goes into gateway.yaml."""
     (directory / "policies").mkdir()
     (directory / "certs").mkdir()
-    (directory / "policies" / "policy.yaml").write_text(yaml.safe_dump(policy(all_of_mock.url), sort_keys=False))
+    (directory / "policies" / "policy.yaml").write_text(yaml.safe_dump(policy(mock.url), sort_keys=False))
     settings = {
         "listeners": [
             {"name": "http", "address": "127.0.0.1:0"},
@@ -255,7 +254,7 @@ def gateway(all_of_mock, tmp_path_factory):
         "certs": "certs",
         "workers": 1,
         "access_log": {"file": "access.log"},
-    }
+    } | more
     subprocess.run([programs() / "pangu-gateway", "dev-certs", directory / "certs"], check=True, stdout=subprocess.DEVNULL)
     (directory / "gateway.yaml").write_text(yaml.safe_dump(settings))
     addresses = directory / "addresses.json"
@@ -275,8 +274,22 @@ def gateway(all_of_mock, tmp_path_factory):
 
     found = program.wait_for(bound, "the gateway gets ready")
     http, admin, authority = "http://" + found["http"][0], "http://" + found["admin"], directory / "certs" / "ca.crt"
-    yield Gateway(http, found["https"][0], authority, admin, directory, program)
-    program.stop()
+    return Gateway(http, found["https"][0], authority, admin, directory, program)
+
+
+@pytest.fixture(scope="session")
+def gateway(all_of_mock, tmp_path_factory):
+    gateway = start_gateway(all_of_mock, tmp_path_factory.mktemp("gateway"))
+    yield gateway
+    gateway.program.stop()
+
+
+@pytest.fixture
+def ending(all_of_mock, tmp_path):
+    """A gateway that a test may end; it drains for two seconds."""
+    gateway = start_gateway(all_of_mock, tmp_path, timeouts={"drain": "2s"})
+    yield gateway
+    gateway.program.stop()
 
 
 @pytest.fixture

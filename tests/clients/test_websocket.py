@@ -58,3 +58,21 @@ def test_what_is_open_is_counted_and_logged_when_it_ends(gateway, once):
         log = [json.loads(line) for line in gateway.access_log().splitlines()]
         lines = [line for line in log if line["status"] == 101 and line["bytes_in"] > 1000 and line["tenant"] == "once"]
     assert lines and lines[-1]["outcome"] == "ok", lines
+
+
+def test_who_is_still_there_at_the_end_of_a_drain_is_told_that_the_gateway_goes(ending, caller):
+    with connect(url(ending), additional_headers=keyed(caller), compression=None) as socket:
+        socket.send("before")
+        assert socket.recv(timeout=10) == "before"
+        begun = time.monotonic()
+        ending.program.process.terminate()
+        time.sleep(0.5)
+        socket.send("while it drains")
+        assert socket.recv(timeout=10) == "while it drains"
+        with pytest.raises(ConnectionClosed) as raised:
+            socket.recv(timeout=10)
+        assert time.monotonic() - begun > 1, "it was given most of the two seconds"
+    assert raised.value.rcvd.code == 1001
+    assert ending.program.process.wait(10) == 0
+    line = json.loads(ending.access_log().splitlines()[-1])
+    assert (line["status"], line["outcome"]) == (101, "drained"), line
