@@ -1,6 +1,7 @@
 //! gRPC, and HTTP/2 towards backends: calls that stream both ways, what ends them, and who is asked.
 
 mod counted;
+mod silence;
 
 use crate::support::{ms, secs};
 use harness::certs::Authority;

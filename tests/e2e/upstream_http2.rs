@@ -5,7 +5,7 @@ mod flow;
 
 use crate::support::*;
 use harness::certs::{Authority, write_whole};
-use harness::http2_backend::{Frame, INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM, Wire};
+use harness::http2_backend::{Frame, HEADERS, INTERNAL_ERROR, NO_ERROR, PING, REFUSED_STREAM, Wire};
 use harness::{Conn, Gateway, Http2Backend, Request, Setup, TlsBackend, eventually, now};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, mpsc};
@@ -144,6 +144,31 @@ fn what_a_backend_may_have_worked_on_is_not_sent_twice() {
         assert_eq!(post(&gateway, "x"), 502);
     }
     assert_eq!(*requests.lock().unwrap(), 3);
+}
+
+#[test]
+fn a_backend_that_answers_is_not_pinged() {
+    let pings = Arc::new(Mutex::new(0));
+    let count = pings.clone();
+    let backend = Http2Backend::start(move |mut wire, _| {
+        while let Some(frame) = wire.frame() {
+            wire.acknowledge(&frame);
+            match frame.kind {
+                PING => *count.lock().unwrap() += 1,
+                HEADERS if frame.stream % 4 == 1 => assert!(wire.answer(frame.stream, b"ok")),
+                HEADERS => assert!(wire.cancel(frame.stream, INTERNAL_ERROR)),
+                _ => {}
+            }
+        }
+    });
+    let gateway = in_front_of(backend.address);
+    for number in 0..6 {
+        let wanted = if number % 2 == 0 { 200 } else { 502 };
+        assert_eq!(Request::get("/a").send(gateway.http).status, wanted, "{number}");
+        std::thread::sleep(ms(20));
+    }
+    assert_eq!(*pings.lock().unwrap(), 0, "servers of gRPC take pings without end for an attack");
+    assert_eq!(backend.connections(), 1);
 }
 
 #[test]

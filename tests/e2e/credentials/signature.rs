@@ -138,6 +138,27 @@ fn a_second_gateway_lets_the_first_one_in() {
     }
 }
 
+/// A backend may accept no signature that is older than some minutes, and a first attempt may take as long.
+#[test]
+fn every_attempt_is_signed_with_its_own_date() {
+    let backend = "{url: \"http://127.0.0.1:9100/v1/infers\"}";
+    let text = policy(SDK)
+        .replace(backend, &format!("{backend}, {}", backend.replace("infers", "infers/second")))
+        .replace("auth: none,", "auth: none, retry: {on: [503], attempts: 2},");
+    let mock = Mock::start();
+    let gateway = set_up(Setup::new(&mock)).policy(&text).start();
+    let slow =
+        Request::get("/open/x").header("x-mock-latency-ms", "1100").header("x-mock-fault", "status:503");
+    assert_eq!(slow.send(gateway.http).status, 503);
+    let records = mock.records(2);
+    let dates: Vec<_> = records.iter().map(|record| record.header("x-sdk-date").expect("a date")).collect();
+    assert!(dates[0] < dates[1], "{dates:?}: the second was sent more than a second later");
+    for record in &records {
+        let again = signed_again(record, b"", Scheme::Sdk);
+        assert_eq!(record.header("authorization"), Some(again.as_str()), "{}", record.target);
+    }
+}
+
 #[test]
 fn every_attempt_is_signed_anew_and_a_fallback_is_shown_its_own() {
     let backend = "{url: \"http://127.0.0.1:9100/v1/infers\"}";

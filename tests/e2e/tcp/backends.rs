@@ -40,6 +40,35 @@ fn four_are_tried_and_no_more() {
 }
 
 #[test]
+fn a_backend_that_refuses_connections_is_ejected_and_then_left_alone() {
+    let nowhere = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
+    let backend = TcpBackend::echo();
+    let text = policy(&[nowhere, backend.address], BY_NETWORK, "")
+        .replace("connect_timeout: 1s,", "connect_timeout: 1s, eject: {consecutive: 3, for: 1m},");
+    let gateway = setup().policy(&text).start();
+    let dialled = || {
+        let page = gateway.admin("/metrics").text();
+        let series = page.lines().find_map(|line| line.strip_prefix(CONNECTS)?.parse::<u32>().ok());
+        series.unwrap_or_else(|| panic!("no {CONNECTS} in {page}"))
+    };
+    for number in 0..12 {
+        assert!(echoes(connect(gateway.tcp)), "connection {number}");
+    }
+    let page = gateway.admin("/metrics").text();
+    let ejected = format!(
+        r#"gateway_upstream_ejections_total{{pool="rpc",backend="{nowhere}",reason="consecutive"}} 1"#
+    );
+    assert!(page.contains(&ejected), "no {ejected} in {page}");
+    let before = dialled();
+    for number in 0..6 {
+        assert!(echoes(connect(gateway.tcp)), "connection {number}");
+    }
+    assert_eq!(dialled() - before, 6, "nobody asks the one that is out");
+}
+
+const CONNECTS: &str = r#"gateway_upstream_connects_total{pool="rpc"} "#;
+
+#[test]
 fn a_probe_is_a_connection_and_takes_a_dead_backend_out() {
     let backend = TcpBackend::echo();
     let nowhere = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");

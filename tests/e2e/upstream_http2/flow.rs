@@ -2,7 +2,7 @@
 
 use super::*;
 use harness::http2::{Http2, sized};
-use harness::http2_backend::{HEADERS, RST_STREAM, SETTINGS, WINDOW_UPDATE};
+use harness::http2_backend::{RST_STREAM, SETTINGS, WINDOW_UPDATE};
 use std::collections::HashMap;
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
