@@ -70,6 +70,7 @@ mod tests {
     #[test]
     fn refusals_have_the_status_that_clients_act_on() {
         for (reject, wanted) in [
+            (Reject::Denied(Denied::UnsupportedAlgorithm), 16),
             (Reject::Flood { wait: Duration::from_secs(1) }, 8),
             (Reject::BodyTooLarge { cap: 1 }, 8),
             (Reject::NoBackend, 14),
