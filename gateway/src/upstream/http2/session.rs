@@ -89,6 +89,7 @@ impl Session {
     /// Takes a place.
     pub(super) fn place(&self) -> Place {
         self.shared.taken.set(self.taken() + 1);
+        self.idle_since_ms.set(None);
         Place { requests: self.requests.clone(), heard: self.shared.heard.get(), shared: self.shared.clone() }
     }
 }

@@ -149,7 +149,10 @@ fn a_connection_without_requests_is_closed_in_time() {
         world.sessions.sweep(61_000);
         assert!(world.place(100, echo).await.1);
         world.sessions.sweep(62_000);
-        world.sessions.sweep(122_001);
+        world.sessions.sweep(122_000);
+        assert!(world.place(100, echo).await.1, "it was idle only since somebody has left it");
+        world.sessions.sweep(123_000);
+        world.sessions.sweep(183_001);
         assert!(!world.place(100, echo).await.1);
     });
 }
