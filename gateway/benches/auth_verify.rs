@@ -35,9 +35,8 @@ fn keyring(live: &Live) -> Keyring {
     for i in 0..CREDENTIALS {
         let digest = digest::digest(&digest::SHA256, app_code(i).as_bytes());
         let digest = digest.as_ref().try_into().expect("SHA-256 is 32 bytes long");
-        keys.app_code(CallerId(i), "tenant/user", digest).expect("codes differ");
-        keys.ak_sk(CallerId(i), "tenant/user", &format!("AK{i:018}"), SECRET_KEY.as_bytes(), None)
-            .expect("keys differ");
+        keys.app_code(CallerId(i), digest).expect("codes differ");
+        keys.ak_sk(CallerId(i), &format!("AK{i:018}"), SECRET_KEY.as_bytes(), None).expect("keys differ");
     }
     keys.build(live)
 }

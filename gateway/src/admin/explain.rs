@@ -46,10 +46,10 @@ pub fn explain(policy: &Store, query: Query<'_>, now: Now) -> Result<Explained, 
         model: model.map(|model| (&model.limits, model.price)),
     };
     let answer = limit::explain(&question, now);
-    let ceilings = [caller.map(|caller| caller.ceilings), model.map(|model| model.ceilings)];
+    let ceilings = [caller.map(|caller| caller.terms.ceilings), model.map(|model| model.ceilings)];
     Ok(Explained {
         now: shown::time(now.wall_ms),
-        tenant: caller.map(|caller| caller.tenant_name.to_string()),
+        tenant: caller.map(|caller| caller.tenant_name().to_string()),
         user: user.map(|caller| caller.user_name.to_string()),
         route: route.name.to_string(),
         model: model.map(|model| model.name.to_string()),
@@ -106,7 +106,7 @@ pub fn forecast(policy: &Store, query: Query<'_>, now: Now) -> Result<shown::For
 
 /// All users of a tenant; at least one.
 fn callers<'p>(policy: &'p Snapshot, tenant: &str) -> Result<Vec<&'p Arc<Caller>>, No> {
-    let callers: Vec<_> = policy.callers.iter().filter(|caller| &*caller.tenant_name == tenant).collect();
+    let callers: Vec<_> = policy.callers.iter().filter(|caller| &**caller.tenant_name() == tenant).collect();
     if callers.is_empty() { Err(no_tenant(policy, tenant)) } else { Ok(callers) }
 }
 
@@ -140,7 +140,7 @@ fn find_model<'p>(policy: &'p Snapshot, name: &str) -> Result<&'p Arc<Model>, No
 }
 
 fn no_tenant(policy: &Snapshot, name: &str) -> No {
-    let mut names: Vec<&str> = policy.callers.iter().map(|caller| &*caller.tenant_name).collect();
+    let mut names: Vec<&str> = policy.callers.iter().map(|caller| &**caller.tenant_name()).collect();
     names.dedup(); // callers stand in the order of tenants
     missing("tenant", name, names.into_iter())
 }

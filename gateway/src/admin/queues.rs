@@ -36,5 +36,5 @@ pub fn queues(policy: &Store, now_us: u64) -> Vec<Queue> {
 }
 
 fn names(policy: &Snapshot) -> HashMap<TenantKey, &Arc<str>, ahash::RandomState> {
-    policy.callers.iter().map(|caller| (caller.tenant_key(), &caller.tenant_name)).collect()
+    policy.callers.iter().map(|caller| (caller.tenant_key(), caller.tenant_name())).collect()
 }

@@ -19,7 +19,6 @@ pub struct Keyring {
     access_keys: HashMap<Box<str>, Arc<Credential>>,
     app_codes: HashMap<[u8; 32], CallerId>,
     api_keys: HashMap<[u8; 32], CallerId>,
-    names: HashMap<CallerId, Arc<str>>,
     /// Stands in for an access key nobody has: the same work, and never a success.
     nobody: Arc<Credential>,
     pub(super) replay_max: usize,
@@ -34,19 +33,6 @@ impl Keyring {
             Kind::ApiKey => self.api_keys.len(),
             Kind::IamToken => 0, // they are not held here
         }
-    }
-
-    /// Whose they are, sorted: a caller's name (`tenant/user`) once per credential of this kind.
-    pub fn names(&self, kind: Kind) -> Vec<&str> {
-        let name = |caller: &CallerId| self.names.get(caller).map_or("", |name| &**name);
-        let mut names: Vec<&str> = match kind {
-            Kind::AkSk => self.access_keys.values().map(|credential| name(&credential.caller)).collect(),
-            Kind::AppCode => self.app_codes.values().map(name).collect(),
-            Kind::ApiKey => self.api_keys.values().map(name).collect(),
-            Kind::IamToken => Vec::new(),
-        };
-        names.sort_unstable();
-        names
     }
 
     /// The pair with this access key, or one that verifies nothing.
@@ -123,7 +109,6 @@ pub struct KeyringBuilder {
     access_keys: HashMap<Box<str>, Pair>,
     app_codes: HashMap<[u8; 32], CallerId>,
     api_keys: HashMap<[u8; 32], CallerId>,
-    names: HashMap<CallerId, Arc<str>>,
     replay_max: usize,
 }
 
@@ -146,7 +131,6 @@ impl KeyringBuilder {
             access_keys: HashMap::default(),
             app_codes: HashMap::default(),
             api_keys: HashMap::default(),
-            names: HashMap::default(),
             replay_max: REPLAY_MAX,
         }
     }
@@ -157,54 +141,50 @@ impl KeyringBuilder {
         self.replay_max = signatures;
     }
 
-    /// Adds an AK/SK (or AppKey/AppSecret) pair; `name` is `tenant/user`. With a token's digest the pair is a
-    /// temporary one. An empty secret key verifies nobody.
+    /// Adds an AK/SK (or AppKey/AppSecret) pair. With a token's digest the pair is a temporary one. An empty secret key
+    /// verifies nobody.
     ///
     /// # Errors
-    /// the name (`tenant/user`) of who has the same access key already
+    /// who has the same access key already
     pub fn ak_sk(
         &mut self,
         caller: CallerId,
-        name: &str,
         access_key: &str,
         secret_key: &[u8],
         security_token_sha256: Option<[u8; 32]>,
-    ) -> Result<(), Arc<str>> {
+    ) -> Result<(), CallerId> {
         match self.access_keys.entry(access_key.into()) {
-            Entry::Occupied(held) => return Err(self.names[&held.get().caller].clone()),
+            Entry::Occupied(held) => return Err(held.get().caller),
             Entry::Vacant(free) => free.insert(Pair {
                 caller,
                 secret_key: SecretKey(secret_key.into()),
                 security_token_sha256: security_token_sha256.map(Box::new),
             }),
         };
-        self.name(caller, name);
         Ok(())
     }
 
     /// Adds an AppCode, known by its digest.
     ///
     /// # Errors
-    /// the name (`tenant/user`) of who has the same AppCode already
-    pub fn app_code(&mut self, caller: CallerId, name: &str, sha256: [u8; 32]) -> Result<(), Arc<str>> {
+    /// who has the same AppCode already
+    pub fn app_code(&mut self, caller: CallerId, sha256: [u8; 32]) -> Result<(), CallerId> {
         if let Some(holder) = self.app_codes.get(&sha256) {
-            return Err(self.names[holder].clone());
+            return Err(*holder);
         }
         self.app_codes.insert(sha256, caller);
-        self.name(caller, name);
         Ok(())
     }
 
     /// Adds an API key, known by its digest.
     ///
     /// # Errors
-    /// the name (`tenant/user`) of who has the same API key already
-    pub fn api_key(&mut self, caller: CallerId, name: &str, sha256: [u8; 32]) -> Result<(), Arc<str>> {
+    /// who has the same API key already
+    pub fn api_key(&mut self, caller: CallerId, sha256: [u8; 32]) -> Result<(), CallerId> {
         if let Some(holder) = self.api_keys.get(&sha256) {
-            return Err(self.names[holder].clone());
+            return Err(*holder);
         }
         self.api_keys.insert(sha256, caller);
-        self.name(caller, name);
         Ok(())
     }
 
@@ -218,20 +198,15 @@ impl KeyringBuilder {
             access_keys: self.access_keys.into_iter().map(with_state).collect(),
             app_codes: self.app_codes,
             api_keys: self.api_keys,
-            names: self.names,
             nobody: Arc::new(Credential::nobody()),
             replay_max: self.replay_max,
         }
-    }
-
-    fn name(&mut self, caller: CallerId, name: &str) {
-        self.names.entry(caller).or_insert_with(|| name.into());
     }
 }
 
 impl fmt::Debug for KeyringBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KeyringBuilder").field("callers", &self.names.len()).finish_non_exhaustive()
+        f.debug_struct("KeyringBuilder").finish_non_exhaustive()
     }
 }
 
@@ -269,34 +244,23 @@ mod tests {
     #[test]
     fn a_credential_belongs_to_one_caller() {
         let mut keys = KeyringBuilder::new();
-        assert_eq!(keys.ak_sk(ALICE, "acme/alice", "AK", b"SK", None), Ok(()));
-        assert_eq!(keys.app_code(ALICE, "acme/alice", [1; 32]), Ok(()));
-        assert_eq!(keys.api_key(ALICE, "acme/alice", [1; 32]), Ok(()), "another kind, another namespace");
+        assert_eq!(keys.ak_sk(ALICE, "AK", b"SK", None), Ok(()));
+        assert_eq!(keys.app_code(ALICE, [1; 32]), Ok(()));
+        assert_eq!(keys.api_key(ALICE, [1; 32]), Ok(()), "another kind, another namespace");
 
-        assert_eq!(keys.ak_sk(BOB, "acme/bob", "AK", b"other", None), Err("acme/alice".into()));
-        assert_eq!(keys.app_code(BOB, "acme/bob", [1; 32]), Err("acme/alice".into()));
-        assert_eq!(keys.api_key(BOB, "acme/bob", [1; 32]), Err("acme/alice".into()));
+        assert_eq!(keys.ak_sk(BOB, "AK", b"other", None), Err(ALICE));
+        assert_eq!(keys.app_code(BOB, [1; 32]), Err(ALICE));
+        assert_eq!(keys.api_key(BOB, [1; 32]), Err(ALICE));
 
         let keys = keys.build(&Live::default());
         assert_eq!(Kind::ALL.map(|kind| keys.count(kind)), [1, 1, 0, 1]);
     }
 
     #[test]
-    fn names_are_listed_sorted_once_per_credential() {
-        let mut keys = KeyringBuilder::new();
-        keys.app_code(BOB, "acme/bob", [1; 32]).unwrap();
-        keys.app_code(ALICE, "acme/alice", [2; 32]).unwrap();
-        keys.app_code(BOB, "acme/bob", [3; 32]).unwrap();
-        let keys = keys.build(&Live::default());
-        assert_eq!(keys.names(Kind::AppCode), ["acme/alice", "acme/bob", "acme/bob"]);
-        assert!(keys.names(Kind::AkSk).is_empty());
-    }
-
-    #[test]
     fn nothing_is_nobodys_code() {
         let mut keys = KeyringBuilder::new();
-        keys.app_code(ALICE, "acme/alice", sha256(b"")).unwrap();
-        keys.ak_sk(ALICE, "acme/alice", "AK", b"", None).unwrap();
+        keys.app_code(ALICE, sha256(b"")).unwrap();
+        keys.ak_sk(ALICE, "AK", b"", None).unwrap();
         let keys = keys.build(&Live::default());
         assert_eq!(keys.holder(Kind::AppCode, b""), None);
         assert!(!keys.credential("AK").known);
@@ -305,8 +269,8 @@ mod tests {
     #[test]
     fn a_token_belongs_to_a_temporary_pair_only() {
         let mut keys = KeyringBuilder::new();
-        keys.ak_sk(ALICE, "acme/alice", "temporary", b"SK", Some(sha256(b"token"))).unwrap();
-        keys.ak_sk(BOB, "acme/bob", "permanent", b"SK", None).unwrap();
+        keys.ak_sk(ALICE, "temporary", b"SK", Some(sha256(b"token"))).unwrap();
+        keys.ak_sk(BOB, "permanent", b"SK", None).unwrap();
         let keys = keys.build(&Live::default());
         let temporary = keys.credential("temporary");
         assert!(temporary.takes_token(Some(b"token")));

@@ -122,18 +122,21 @@ fn admit_caller(
     });
     let mut shared = Shared::lock(asking); // after the tenant's, always
 
-    let [by_plan, by_route] = on_route.map_or([None, None], |pair| pair.subjects(&plan.tenant_route));
-    let [by_model_plan, by_model] = for_model.map_or([None, None], |pair| pair.subjects(&plan.tenant_model));
-    let mut subjects = [
-        levels.subject(Per::Tenant, &plan.tenant, *open),
-        users.subject(user, &plan.user),
-        by_plan,
-        by_route,
-        by_model_plan,
-        by_model,
-        shared.route.as_mut().and_then(|route| route.subject()),
-        shared.model.as_mut().and_then(|model| model.subject()),
-    ];
+    let mut subjects = [const { None }; SUBJECTS];
+    subjects[0] = levels.subject(Per::Tenant, &plan.tenant, *open);
+    subjects[1] = users.subject(user, &plan.user);
+    if let Some(pair) = on_route {
+        [subjects[2], subjects[3]] = pair.subjects(&plan.tenant_route);
+    }
+    if let Some(pair) = for_model {
+        [subjects[4], subjects[5]] = pair.subjects(&plan.tenant_model);
+    }
+    if let Some(route) = &mut shared.route {
+        subjects[6] = route.subject();
+    }
+    if let Some(model) = &mut shared.model {
+        subjects[7] = model.subject();
+    }
     let cost = fitted(asking, &subjects, cost, now);
     let by_each = cost.map(Cost::by_each);
     match decide(&mut subjects, by_each.as_ref(), now) {

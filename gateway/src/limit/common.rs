@@ -155,7 +155,7 @@ impl Common {
     pub(super) fn step(
         self: &Arc<Common>,
         ledger: &Ledger,
-        step: &Step,
+        step: &Step<'_>,
         at: usize,
         born: u32,
         now: Now,

@@ -59,9 +59,12 @@ pub(super) fn decide(
         return Err(refuse(subjects, cost, now));
     }
     let mut skipped = Skipped::default();
-    for (subject, skipped) in subjects.iter_mut().zip(&mut skipped) {
+    for (at, subject) in subjects.iter_mut().enumerate() {
         if let Some(subject) = subject {
-            *skipped = subject.take(cost, now);
+            let marks = subject.take(cost, now);
+            if marks != 0 {
+                skipped[at] = marks;
+            }
         }
     }
     Ok(skipped)

@@ -30,7 +30,7 @@ impl Level {
     #[inline]
     pub(super) fn has_room(&self, quota: &Quota, now_us: u64) -> bool {
         match self {
-            Level::Bucket(flow) => flow.meter().fits(quota, 1, now_us),
+            Level::Bucket(flow) => flow.fits_one(quota, now_us),
             Level::Window(window) => window.used(quota, now_us) < quota.most,
         }
     }
@@ -47,11 +47,7 @@ impl Level {
     #[inline]
     pub(super) fn take(&mut self, quota: &Quota, now_us: u64) {
         match self {
-            Level::Bucket(flow) => {
-                let mut meter = flow.meter();
-                meter.charge(quota, 1, now_us);
-                *flow = Flow::of(meter);
-            }
+            Level::Bucket(flow) => flow.charge_one(quota, now_us),
             Level::Window(window) => window.take(quota, now_us),
         }
     }

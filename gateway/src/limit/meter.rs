@@ -67,6 +67,19 @@ impl Flow {
     pub(super) fn meter(self) -> Meter {
         Meter { lvl: self.lvl, seen: self.seen, held: 0 }
     }
+
+    /// Does one more fit now?
+    #[inline]
+    pub(super) fn fits_one(self, quota: &Quota, now_us: u64) -> bool {
+        self.meter().level(quota, now_us) <= quota.full - quota.unit
+    }
+
+    /// Spends one.
+    #[inline]
+    pub(super) fn charge_one(&mut self, quota: &Quota, now_us: u64) {
+        self.lvl = self.meter().level(quota, now_us).saturating_add(quota.unit);
+        self.seen = self.seen.max(Moment::at_us(now_us));
+    }
 }
 
 impl Meter {

@@ -101,7 +101,7 @@ impl Ledger {
     #[inline]
     pub(super) fn step(
         &self,
-        step: &Step,
+        step: &Step<'_>,
         at: usize,
         born: u32,
         (rules, spends): (&[SpendRule], &mut [Spend]),
@@ -189,8 +189,9 @@ impl Permit {
         if from == to && !last {
             return false;
         }
-        let Ledger { hold, began_ms, born, .. } = *ledger;
-        let step = Step::new(&hold, (&from, &to), last, began_ms);
+        let ledger = &*ledger;
+        let Ledger { hold, began_ms, born, .. } = ledger;
+        let step = Step { hold, from: &from, to: &to, last, began_ms: *began_ms };
         let mut spent = false;
         if let Some((tenant, counted)) = &self.tenant {
             spent |= tenant.step(counted, ledger, &step, now);

@@ -27,7 +27,7 @@ pub struct Quota {
     pub most: u64,
     /// Scaled units per request.
     pub(super) unit: u64,
-    /// Scaled units of a full level: `most` requests.
+    /// Scaled units of a full level: `most` requests, which are at least one.
     pub(super) full: u64,
     /// Scaled units that flow out per microsecond.
     pub(super) leak: u64,

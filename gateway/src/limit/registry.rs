@@ -202,9 +202,15 @@ struct Plans {
     before: AHashMap<Arc<str>, Arc<PlanRules>>,
     /// What follows on these, and its plan's name.
     latest: AHashMap<*const Plan, (Arc<str>, Arc<PlanRules>)>,
-    /// What follows on the rules that tenants had. These are kept until the end: their address is the key.
-    after: AHashMap<(*const PlanRules, *const Plan), (Arc<PlanRules>, Arc<PlanRules>)>,
+    /// What follows on the rules that tenants had.
+    after: AHashMap<(*const PlanRules, *const Plan), Following>,
     born: u32,
+}
+
+/// Rules that follow on others; these are kept as long, for their address is the key.
+struct Following {
+    _old: Arc<PlanRules>,
+    new: Arc<PlanRules>,
 }
 
 impl Plans {
@@ -226,14 +232,14 @@ impl Plans {
     /// The plan's rules, as they follow on what a tenant had: another plan's, maybe.
     fn after(&mut self, old: &Arc<PlanRules>, plan: &Arc<Plan>, tallies: &mut AllTallies) -> Arc<PlanRules> {
         let key = (Arc::as_ptr(old), Arc::as_ptr(plan));
-        if let Some((_, rules)) = self.after.get(&key) {
-            return Arc::clone(rules);
+        if let Some(known) = self.after.get(&key) {
+            return Arc::clone(&known.new);
         }
         let latest = self.latest(plan, tallies);
         let same_plan = self.before.get(&plan.name).is_some_and(|before| Arc::ptr_eq(before, old));
         let in_force = same_plan || Arc::ptr_eq(old, &latest);
         let rules = if in_force { latest } else { compiled(plan, tallies, self.born).after(old) };
-        self.after.insert(key, (Arc::clone(old), Arc::clone(&rules)));
+        self.after.insert(key, Following { _old: Arc::clone(old), new: Arc::clone(&rules) });
         rules
     }
 

@@ -73,7 +73,7 @@ impl Tenant {
         self: &Arc<Tenant>,
         counted: &Counted,
         ledger: &Ledger,
-        step: &Step,
+        step: &Step<'_>,
         now: Now,
     ) -> bool {
         let mut books = self.books.lock();
@@ -108,7 +108,7 @@ impl Books {
         self.users.enrol(users, &plan.user, now)
     }
 
-    fn step(&mut self, counted: &Counted, ledger: &Ledger, step: &Step, now: Now) -> Stepped {
+    fn step(&mut self, counted: &Counted, ledger: &Ledger, step: &Step<'_>, now: Now) -> Stepped {
         let Books { plan, levels, users, on_routes, for_models, .. } = self;
         let mut all = Stepped::default();
         let mut take = |at, rules: &Rules, spends: &mut [Spend]| {

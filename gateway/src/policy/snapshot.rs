@@ -224,27 +224,34 @@ pub struct Timeouts {
 
 /// Who calls: a tenant's user.
 pub struct Caller {
-    /// As in the files; unique.
-    pub tenant_name: Arc<str>,
     /// As in the files; unique within the tenant.
     pub user_name: Arc<str>,
-    /// Goes upstream in the route's `tenant_header`.
-    pub tenant_value: http::HeaderValue,
-    /// The tenant's levels.
+    /// The tenant: its name and its levels.
     pub tenant: Arc<limit::Tenant>,
     /// The user's place among them.
     pub user: limit::UserIx,
-    /// The plan's cap on bodies; `u64::MAX` if it has none.
+    /// What the tenant's plan says.
+    pub terms: Arc<Terms>,
+}
+
+/// What a plan says beside its limits.
+pub struct Terms {
+    /// Longest body; `u64::MAX`: no cap.
     pub body_max: u64,
-    /// The plan's ceilings.
+    /// How much one request may ask for.
     pub ceilings: Ceilings,
-    /// Its share where a pool has less room than everybody wants together.
+    /// Share where a pool has less room than everybody wants together.
     pub weight: NonZeroU32,
-    /// Its class there, as the plan names it.
+    /// Class there, as the plan names it.
     pub class: Option<Arc<str>>,
 }
 
 impl Caller {
+    /// As in the files; unique.
+    pub fn tenant_name(&self) -> &Arc<str> {
+        self.tenant.name()
+    }
+
     /// Tells its tenant from others at a gate: the address of the tenant's levels, which stays while it is in policy
     /// and while anything holds them.
     pub fn tenant_key(&self) -> TenantKey {

@@ -161,7 +161,7 @@ async fn take_metered(
         Admitted::Held(held) => held,
         Admitted::Passing(body, cap) => body::read_whole(exchange, body, cap).await?,
     };
-    let plan = exchange.caller().map_or_else(Ceilings::default, |caller| caller.ceilings);
+    let plan = exchange.caller().map_or_else(Ceilings::default, |caller| caller.terms.ceilings);
     let mut ask = Ask::read(&exchange.policy, route, metering, plan, &held.bytes)?;
     let permit = take(exchange, route, Some(ask.metered()), ask.wants_spare())?;
     ask.edit(route.api, &mut held, permit);

@@ -12,7 +12,7 @@ use http::{HeaderMap, StatusCode};
 
 /// What a pool will choose by, for this request. Asked once, however often the pool is tried.
 pub fn keys(exchange: &Exchange, api: Api, pool: &Pool, headers: &HeaderMap, body: &Outgoing) -> Keys {
-    let caller = exchange.caller().map(|caller| (&*caller.tenant_name, &*caller.user_name));
+    let caller = exchange.caller().map(|caller| (&**caller.tenant_name(), &*caller.user_name));
     let prompt = pool.prompt_bytes().and_then(|bytes| beginning(api, body, bytes));
     pool.keys(&Asker { caller, headers, prompt })
 }

@@ -42,7 +42,7 @@ pub fn dress(
     }
     call.header(X_REQUEST_ID.as_str(), exchange.id.as_str().as_bytes());
     if let (Some(name), Some(caller)) = (&route.tenant_header, exchange.caller()) {
-        call.header(name.as_str(), caller.tenant_value.as_bytes());
+        call.header(name.as_str(), caller.tenant_name().as_bytes());
     }
     if route.api == Api::Grpc {
         grpc::dress(exchange, &mut call);

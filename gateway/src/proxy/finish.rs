@@ -177,7 +177,7 @@ impl Exchange {
     pub fn called_by(&mut self, id: CallerId) {
         self.caller = Some(id);
         let (route, caller) = (self.route(), self.caller());
-        let activity = route.zip(caller).map(|(route, caller)| route.tenants.of(&caller.tenant_name));
+        let activity = route.zip(caller).map(|(route, caller)| route.tenants.of(caller.tenant_name()));
         if let Some(activity) = &activity {
             activity.began();
         }
@@ -196,7 +196,7 @@ impl Exchange {
 
     /// How large its body may be on `route`, as far as the caller is known.
     pub fn body_max(&self, route: &Route) -> u64 {
-        let plan = self.caller().map_or(u64::MAX, |caller| caller.body_max);
+        let plan = self.caller().map_or(u64::MAX, |caller| caller.terms.body_max);
         plan.min(route.caps.body_max)
     }
 

@@ -74,8 +74,8 @@ fn ask(exchange: &Exchange, queue: &Queue, body_bytes: u64) -> Ask {
     let caller = exchange.caller();
     Ask {
         tenant: caller.map_or(ANYBODY, Caller::tenant_key),
-        weight: caller.map_or(NonZeroU32::MIN, |caller| caller.weight),
-        class: queue.class(caller.and_then(|caller| caller.class.as_deref())),
+        weight: caller.map_or(NonZeroU32::MIN, |caller| caller.terms.weight),
+        class: queue.class(caller.and_then(|caller| caller.terms.class.as_deref())),
         prompt: prompt.max(1),
         output: completion,
         body_bytes,

@@ -75,8 +75,8 @@ fn a_body_that_takes_longer_than_the_window_does_not_slip_past_the_replay_cache(
 fn a_full_replay_cache_refuses_its_own_credential_only() {
     let live = Live::default();
     let mut keys = KeyringBuilder::new();
-    keys.ak_sk(ALICE, "acme/alice", AK, SK.as_bytes(), None).unwrap();
-    keys.ak_sk(CallerId(8), "acme/bob", "BOB", SK.as_bytes(), None).unwrap();
+    keys.ak_sk(ALICE, AK, SK.as_bytes(), None).unwrap();
+    keys.ak_sk(CallerId(8), "BOB", SK.as_bytes(), None).unwrap();
     keys.replay_max(2);
     let gate = Gate { keys: keys.build(&live), live, rules: Rules::default() };
     let send = |request: &Unsigned<'_>| {

@@ -65,17 +65,10 @@ impl Gate {
 
 fn keyring(live: &Live, secret_key: &str) -> Keyring {
     let mut keys = KeyringBuilder::new();
-    keys.ak_sk(ALICE, "acme/alice", AK, secret_key.as_bytes(), None).unwrap();
-    keys.ak_sk(
-        ALICE,
-        "acme/alice",
-        "temporary",
-        SK.as_bytes(),
-        Some(crate::signing::sha256(TOKEN.as_bytes())),
-    )
-    .unwrap();
-    keys.app_code(ALICE, "acme/alice", crate::signing::sha256(APP_CODE.as_bytes())).unwrap();
-    keys.api_key(ALICE, "acme/alice", crate::signing::sha256(API_KEY.as_bytes())).unwrap();
+    keys.ak_sk(ALICE, AK, secret_key.as_bytes(), None).unwrap();
+    keys.ak_sk(ALICE, "temporary", SK.as_bytes(), Some(crate::signing::sha256(TOKEN.as_bytes()))).unwrap();
+    keys.app_code(ALICE, crate::signing::sha256(APP_CODE.as_bytes())).unwrap();
+    keys.api_key(ALICE, crate::signing::sha256(API_KEY.as_bytes())).unwrap();
     keys.build(live)
 }
 

@@ -23,7 +23,7 @@ fn no_debug_display_or_reason_shows_a_secret() {
     let claim = gate.identify(&request, &headers, NOW).unwrap();
     let verified = gate.verify(&request, &headers, NOW).unwrap();
     let mut builder = KeyringBuilder::new();
-    builder.ak_sk(ALICE, "acme/alice", AK, SK.as_bytes(), None).unwrap();
+    builder.ak_sk(ALICE, AK, SK.as_bytes(), None).unwrap();
 
     let mut printed = format!(
         "{asked:?} {claim:?} {verified:?} {:?} {:?} {builder:?} {:?}",

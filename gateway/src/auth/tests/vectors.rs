@@ -92,7 +92,7 @@ impl Case {
             self.headers.get("x-security-token").map(|token| crate::signing::sha256(token.as_bytes()));
         let live = Live::default();
         let mut keys = KeyringBuilder::new();
-        keys.ak_sk(ALICE, "acme/alice", &self.access_key, self.secret_key.as_bytes(), token).unwrap();
+        keys.ak_sk(ALICE, &self.access_key, self.secret_key.as_bytes(), token).unwrap();
         let keys = keys.build(&live);
         let rules = Rules { unsigned_payload: true, ..Rules::default() };
         let now = Now { mono_us: 0, wall_ms: self.wall_ms };

@@ -81,11 +81,11 @@ impl Spend {
 
     /// Takes a step of a request's cost.
     #[inline]
-    pub(super) fn step(&mut self, rule: &SpendRule, step: &Step, now: Now) {
+    pub(super) fn step(&mut self, rule: &SpendRule, step: &Step<'_>, now: Now) {
         let amounts = step.amounts(rule.measure);
         match (self, &rule.bound) {
             (Spend::Bucket(meter), Bound::Bucket(quota)) => {
-                let Amounts { release, hold, from, to, .. } = *amounts;
+                let Amounts { release, hold, from, to, .. } = amounts;
                 meter.release(release);
                 meter.hold(hold);
                 // An end that changes no cost tells no time: it may be of a moment before the clock stepped back.
@@ -96,7 +96,7 @@ impl Spend {
                 }
             }
             (Spend::Calendar(dated), Bound::Calendar { calendar, .. }) => {
-                dated.step(calendar, amounts, step.began_ms, now);
+                dated.step(calendar, &amounts, step.began_ms, now);
             }
             _ => unreachable!("a level is made for its rule"),
         }

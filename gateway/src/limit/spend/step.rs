@@ -2,16 +2,22 @@
 
 use crate::limit::measure::{ByMeasure, Measure};
 
-/// The step of one request's cost from what was charged so far to what is known now.
+/// The step of one request's cost from what was charged so far to what is charged from now on.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::limit) struct Step {
-    amounts: ByMeasure<Amounts>,
+pub(in crate::limit) struct Step<'a> {
+    /// What admission held.
+    pub(in crate::limit) hold: &'a ByMeasure<u64>,
+    /// Charged so far; at another price than the hold if another model answers.
+    pub(in crate::limit) from: &'a ByMeasure<u64>,
+    /// To be charged from now on.
+    pub(in crate::limit) to: &'a ByMeasure<u64>,
+    /// The request has ended: nothing stays held.
+    pub(in crate::limit) last: bool,
     /// The date of its admission.
-    pub(super) began_ms: u64,
+    pub(in crate::limit) began_ms: u64,
 }
 
 /// What a [`Step`] does by one measure.
-#[derive(Debug, Clone, Copy)]
 pub(super) struct Amounts {
     /// Held before it.
     pub(super) release: u64,
@@ -25,33 +31,14 @@ pub(super) struct Amounts {
     pub(super) beyond: u64,
 }
 
-impl Step {
-    /// From what was charged so far to what is charged from now on; at another price than the hold if another model
-    /// answers. After the `last` nothing stays held.
+impl Step<'_> {
+    /// What the step does, by this measure. What is charged comes out of the hold, and goes back into it where less is
+    /// known to have been spent than was thought: so what a request holds is always told by what it was charged.
     #[inline]
-    pub(in crate::limit) fn new(
-        hold: &ByMeasure<u64>,
-        (from, to): (&ByMeasure<u64>, &ByMeasure<u64>),
-        last: bool,
-        began_ms: u64,
-    ) -> Step {
-        let of = |measure| Amounts::of(*hold.by(measure), *from.by(measure), *to.by(measure), last);
-        Step { amounts: ByMeasure::each(of), began_ms }
-    }
-
-    #[inline]
-    pub(super) fn amounts(&self, measure: Measure) -> &Amounts {
-        self.amounts.by(measure)
-    }
-}
-
-impl Amounts {
-    /// What is charged comes out of the hold, and goes back into it where less is known to have been spent than was
-    /// thought: so what a request holds is always told by what it was charged.
-    #[inline]
-    fn of(hold: u64, from: u64, to: u64, last: bool) -> Amounts {
+    pub(super) fn amounts(&self, measure: Measure) -> Amounts {
+        let [hold, from, to] = [self.hold, self.from, self.to].map(|cost| *cost.by(measure));
         let left = |charged: u64| hold.saturating_sub(charged);
-        let beyond = if last { to.saturating_sub(hold) } else { 0 };
-        Amounts { release: left(from), hold: if last { 0 } else { left(to) }, from, to, beyond }
+        let beyond = if self.last { to.saturating_sub(hold) } else { 0 };
+        Amounts { release: left(from), hold: if self.last { 0 } else { left(to) }, from, to, beyond }
     }
 }

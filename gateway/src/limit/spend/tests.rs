@@ -34,7 +34,7 @@ fn a_count_that_is_put_right_takes_nothing_of_what_others_hold() {
         for (i, pair) in charged.windows(2).enumerate() {
             let last = i + 2 == charged.len();
             let [hold, from, to] = [100, pair[0], pair[1]].map(|n| Cost { tokens: cost(n), price }.by_each());
-            let step = Step::new(&hold, (&from, &to), last, 0);
+            let step = Step { hold: &hold, from: &from, to: &to, last, began_ms: 0 };
             spend.step(&rule, &step, now);
             let own = if last { 0 } else { 100_u64.saturating_sub(pair[1]) };
             assert_eq!((spend.spent(&rule, now), spend.held()), (pair[1], 100 + own), "{pair:?}");

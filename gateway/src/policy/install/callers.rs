@@ -8,26 +8,19 @@ use crate::ids::CallerId;
 use crate::limit::Enrolled;
 use crate::policy::Live;
 use crate::policy::check::{self, Checked, Credential};
-use crate::policy::snapshot::Caller;
-use http::HeaderValue;
+use crate::policy::snapshot::{Caller, Terms};
 use std::sync::Arc;
 
 /// All callers, with the places where they are counted.
 pub fn callers(checked: &Checked, enrolled: Vec<Enrolled>) -> Vec<Arc<Caller>> {
+    let terms: Vec<Arc<Terms>> = checked.plans.iter().map(terms).collect();
     let of = |(spec, enrolled): (&check::Tenant, Enrolled)| {
-        let plan = &checked.plans[spec.plan];
-        let value = HeaderValue::from_str(&spec.name).expect("a name is letters, digits and `._-`");
         let caller = |(user, place): (&check::User, _)| {
             Arc::new(Caller {
-                tenant_name: spec.name.clone(),
                 user_name: user.name.clone(),
-                tenant_value: value.clone(),
                 tenant: enrolled.tenant.clone(),
                 user: place,
-                body_max: plan.body_max.unwrap_or(u64::MAX),
-                ceilings: plan.ceilings,
-                weight: plan.weight,
-                class: plan.class.clone(),
+                terms: terms[spec.plan].clone(),
             })
         };
         spec.users.iter().zip(enrolled.users).map(caller).collect::<Vec<_>>()
@@ -35,20 +28,28 @@ pub fn callers(checked: &Checked, enrolled: Vec<Enrolled>) -> Vec<Arc<Caller>> {
     checked.tenants.iter().zip(enrolled).flat_map(of).collect()
 }
 
+fn terms(plan: &check::Plan) -> Arc<Terms> {
+    Arc::new(Terms {
+        body_max: plan.body_max.unwrap_or(u64::MAX),
+        ceilings: plan.ceilings,
+        weight: plan.weight,
+        class: plan.class.clone(),
+    })
+}
+
 /// What callers show, but tokens of IAM.
 pub fn keyring(tenants: &[check::Tenant], live: &Live) -> Keyring {
     let mut keys = KeyringBuilder::new();
-    let users = tenants.iter().flat_map(|tenant| tenant.users.iter().map(move |user| (tenant, user)));
-    for ((tenant, user), id) in users.zip(0..) {
-        let (caller, name) = (CallerId(id), format!("{}/{}", tenant.name, user.name));
+    for (user, id) in tenants.iter().flat_map(|tenant| &tenant.users).zip(0..) {
+        let caller = CallerId(id);
         for credential in &user.credentials {
             let added = match credential {
                 Credential::AkSk { access_key, secret_key, security_token } => {
                     let token = security_token.as_ref().map(|token| token.sha256());
-                    keys.ak_sk(caller, &name, access_key, secret_key.bytes(), token)
+                    keys.ak_sk(caller, access_key, secret_key.bytes(), token)
                 }
-                Credential::AppCode(digest) => keys.app_code(caller, &name, *digest),
-                Credential::ApiKey(digest) => keys.api_key(caller, &name, *digest),
+                Credential::AppCode(digest) => keys.app_code(caller, *digest),
+                Credential::ApiKey(digest) => keys.api_key(caller, *digest),
                 Credential::Iam(_) => Ok(()), // in the directory
             };
             debug_assert!(added.is_ok(), "`check` found every credential used once");

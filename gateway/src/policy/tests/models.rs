@@ -88,7 +88,7 @@ fn ceilings_stand_at_routes_and_plans_too() {
     let snapshot = installed(&text);
     assert_eq!(snapshot.routes[0].ceilings, Ceilings { prompt_tokens: Some(10), ..Ceilings::default() });
     let million = Ceilings { completion_tokens: Some(1_000_000), ..Ceilings::default() };
-    assert_eq!(snapshot.callers[0].ceilings, million);
+    assert_eq!(snapshot.callers[0].terms.ceilings, million);
 }
 
 #[test]

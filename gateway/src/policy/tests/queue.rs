@@ -122,7 +122,7 @@ fn callers_carry_the_share_of_their_plan_and_routes_the_gate_of_their_pool() {
     let live = Live::default();
     let snapshot = installed(&text(queue, ", weight: 3, class: middle"), &live);
     let (caller, route) = (&snapshot.callers[0], &snapshot.routes[0]);
-    assert_eq!((caller.weight.get(), caller.class.as_deref()), (3, Some("middle")));
+    assert_eq!((caller.terms.weight.get(), caller.terms.class.as_deref()), (3, Some("middle")));
     assert_eq!(caller.tenant_key(), snapshot.callers[1].tenant_key(), "two users of one tenant");
     let queue = route.queue.as_ref().expect("the pool has a queue");
     assert_eq!(["quick", "middle", "bulk", "other"].map(|name| queue.class(Some(name))), [0, 1, 2, 2]);
@@ -130,7 +130,7 @@ fn callers_carry_the_share_of_their_plan_and_routes_the_gate_of_their_pool() {
 
     let without = installed(GOOD, &live);
     assert!(without.routes[0].queue.is_none());
-    assert_eq!(without.callers[0].weight.get(), 1);
+    assert_eq!(without.callers[0].terms.weight.get(), 1);
 }
 
 #[test]

@@ -52,7 +52,7 @@ impl Exchange {
             method: self.method.as_str(),
             path: &self.path,
             route: self.route().map(|route| &*route.name),
-            tenant: self.caller().map(|caller| &*caller.tenant_name),
+            tenant: self.caller().map(|caller| &**caller.tenant_name()),
             user: self.caller().map(|caller| &*caller.user_name),
             status: self.status,
             grpc_status: self.grpc_status,
