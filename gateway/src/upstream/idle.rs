@@ -66,3 +66,33 @@ impl Idle {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::Socket;
+    use tokio::net::{TcpListener, TcpStream};
+
+    /// More than a task may look at in one go, by tokio's reckoning.
+    const MANY: usize = 200;
+
+    #[tokio::test]
+    async fn of_however_many_that_died_at_once_none_is_given_out() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (idle, mut theirs) = (Idle::default(), Vec::new());
+        for _ in 0..MANY {
+            let ours = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            theirs.push(listener.accept().await.unwrap().0);
+            idle.put(1, Socket::Plain(ours).into(), 0);
+        }
+        tokio::task::yield_now().await; // what a task may do in one go begins anew
+        let kept = idle.take(1, 0).expect("all of them are open");
+        drop(theirs);
+        let closed = || idle.by_backend.borrow_mut().get_mut(&1).is_none_or(|kept| !kept[0].link.is_open());
+        while !closed() {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        assert!(idle.take(1, 0).is_none());
+        drop(kept);
+    }
+}

@@ -2,11 +2,12 @@
 
 use crate::upstream::Socket;
 use bytes::{Buf, Bytes, BytesMut};
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker, ready};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::task::unconstrained;
 
 /// What one read asks for at first, and at most: a body that fills its buffer gets a larger one.
 const READ_MIN: usize = 8 << 10;
@@ -49,7 +50,10 @@ impl Link {
         let mut byte = [0; 1];
         let mut byte = ReadBuf::new(&mut byte);
         let mut nobody = Context::from_waker(Waker::noop());
-        Pin::new(&mut self.0.socket).poll_read(&mut nobody, &mut byte).is_pending()
+        let socket = &mut self.0.socket;
+        // Unconstrained: a task that has looked at many others would be told of a closed one that nothing has come.
+        let look = pin!(unconstrained(poll_fn(|cx| Pin::new(&mut *socket).poll_read(cx, &mut byte))));
+        look.poll(&mut nobody).is_pending()
     }
 
     /// Gives back what reading has taken in memory; for connections that lie idle.
