@@ -13,7 +13,8 @@ use crate::reject::Reject;
 use crate::upstream::retry::Reason;
 use crate::upstream::{self, Backend, Call, Line, Picked, Pool, Protocol};
 use http::request::Parts;
-use http::{HeaderMap, Response, header};
+use http::{Response, header};
+use std::future::poll_fn;
 use std::rc::Rc;
 
 /// Why there is no answer.
@@ -64,27 +65,45 @@ pub async fn attempt(
     let seal = Seal::of(route, tries.pool(), body);
     let upload = body.upload(exchange, route, tries.is_last());
     let mut call = dress(exchange, route, backend, &seal, head, line, upload);
-    let mut headers = HeaderMap::new();
+    let mut response = Response::new(());
     if tries.is_last() {
         // The answer's headers go into the map that the request's have left: its table is warm and large enough.
-        std::mem::swap(&mut headers, &mut head.headers);
-        headers.clear();
+        std::mem::swap(response.headers_mut(), &mut head.headers);
+        response.headers_mut().clear();
     }
     if let Some(usage) = &mut exchange.usage {
         usage.sent();
     }
-    let answer = send(exchange, tries, backend, &mut call, headers, warm).await;
+    let answer = send(exchange, tries, backend, &mut call, &mut response, warm).await;
     exchange.bytes_in = call.upload().bytes;
     match (answer, call.upload().stopped) {
-        (Ok(response), _) => Ok(Received { response, call }),
+        (Ok(()), _) => Ok(Received { response, call }),
         // A body that was stopped is an upstream failure to the HTTP client.
         (Err(_), Some(stop)) => Err(Failure::Stopped(stop)),
         (Err(failure), None) => Err(failure),
     }
 }
 
-/// The warmest connection, or a new one, or a place on one; and whether it has served before.
+/// The warmest connection that is there, or a place on it, else a new one; and whether it has served before.
 async fn connect(
+    exchange: &Exchange,
+    tries: &mut Tries<'_>,
+    backend: &Backend,
+) -> Result<(Line, bool), Failure> {
+    let worker = &exchange.connection.worker;
+    let at_hand = match backend.spec.protocol {
+        Protocol::Http1 => worker.idle.take(backend.id, worker.deadlines.now_ms()).map(Line::Http1),
+        Protocol::Http2 => worker.sessions.at_hand(backend.id).map(Line::Http2),
+    };
+    match at_hand {
+        Some(line) => Ok((line, true)),
+        // In a box: it takes 6 KB, which every request would else carry along.
+        None => Box::pin(open(exchange, tries, backend)).await,
+    }
+}
+
+/// A new connection, or a place on one that somebody else opens; and whether it has served before.
+async fn open(
     exchange: &Exchange,
     tries: &mut Tries<'_>,
     backend: &Backend,
@@ -98,9 +117,6 @@ async fn connect(
         let placed = in_time(exchange, tries, worker.sessions.place(backend.id, dial)).await?;
         return placed.map(|(place, warm)| (Line::Http2(place), warm)).map_err(Failure::Connect);
     }
-    if let Some(link) = worker.idle.take(backend.id, worker.deadlines.now_ms()) {
-        return Ok((Line::Http1(link), true));
-    }
     let dialled = in_time(exchange, tries, dial).await?;
     let socket = dialled.map_err(|error| Failure::Connect(error.into()))?;
     Ok((Line::Http1(socket.into()), false))
@@ -110,27 +126,28 @@ async fn connect(
 /// was thought says so, and the next attempt is on another.
 const REFUSED_MAX: u32 = 3;
 
-/// Waits for the answer's head. A request of which a dying connection took nothing goes on another; one that may have
+/// Waits for the answer's head, which becomes `response`. A request of which a dying connection took nothing goes on another; one that may have
 /// been read is not sent twice here.
 async fn send(
     exchange: &Exchange,
     tries: &mut Tries<'_>,
     backend: &Backend,
     call: &mut Call<Upload>,
-    mut headers: HeaderMap,
+    response: &mut Response<()>,
     mut warm: bool,
-) -> Result<Response<()>, Failure> {
+) -> Result<(), Failure> {
     let mut refused = 0;
     loop {
-        match in_time(exchange, tries, call.answer(headers)).await? {
-            Ok(response) => {
+        match in_time(exchange, tries, poll_fn(|cx| call.poll_answer(cx, response))).await? {
+            Ok(()) => {
                 // Servers of models send the head of a stream at once, and its first token when they have it.
-                if tries.hastens() && is_stream(&response) {
-                    in_time(exchange, tries, call.begun()).await?.map_err(Failure::Http)?;
+                if tries.hastens() && is_stream(response) {
+                    let begun = poll_fn(|cx| call.poll_begun(cx));
+                    in_time(exchange, tries, begun).await?.map_err(Failure::Http)?;
                 }
-                return Ok(response);
+                return Ok(());
             }
-            Err((error, emptied)) => {
+            Err(error) => {
                 let again = match &error {
                     upstream::Error::Http1(_) => warm, // so each idle connection is tried once
                     upstream::Error::Http2(_) => refused < REFUSED_MAX,
@@ -139,7 +156,6 @@ async fn send(
                     return Err(Failure::Http(error));
                 }
                 refused += 1;
-                headers = emptied;
             }
         }
         let line;

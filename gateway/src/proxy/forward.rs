@@ -34,15 +34,15 @@ pub struct Received {
 /// attempts what came of the last one.
 pub async fn forward(
     exchange: &mut Exchange,
-    mut head: Parts,
+    head: &mut Parts,
     admitted: Admitted,
 ) -> Result<Received, Reject> {
     let policy = exchange.policy.clone();
     let route = policy.route(exchange.route.expect("admit found a route"));
-    let admitted = hold(exchange, route, &head, admitted).await?;
+    let admitted = hold(exchange, route, head, admitted).await?;
     let admitted = hold_to_hash(exchange, route, admitted).await?;
     let mut body = Outgoing::from(wait_for_turn(exchange, route, admitted).await?);
-    let mut tries = Tries::new(exchange, route, &head, &body);
+    let mut tries = Tries::new(exchange, route, head, &body);
     let mut picked = tries.first(exchange).ok_or_else(|| nobody(route, tries.pool()))?;
     loop {
         if let Some(fallback) = tries.fallback().filter(|_| !exchange.fell_back) {
@@ -54,7 +54,7 @@ pub async fn forward(
         choose::go_to(exchange, &picked);
         let backend = picked.backend;
         let pool = tries.pool();
-        picked = match attempt(exchange, route, &mut tries, &backend, &mut head, &mut body).await {
+        picked = match attempt(exchange, route, &mut tries, &backend, head, &mut body).await {
             Ok(received) => match answered(exchange, &mut tries, pool, &backend, &received) {
                 Some(next) => {
                     received.discard(exchange);

@@ -46,6 +46,7 @@ pub use upgrade::WEBSOCKET_VERSION;
 pub use worker::{Budget, Connection, Listener, Shared, Worker};
 
 use finish::Exchange;
+use http::request::Parts;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use std::rc::Rc;
@@ -53,7 +54,8 @@ use std::rc::Rc;
 /// Serves one request: an upstream's answer, or a refusal that says why.
 pub async fn serve(connection: Rc<Connection>, request: Request<Incoming>) -> Response<Answer> {
     let mut answer = Answer::to(Exchange::begin(&connection, &request));
-    match walk(answer.exchange(), request).await {
+    let (mut head, body) = request.into_parts();
+    match walk(answer.exchange(), &mut head, body).await {
         Ok(received) => answer.pass_on(received),
         Err(reject) => answer.refuse(&reject),
     }
@@ -61,9 +63,27 @@ pub async fn serve(connection: Rc<Connection>, request: Request<Incoming>) -> Re
 
 async fn walk(
     exchange: &mut Exchange,
-    request: Request<Incoming>,
+    head: &mut Parts,
+    body: Incoming,
 ) -> Result<forward::Received, crate::reject::Reject> {
-    let (head, body) = request.into_parts();
-    let admitted = admit::admit(exchange, &head, body).await?;
+    let admitted = admit::admit(exchange, head, body).await?;
     forward::forward(exchange, head, admitted).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What every open request takes beside its exchange; it is allocated, filled and freed with each. What few requests
+    /// need (to open a connection, to ask IAM) is in boxes of its own.
+    const FUTURE_MAX: usize = 3 << 10;
+
+    #[test]
+    fn a_request_carries_only_what_most_requests_need() {
+        fn size_of_its_future<A, B, F>(_: impl Fn(A, B) -> F) -> usize {
+            size_of::<F>()
+        }
+        let size = size_of_its_future(serve);
+        assert!(size <= FUTURE_MAX, "{size} bytes");
+    }
 }

@@ -6,10 +6,10 @@ use super::http1::{self, Link};
 use super::http2::{self, Place};
 use bytes::Bytes;
 use http::uri::Scheme;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
+use http::{HeaderName, HeaderValue, Method, Response};
 use http_body::{Body, Frame, SizeHint};
 use std::io;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 /// Where a request goes: a connection of its own, or a place on one that is shared.
 pub enum Line {
@@ -55,7 +55,7 @@ where
     B: Body<Data = Bytes, Error = io::Error> + Unpin,
 {
     /// Begins a request for `target` below the backend's base path. Headers follow, then
-    /// [`end_of_head`](Self::end_of_head); nothing leaves before [`answer`](Self::answer) is awaited.
+    /// [`end_of_head`](Self::end_of_head); nothing leaves before [`poll_answer`](Self::poll_answer).
     pub fn begin(line: Line, backend: &Backend, method: &Method, target: &str, upload: B) -> Call<B> {
         let base = &backend.spec.base_path;
         match line {
@@ -117,17 +117,22 @@ where
         }
     }
 
-    /// Sends the request and waits for the head of the answer. `headers` comes empty; its table may be used for those of
-    /// the answer.
+    /// Sends the request; ready once the head of the answer has come, which becomes `response`. That comes without headers;
+    /// their table may be used for those of the answer.
     ///
     /// # Errors
     /// [`Error`]; if it is [untouched](Error::is_untouched), the request may be tried again.
-    pub async fn answer(&mut self, headers: HeaderMap) -> Result<Response<()>, (Error, HeaderMap)> {
+    pub fn poll_answer(
+        &mut self,
+        cx: &mut Context<'_>,
+        response: &mut Response<()>,
+    ) -> Poll<Result<(), Error>> {
         match self {
-            Call::Http1(call) => {
-                call.answer(headers).await.map_err(|(error, headers)| (error.into(), headers))
+            Call::Http1(call) => call.poll_answer(cx, response).map_err(Error::Http1),
+            Call::Http2(call) => {
+                *response = ready!(call.poll_answer(cx))?;
+                Poll::Ready(Ok(()))
             }
-            Call::Http2(call) => call.answer().await.map_err(|error| (error.into(), headers)),
         }
     }
 
@@ -140,14 +145,14 @@ where
         }
     }
 
-    /// Waits until the answer's body has begun, or has ended without a byte. Takes nothing of it.
+    /// Ready once the answer's body has begun, or has ended without a byte. Takes nothing of it.
     ///
     /// # Errors
     /// [`Error`]
-    pub async fn begun(&mut self) -> Result<(), Error> {
+    pub fn poll_begun(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         match self {
-            Call::Http1(call) => call.begun().await.map_err(Error::Http1),
-            Call::Http2(call) => call.begun().await.map_err(Error::Http2),
+            Call::Http1(call) => call.poll_begun(cx).map_err(Error::Http1),
+            Call::Http2(call) => call.poll_begun(cx).map_err(Error::Http2),
         }
     }
 

@@ -6,7 +6,7 @@ use super::health::rules::Probe;
 use super::http1::Call;
 use super::{Backend, ConnectError, Protocol, Socket, dial, dial_raw};
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Method, Request, StatusCode, Uri};
+use http::{Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Empty};
 use std::future::poll_fn;
 use std::io;
@@ -91,7 +91,7 @@ async fn ask_http1(backend: &Backend, probe: &Probe, socket: Socket) -> Result<(
     call.header("accept", b"*/*");
     call.header("connection", b"close");
     call.end_of_head();
-    let answer = call.answer(HeaderMap::new()).await.map_err(|_| Failure::Broken)?;
+    let answer = call.answer().await.map_err(|_| Failure::Broken)?;
     check_status(probe, answer.status())?;
     let Some(wanted) = &probe.body else { return Ok(()) };
     let mut body = BytesMut::new();

@@ -119,7 +119,7 @@ async fn fetch(service: &Service, api: &ServiceApi) -> Result<BytesMut, Unanswer
     };
     api.credential.dress(&outgoing, clock::wall_ms(), |name, value| call.header(name, value));
     call.end_of_head();
-    let answer = call.answer(HeaderMap::new()).await.map_err(|(error, _)| format!("no answer: {error}"))?;
+    let answer = call.answer().await.map_err(|error| format!("no answer: {error}"))?;
     refusal(answer.status(), answer.headers())?;
     let mut body = BytesMut::new();
     while let Some(frame) = poll_fn(|cx| call.poll_body(cx)).await {

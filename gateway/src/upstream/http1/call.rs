@@ -71,7 +71,7 @@ where
     B: Body<Data = Bytes, Error = io::Error> + Unpin,
 {
     /// Writes the request line into the connection's buffer. Headers follow, then [`end_of_head`](Self::end_of_head);
-    /// nothing leaves before [`answer`](Self::answer) is awaited.
+    /// nothing leaves before [`poll_answer`](Self::poll_answer).
     pub fn begin(mut link: Link, method: &Method, base_path: &str, target: &str, upload: B) -> Call<B> {
         head::write_request_line(link.output(), method, base_path, target);
         let (written, coding, keep, offered) = (false, None, true, None);
@@ -120,43 +120,41 @@ where
         &self.upload
     }
 
-    /// Sends the request and waits for the head of the answer; its headers, without hop-by-hop ones, go into `headers`,
-    /// which comes empty.
+    /// Sends the request and waits for the head of the answer, as [`poll_answer`](Self::poll_answer).
+    ///
+    /// # Errors
+    /// [`Error`]
+    pub async fn answer(&mut self) -> Result<Response<()>, Error> {
+        let mut response = Response::new(());
+        poll_fn(|cx| self.poll_answer(cx, &mut response)).await?;
+        Ok(response)
+    }
+
+    /// Sends the request; ready once the head of the answer has come. Its headers, without hop-by-hop ones, go into those
+    /// of `response`, which come empty.
     ///
     /// # Errors
     /// [`Error`]; after [`Error::Untouched`] it may be tried again.
-    pub async fn answer(&mut self, mut headers: HeaderMap) -> Result<Response<()>, (Error, HeaderMap)> {
-        let status = poll_fn(|cx| self.poll_head(cx, &mut headers)).await;
-        match status {
-            Ok(status) => {
-                let mut response = Response::new(());
-                *response.status_mut() = status;
-                *response.headers_mut() = headers;
-                Ok(response)
-            }
-            Err(error) => Err((error, headers)),
-        }
-    }
-
-    fn poll_head(
+    pub fn poll_answer(
         &mut self,
         cx: &mut Context<'_>,
-        headers: &mut HeaderMap,
-    ) -> Poll<Result<StatusCode, Error>> {
+        response: &mut Response<()>,
+    ) -> Poll<Result<(), Error>> {
         // Its end is not waited for: an answer may come before it.
         let _ = self.poll_send(cx)?;
         let mut interim = 0;
         loop {
-            if let Some(AnswerHead { status, coding, keep }) = self.take_head(headers)? {
+            if let Some(AnswerHead { status, coding, keep }) = self.take_head(response.headers_mut())? {
                 if !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS {
                     (self.coding, self.keep) = (Some(coding), self.keep && keep);
-                    return Poll::Ready(Ok(status));
+                    *response.status_mut() = status;
+                    return Poll::Ready(Ok(()));
                 }
                 interim += 1;
                 if interim > INTERIM_MAX {
                     return Poll::Ready(Err(BadHead::TooLong.into()));
                 }
-                headers.clear();
+                response.headers_mut().clear();
                 continue;
             }
             if ready!(self.link.poll_fill(cx))? == 0 {
@@ -262,24 +260,21 @@ where
         }
     }
 
-    /// Waits until the answer's body has begun, or has ended without a byte. Takes nothing of it.
+    /// Ready once the answer's body has begun, or has ended without a byte. Takes nothing of it.
     ///
     /// # Errors
     /// [`Error`]
-    pub async fn begun(&mut self) -> Result<(), Error> {
-        poll_fn(|cx| {
-            if self.sending != Sending::Done || self.link.has_output() {
-                let _ = self.poll_send(cx)?;
+    pub fn poll_begun(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        if self.sending != Sending::Done || self.link.has_output() {
+            let _ = self.poll_send(cx)?;
+        }
+        while self.link.input().is_empty() && !self.has_ended() {
+            if ready!(self.link.poll_fill(cx))? == 0 {
+                let Some(coding) = &mut self.coding else { break };
+                coding.close()?;
             }
-            while self.link.input().is_empty() && !self.has_ended() {
-                if ready!(self.link.poll_fill(cx))? == 0 {
-                    let Some(coding) = &mut self.coding else { break };
-                    coding.close()?;
-                }
-            }
-            Poll::Ready(Ok(()))
-        })
-        .await
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// The connection of an answer that nobody wants, if what has come of it is all of it: nothing is waited for.

@@ -95,6 +95,9 @@ impl Coding {
     }
 
     fn take_chunked(&mut self, input: &mut BytesMut) -> Result<Option<Part>, BadBody> {
+        if input.is_empty() {
+            return Ok(None); // as it is between any two events of a stream, and asked about three times
+        }
         while let Coding::Chunked(at) = self {
             match at {
                 Chunked::Size => {

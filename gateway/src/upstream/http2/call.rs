@@ -8,7 +8,7 @@ use http::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
 use http::uri::Scheme;
 use http::{Method, Request, Response, Uri};
 use http_body::{Body, Frame, SizeHint};
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -137,15 +137,11 @@ where
         &self.upload
     }
 
-    /// Sends the request and waits for the head of the answer.
+    /// Sends the request; ready with the head of the answer.
     ///
     /// # Errors
     /// [`Error`]; after [`Error::Untouched`] it may be tried again.
-    pub async fn answer(&mut self) -> Result<Response<()>, Error> {
-        poll_fn(|cx| self.poll_head(cx)).await
-    }
-
-    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response<()>, Error>> {
+    pub fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response<()>, Error>> {
         if self.waiting.is_none() {
             ready!(self.place.requests.poll_ready(cx)).map_err(Error::Untouched)?;
             self.begin_stream()?;
@@ -287,15 +283,15 @@ where
         Poll::Ready(trailers.map(|trailers: HeaderMap| Ok(Frame::trailers(trailers))))
     }
 
-    /// Waits until the answer's body has begun, or has ended without a byte. Takes nothing of it.
+    /// Ready once the answer's body has begun, or has ended without a byte. Takes nothing of it.
     ///
     /// # Errors
     /// [`Error`]
-    pub async fn begun(&mut self) -> Result<(), Error> {
+    pub fn poll_begun(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         if self.first.is_none() {
-            self.first = poll_fn(|cx| self.poll_next(cx)).await.transpose()?;
+            self.first = ready!(self.poll_next(cx)).transpose()?;
         }
-        Ok(())
+        Poll::Ready(Ok(()))
     }
 
     /// Whether all of the answer has come.

@@ -37,6 +37,13 @@ struct Dial<E> {
     failed: OnceCell<Rc<E>>,
 }
 
+impl<E> Sessions<E> {
+    /// A place on an open connection to `backend`, if one has room.
+    pub fn at_hand(&self, backend: u64) -> Option<Place> {
+        self.by_backend.borrow().get(&backend)?.place()
+    }
+}
+
 impl<E: From<h2::Error>> Sessions<E> {
     /// A place on an open connection to `backend`, or on one that `dial` opens; and whether the connection was there
     /// before. Of those who need a new one at a time only one dials, and the others share what comes of it.

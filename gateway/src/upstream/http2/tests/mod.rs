@@ -19,6 +19,19 @@ use std::time::Duration;
 use tokio::io::{DuplexStream, duplex};
 use tokio::task::{LocalSet, spawn_local};
 
+impl<B> Call<B>
+where
+    B: Body<Data = Bytes, Error = io::Error> + Unpin,
+{
+    async fn answer(&mut self) -> Result<Response<()>, Error> {
+        poll_fn(|cx| self.poll_answer(cx)).await
+    }
+
+    async fn begun(&mut self) -> Result<(), Error> {
+        poll_fn(|cx| self.poll_begun(cx)).await
+    }
+}
+
 /// Frames that are ready, one after the other.
 struct Frames(VecDeque<Frame<Bytes>>);
 
