@@ -113,6 +113,13 @@ impl Deadlines {
         }
     }
 
+    /// Wakes every connection, whatever it waits for.
+    pub fn wake_owners(&self) {
+        for (_, entry) in self.entries.borrow().iter() {
+            entry.owner.wake();
+        }
+    }
+
     /// A new entry, waiting for nothing.
     pub fn enter(self: &Rc<Deadlines>, owner: Rc<Task>) -> Deadline {
         let entry = Rc::new(Entry {

@@ -60,6 +60,7 @@ pub struct Worker {
     /// The log's time stamp.
     pub stamp: RefCell<Stamp>,
     policy: RefCell<Rc<InForce>>,
+    draining: Cell<bool>,
     turn: Cell<usize>,
     ids: Cell<(u64, u64)>,
 }
@@ -76,6 +77,7 @@ impl Worker {
             deadlines: Rc::default(),
             log: RefCell::new(log),
             stamp: RefCell::default(),
+            draining: Cell::new(false),
             turn: Cell::new(number),
             ids: Cell::new((seed, 0)),
         }
@@ -88,6 +90,17 @@ impl Worker {
             *kept = Rc::new(InForce(self.shared.policy.current()));
         }
         kept.clone()
+    }
+
+    /// Open requests finish; nobody new comes in. Every connection is told.
+    pub fn drain(&self) {
+        self.draining.set(true);
+        self.deadlines.wake_owners();
+    }
+
+    /// Is that so?
+    pub fn draining(&self) -> bool {
+        self.draining.get()
     }
 
     /// Counts up: whose turn it is in a pool.

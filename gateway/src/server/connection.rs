@@ -35,7 +35,7 @@ pub async fn serve(
         return worker.shared.metrics.handshake_failures.increment(1);
     };
     if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
-        Box::pin(http2::serve(connection(true), stage, stream)).await;
+        Box::pin(http2::serve(connection(true), stream)).await;
     } else {
         Box::pin(http1::serve(connection(false), stage, stream)).await;
     }

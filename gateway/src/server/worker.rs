@@ -22,8 +22,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::net::TcpStream;
+use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{oneshot, watch};
-use tokio::task::LocalSet;
 use tokio_rustls::TlsAcceptor;
 
 /// After a failed accept (as a rule: no file descriptor is left) a worker waits this long.
@@ -80,17 +80,25 @@ pub fn start(
             let socket = bound.sockets.pop().expect("bound once for each worker");
             plan.listeners.push((bound.listener.clone(), socket));
         }
+        let (tell_begun, begun) = std::sync::mpsc::channel();
         let thread = std::thread::Builder::new().name(format!("worker-{number}"));
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|e| format!("worker {number}: {e}"))?;
         let run = move || {
-            let cut = LocalSet::new().block_on(&runtime, plan.run());
+            let runtime =
+                match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
+                    Ok(runtime) => runtime,
+                    Err(error) => {
+                        let _ = tell_begun.send(Err(error));
+                        return;
+                    }
+                };
+            let _ = tell_begun.send(Ok(()));
+            let cut = runtime.block_on(plan.run());
             drop(runtime); // whatever is still open is closed here, and its access-log lines written
             let _ = tell_ended.send(cut);
         };
-        workers.threads.push(thread.spawn(run).map_err(|e| format!("worker {number}: {e}"))?);
+        let failed = |error| format!("worker {number}: {error}");
+        workers.threads.push(thread.spawn(run).map_err(failed)?);
+        begun.recv().expect("it says so before all else").map_err(failed)?;
         workers.ended.push(ended);
     }
     Ok(workers)
@@ -139,6 +147,7 @@ impl Plan {
         }
         let mut stage = self.stage;
         let _ = stage.wait_for(|stage| *stage == Stage::Draining).await;
+        worker.drain();
         for task in accepting {
             task.abort();
         }

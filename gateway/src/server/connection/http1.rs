@@ -43,13 +43,13 @@ where
     let service = service(&connection, &switched);
     let mut http = builder(heads).serve_connection(TokioIo::new(gate), service);
 
-    let mut life = Life::new(&connection, stage.clone());
+    let mut life = Life::new(&connection);
     let end = poll_fn(|cx| {
         connection.task.register(cx);
         if connection.task.aborted() {
             return Poll::Ready(End::Aborted);
         }
-        if life.draining(cx) {
+        if life.draining() {
             Pin::new(&mut http).graceful_shutdown();
         }
         match Pin::new(&mut http).poll(cx) {

@@ -1,7 +1,7 @@
 //! HTTP/2: streams beside one another on one connection.
 
+use super::WRITE_BUFFER;
 use super::life::Life;
-use super::{Stage, WRITE_BUFFER};
 use crate::proxy::{Connection, serve as serve_request};
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
@@ -12,7 +12,6 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::watch;
 
 /// HTTP/2 limits: enough for any SDK, too little to be worth an attack.
 const H2_STREAMS: u32 = 100;
@@ -25,7 +24,7 @@ const H2_PENDING_RESETS: usize = 20;
 const H2_LOCAL_RESETS: usize = 100;
 
 /// Serves a connection to its end.
-pub async fn serve<IO>(connection: Rc<Connection>, stage: watch::Receiver<Stage>, stream: IO)
+pub async fn serve<IO>(connection: Rc<Connection>, stream: IO)
 where
     IO: AsyncRead + AsyncWrite + Unpin + 'static,
 {
@@ -39,13 +38,13 @@ where
     };
     let mut http = pin!(builder().serve_connection(TokioIo::new(stream), service));
 
-    let mut life = Life::new(&connection, stage);
+    let mut life = Life::new(&connection);
     poll_fn(|cx| {
         connection.task.register(cx);
         if connection.task.aborted() {
             return Poll::Ready(());
         }
-        if life.draining(cx) {
+        if life.draining() {
             http.as_mut().graceful_shutdown();
         }
         if http.as_mut().poll(cx).is_ready() {

@@ -1,14 +1,11 @@
 //! What happens on a connection between requests, and how it comes to its end.
 
-use super::Stage;
 use super::refused::Refused;
-use crate::proxy::Connection;
 use crate::proxy::deadline::{Deadline, Waiting};
-use std::future::Future;
-use std::pin::Pin;
+use crate::proxy::{Connection, Worker};
+use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::sync::watch;
 
 /// How long an idle HTTP/2 caller may take to agree that the connection ends.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -29,34 +26,32 @@ pub enum End {
 
 /// What happens on a connection between requests.
 pub struct Life {
+    worker: Rc<Worker>,
     deadline: Deadline,
     head: Duration,
     keep_alive: Duration,
-    stage: Pin<Box<dyn Future<Output = ()>>>,
     draining: bool,
     /// HTTP/2: both sides agree on the last request (RFC 9113 section 6.8), and hyper closes then.
     goodbye: bool,
 }
 
 impl Life {
-    pub fn new(connection: &Connection, mut stage: watch::Receiver<Stage>) -> Life {
-        let worker = &connection.worker;
+    pub fn new(connection: &Connection) -> Life {
+        let worker = connection.worker.clone();
         let timeouts = &worker.shared.settings.timeouts;
         Life {
             deadline: worker.deadlines.enter(connection.task.clone()),
             head: timeouts.head,
             keep_alive: timeouts.keep_alive,
-            stage: Box::pin(async move {
-                let _ = stage.wait_for(|stage| *stage == Stage::Draining).await;
-            }),
             draining: false,
             goodbye: connection.http2,
+            worker,
         }
     }
 
-    /// True once: when draining begins.
-    pub fn draining(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.draining || self.stage.as_mut().poll(cx).is_pending() {
+    /// True once: when draining begins, which wakes the connection's task.
+    pub fn draining(&mut self) -> bool {
+        if self.draining || !self.worker.draining() {
             return false;
         }
         self.draining = true;
