@@ -113,11 +113,6 @@ pub(super) fn run(jobs: &[Job], order: &mut dyn Order) -> Outcome {
     let mut outcome = Outcome { first_token: vec![0; jobs.len()], steps: Vec::new() };
     while ended < jobs.len() {
         assert!(now < 10_000_000, "the workload does not end");
-        while let Some(job) = jobs.get(sent).filter(|job| job.at_step <= now) {
-            order.send(sent, job, now * STEP_US);
-            waiting[job.tenant as usize] += 1;
-            sent += 1;
-        }
         let mut begin = |order: &mut dyn Order, running: &mut Vec<_>, waiting: &mut Vec<u32>| {
             for number in order.let_in() {
                 let job = &jobs[number];
@@ -126,8 +121,16 @@ pub(super) fn run(jobs: &[Job], order: &mut dyn Order) -> Outcome {
                 running.push((number, 0, 0));
             }
         };
+        // Whoever's last one was let in as the step before ended has stopped waiting, though more of its come now.
         begin(order, &mut running, &mut waiting);
-        let waited: Vec<bool> = waiting.iter().map(|n| *n > 0).collect();
+        let mut waited: Vec<bool> = waiting.iter().map(|n| *n > 0).collect();
+        while let Some(job) = jobs.get(sent).filter(|job| job.at_step <= now) {
+            order.send(sent, job, now * STEP_US);
+            waiting[job.tenant as usize] += 1;
+            sent += 1;
+        }
+        begin(order, &mut running, &mut waiting);
+        waited.iter_mut().zip(&waiting).for_each(|(waited, n)| *waited &= *n > 0);
         for (number, read, made) in &mut running {
             let job = &jobs[*number];
             if *read < job.prompt {
