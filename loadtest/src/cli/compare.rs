@@ -18,10 +18,12 @@ pub struct CompareArgs {
     #[arg(long, value_name = "NAME", value_parser = case)]
     case: Vec<Case>,
     /// Rounds of each load
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
+    ///
+    /// Many short ones: what else a machine does comes and goes within seconds, and the median is of the rounds.
+    #[arg(long, value_name = "N", default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: u32,
     /// Load on each peer in a round, seconds
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=60))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=60))]
     seconds: u64,
     /// 2 rounds of 1 s: does it work at all?
     #[arg(long, conflicts_with_all = ["rounds", "seconds"])]
