@@ -14,7 +14,7 @@ pub struct CompareArgs {
     peer: Vec<Peer>,
     /// Measure only this load; may be repeated
     ///
-    /// get, keys, post, signed (of the gateway alone, beside post), tls, handshake, h2, tcp, latency1, latency2000, sse, first, grpc, websocket
+    /// get, keys, post, coded and signed (of the gateway alone, beside one another), tls, handshake, h2, tcp, latency1, latency2000, sse, first, grpc, websocket
     #[arg(long, value_name = "NAME", value_parser = case)]
     case: Vec<Case>,
     /// Rounds of each load

@@ -114,7 +114,7 @@ mod tests {
         // 10 us against nginx's 10: 1.00, and at most 0.95 is asked.
         assert!(!find("GET, one key: processor time, gateway / nginx").is_met());
         assert!(find("GET, one key: processor time, gateway / haproxy").is_met());
-        let signed = find("POST 2 KB, signed with AK/SK: processor time above an AppCode's");
+        let signed = find("POST 2 KB, made anew and signed with AK/SK: processor time above an AppCode's");
         assert_eq!((signed.measured.median, signed.at_most, signed.is_met()), (0.0, 6.0, true));
         // 10 us against the origin's 5.
         assert_eq!(find("GET, one connection: added latency, p50, us").measured.median, 5.0);

@@ -16,7 +16,9 @@ pub enum Case {
     Keys,
     /// POST of 2 KB on 64 connections.
     Post,
-    /// The same POST, each signed with AK/SK; of the gateway alone.
+    /// The same POST made anew each time, with an AppCode; of the gateway alone.
+    Coded,
+    /// The same, each signed with AK/SK in place of the AppCode.
     Signed,
     /// GET over TLS 1.3 on 64 connections.
     Tls,
@@ -53,10 +55,11 @@ pub enum Metric {
 
 impl Case {
     /// All, in the order of tables.
-    pub const ALL: [Case; 14] = [
+    pub const ALL: [Case; 15] = [
         Case::Get,
         Case::Keys,
         Case::Post,
+        Case::Coded,
         Case::Signed,
         Case::Tls,
         Case::Handshake,
@@ -76,6 +79,7 @@ impl Case {
             Case::Get => "get",
             Case::Keys => "keys",
             Case::Post => "post",
+            Case::Coded => "coded",
             Case::Signed => "signed",
             Case::Tls => "tls",
             Case::Handshake => "handshake",
@@ -96,7 +100,8 @@ impl Case {
             Case::Get => "GET, one key",
             Case::Keys => "GET, 10,000 keys in turn",
             Case::Post => "POST 2 KB, one key",
-            Case::Signed => "POST 2 KB, signed with AK/SK",
+            Case::Coded => "POST 2 KB, made anew each time",
+            Case::Signed => "POST 2 KB, made anew and signed with AK/SK",
             Case::Tls => "GET over TLS 1.3, keep-alive",
             Case::Handshake => "GET over TLS 1.3, a connection each",
             Case::H2 => "GET over HTTP/2 and TLS, 10 streams a connection",
@@ -112,17 +117,18 @@ impl Case {
 
     /// What stands beside it in every round: the difference is the result, and drifts from case to case are as large.
     pub fn beside(self) -> Option<Case> {
-        (self == Case::Signed).then_some(Case::Post)
+        (self == Case::Signed).then_some(Case::Coded)
     }
 
     /// Whether only the gateway can do it.
     pub fn is_of_the_gateway(self) -> bool {
-        self == Case::Signed
+        matches!(self, Case::Coded | Case::Signed)
     }
 
     /// Whether it is measured of this peer: each of these has one yardstick.
     pub fn is_for(self, peer: Peer) -> bool {
         match self {
+            Case::Coded | Case::Signed => peer == Peer::Gateway,
             Case::Tcp => matches!(peer, Peer::Gateway | Peer::Haproxy),
             Case::Grpc | Case::WebSocket => matches!(peer, Peer::Gateway | Peer::Nginx),
             _ => true,

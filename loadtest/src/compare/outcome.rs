@@ -178,7 +178,7 @@ pub(super) mod tests {
         let beyond = outcome.beyond(Case::Signed, Metric::Cpu).unwrap();
         assert_eq!(beyond, Spread { median: 5.0, low: 4.0, high: 6.0 });
         assert_eq!(outcome.beyond(Case::Get, Metric::Cpu), None);
-        outcome.runs.retain(|entry| entry.case != Case::Post);
+        outcome.runs.retain(|entry| entry.case != Case::Coded);
         assert_eq!(outcome.beyond(Case::Signed, Metric::Cpu), None);
     }
 

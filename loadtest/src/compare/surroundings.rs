@@ -27,7 +27,7 @@ pub fn versions(options: &Options) -> Result<Vec<(String, String)>, Problem> {
         }
     }
     let tools = [
-        ("wrk", [Case::Get, Case::Keys, Case::Post, Case::Signed, Case::Tls].as_slice(), "-v"),
+        ("wrk", [Case::Get, Case::Keys, Case::Post, Case::Coded, Case::Signed, Case::Tls].as_slice(), "-v"),
         ("h2load", &[Case::H2, Case::Grpc], "--version"),
     ];
     for (tool, cases, flag) in tools {

@@ -66,7 +66,7 @@ pub enum Unfit {
 /// The generator is not content, in words; or is missing.
 pub fn run(case: Case, target: &Target, seconds: u64) -> Result<Result<Done, Unfit>, Problem> {
     match case {
-        Case::Get | Case::Keys | Case::Post | Case::Signed | Case::Tls => {
+        Case::Get | Case::Keys | Case::Post | Case::Coded | Case::Signed | Case::Tls => {
             Ok(wrk::run(case, target, seconds)?.map_err(Unfit::Wrong))
         }
         Case::Grpc => Ok(grpc::run(target, seconds)?.map_err(Unfit::Wrong)),

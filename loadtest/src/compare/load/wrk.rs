@@ -13,6 +13,7 @@ use crate::compare::process;
 
 const KEYS: &str = include_str!("../../../peers/keys.lua");
 const POST: &str = include_str!("../../../peers/post.lua");
+const CODED: &str = include_str!("../../../peers/coded.lua");
 const SIGNED: &str = include_str!("../../../peers/signed.lua");
 
 /// Runs wrk to its end.
@@ -20,6 +21,7 @@ pub fn run(case: Case, target: &Target, seconds: u64) -> Result<Result<Done, Str
     let script = match case {
         Case::Keys => Some(KEYS),
         Case::Post => Some(POST),
+        Case::Coded => Some(CODED),
         Case::Signed => Some(SIGNED),
         _ => None,
     };
