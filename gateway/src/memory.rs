@@ -2,8 +2,8 @@
 
 /// Has memory come in pages of 4 KiB, from now on and for the whole process.
 ///
-/// The allocator would ask for pages of 2 MiB: an idle gateway takes 8 MiB more then, and one huge page in use is not
-/// given back. Where the kernel knows no huge pages, nothing changes.
+/// The allocator would ask for pages of 2 MiB, of which one that is in use in part is not given back (ARCHITECTURE.md has
+/// the figures). Where the kernel knows no huge pages, nothing changes.
 pub fn small_pages() {
     let _ = rustix::thread::disable_transparent_huge_pages(true);
 }

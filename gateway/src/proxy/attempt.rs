@@ -126,7 +126,8 @@ async fn open(
 /// was thought says so, and the next attempt is on another.
 const REFUSED_MAX: u32 = 3;
 
-/// Waits for the answer's head, which becomes `response`. A request of which a dying connection took nothing goes on another; one that may have
+/// Waits for the answer's head, which becomes `response`. A request of which a dying connection took nothing goes on
+/// another; one that may have
 /// been read is not sent twice here.
 async fn send(
     exchange: &Exchange,
