@@ -2,6 +2,7 @@
 //! no answer.
 
 mod close;
+mod cork;
 mod http1;
 mod http2;
 mod life;

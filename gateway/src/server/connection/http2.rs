@@ -1,6 +1,7 @@
 //! HTTP/2: streams beside one another on one connection.
 
 use super::WRITE_BUFFER;
+use super::cork::Cork;
 use super::life::Life;
 use crate::proxy::{Connection, serve as serve_request};
 use hyper::server::conn::http2;
@@ -36,7 +37,8 @@ where
             Box::pin(async move { Ok::<_, Infallible>(serve_request(connection, request).await) })
         })
     };
-    let mut http = pin!(builder().serve_connection(TokioIo::new(stream), service));
+    let socket = Cork::new(stream);
+    let mut http = pin!(builder().serve_connection(TokioIo::new(socket.clone()), service));
 
     let mut life = Life::new(&connection);
     poll_fn(|cx| {
@@ -47,7 +49,9 @@ where
         if life.draining() {
             http.as_mut().graceful_shutdown();
         }
-        if http.as_mut().poll(cx).is_ready() {
+        let ended = http.as_mut().poll(cx).is_ready();
+        let broken = matches!(socket.poll_out(cx), Poll::Ready(Err(_)));
+        if ended || broken {
             return Poll::Ready(());
         }
         if connection.in_flight() > 0 {
