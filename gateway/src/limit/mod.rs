@@ -21,8 +21,8 @@
 //! nothing but a tenant's levels on a route it uses for the first time. Strangers meet the guard only, which is of
 //! constant size.
 //!
-//! *Cost.* No allocation, one lock for a tenant's levels; `benches/limit_admit.rs` measures it and writes the table in
-//! ARCHITECTURE.md.
+//! *Cost.* No allocation, one lock for a tenant's levels, for which nobody waits long ([`lock`]); `benches/limit_admit.rs`
+//! measures it and writes the table in ARCHITECTURE.md.
 //!
 //! *Not here.* Reading limits from files (`policy`), status and body of the 429 (`reject`), metrics (`observe`).
 
@@ -65,6 +65,7 @@ mod rules;
 
 mod registry;
 
+mod lock;
 mod sync;
 
 mod save;

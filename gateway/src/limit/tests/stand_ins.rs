@@ -2,6 +2,7 @@
 //! [explored](explore). Then a lock is the explorer's, which sees who waits for whom, and before every access to an
 //! atomic another thread may get its turn.
 
+use crate::limit::lock;
 use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
 use shuttle::{Config, FailurePersistence, Runner};
 use std::cell::Cell;
@@ -46,12 +47,12 @@ fn switch() {
 }
 
 pub(in crate::limit) enum Mutex<T> {
-    Real(parking_lot::Mutex<T>),
+    Real(lock::Mutex<T>),
     Explored(shuttle::sync::Mutex<T>),
 }
 
 pub(in crate::limit) enum MutexGuard<'a, T> {
-    Real(parking_lot::MutexGuard<'a, T>),
+    Real(lock::MutexGuard<'a, T>),
     Explored(shuttle::sync::MutexGuard<'a, T>),
 }
 
@@ -59,7 +60,7 @@ impl<T> Mutex<T> {
     pub(in crate::limit) fn new(value: T) -> Mutex<T> {
         match EXPLORING.get() {
             true => Mutex::Explored(shuttle::sync::Mutex::new(value)),
-            false => Mutex::Real(parking_lot::Mutex::new(value)),
+            false => Mutex::Real(lock::Mutex::new(value)),
         }
     }
 
