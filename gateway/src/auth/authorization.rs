@@ -2,6 +2,7 @@
 
 use super::denied::Denied;
 use super::rules::{Kind, Kinds};
+use super::signed_headers::SignedHeaders;
 use crate::signing::Algorithm;
 use http::header::{AUTHORIZATION, AsHeaderName};
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -135,55 +136,25 @@ fn split_scope(credential: &str) -> Result<(&str, &str), Denied> {
 /// Lower case only, as every SDK writes it: one signature has one spelling.
 fn unhex(text: &str) -> Option<[u8; 32]> {
     let text: &[u8; 64] = text.as_bytes().try_into().ok()?;
-    let mut bytes = [0; 32];
-    for (byte, pair) in bytes.iter_mut().zip(text.chunks_exact(2)) {
-        *byte = hex_digit(pair[0])? << 4 | hex_digit(pair[1])?;
+    let (mut bytes, mut bad) = ([0; 32], 0);
+    for (byte, pair) in bytes.iter_mut().zip(text.as_chunks().0) {
+        let [high, low] = pair.map(|digit| NIBBLES[usize::from(digit)]);
+        bad |= high | low;
+        *byte = high << 4 | low;
     }
-    Some(bytes)
+    (bad < 16).then_some(bytes)
 }
 
-fn hex_digit(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
+/// What each digit stands for; more than 15 where there is none.
+const NIBBLES: [u8; 256] = {
+    let mut nibbles = [16; 256];
+    let mut value = 0;
+    while value < 16 {
+        nibbles[b"0123456789abcdef"[value] as usize] = value as u8;
+        value += 1;
     }
-}
-
-/// The names a signature covers, as listed by the caller.
-#[derive(Clone, Copy)]
-pub(super) struct SignedHeaders<'a>(&'a str);
-
-/// No client signs this many; with "none twice" it bounds the canonical request by the size of the head.
-const NAMES_MAX: usize = 64;
-
-impl<'a> SignedHeaders<'a> {
-    pub(super) fn parse(list: &'a str) -> Result<SignedHeaders<'a>, Denied> {
-        for (i, name) in list.split(';').enumerate() {
-            if i >= NAMES_MAX {
-                return Err(Denied::Malformed("SignedHeaders lists too many names"));
-            }
-            if list.split(';').take(i).any(|earlier| earlier.eq_ignore_ascii_case(name)) {
-                return Err(Denied::Malformed("SignedHeaders lists a name twice"));
-            }
-        }
-        Ok(SignedHeaders(list))
-    }
-
-    /// As received.
-    pub(super) fn as_str(&self) -> &'a str {
-        self.0
-    }
-
-    /// In the order received.
-    pub(super) fn names(&self) -> impl Iterator<Item = &'a str> {
-        self.0.split(';')
-    }
-
-    pub(super) fn contains(&self, name: &str) -> bool {
-        self.names().any(|listed| listed.eq_ignore_ascii_case(name))
-    }
-}
+    nibbles
+};
 
 /// The value of a header that must not come twice, without blanks around it; None if it was not sent.
 ///

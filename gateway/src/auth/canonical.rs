@@ -10,8 +10,9 @@
 //! - the npm SDK encodes an already encoded path again: tried only where the route allows it.
 
 use super::Request;
-use super::authorization::{SignedHeaders, one};
+use super::authorization::one;
 use super::denied::Denied;
+use super::signed_headers::SignedHeaders;
 use crate::signing::{Query, encode_path, recode_path, write_request_lines};
 
 /// Canonical requests up to the body's hash; the plain one first.

@@ -34,6 +34,7 @@ mod payload;
 mod skew;
 
 mod signed;
+mod signed_headers;
 pub use signed::{Signed, Verified};
 
 mod keys;

@@ -1,8 +1,9 @@
 //! Which body a signature speaks of.
 
 use super::Digest;
-use super::authorization::{SignedHeaders, one};
+use super::authorization::one;
 use super::denied::Denied;
+use super::signed_headers::SignedHeaders;
 use crate::signing::{Algorithm, UNSIGNED_PAYLOAD};
 use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
@@ -34,7 +35,10 @@ impl Payload {
         let Some(stated) = one(headers, algorithm.content_header())? else {
             return Ok(Payload::Received);
         };
-        debug_assert!(signed.contains(algorithm.content_header()), "checked with every header acted on");
+        debug_assert!(
+            signed.contains(algorithm.content_header().as_str()),
+            "checked with every header acted on"
+        );
         match stated {
             UNSIGNED if !unsigned_allowed => Err(Denied::UnsignedPayload),
             UNSIGNED => Ok(Payload::Unsigned { empty: announces_no_body(headers) }),

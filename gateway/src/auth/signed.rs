@@ -5,7 +5,7 @@
 //! all checks of the head come before it is looked up, an unknown key is verified like a known one, and
 //! everything that speaks of the pair is said only to who could sign with it.
 
-use super::authorization::{Fields, SignedHeaders, one};
+use super::authorization::{Fields, one};
 use super::canonical::Readings;
 use super::denied::Denied;
 use super::keys::{Credential, Keyring};
@@ -14,11 +14,13 @@ use super::lockout::{Lockout, Pair, Tried};
 use super::payload::Payload;
 use super::replay::{Refused, Seen};
 use super::rules::{Kind, Rules};
+use super::signed_headers::SignedHeaders;
 use super::{Digest, Request, skew};
 use crate::clock::Now;
 use crate::ids::CallerId;
 use crate::signing::{Algorithm, DerivedKey, SdkDate, hex};
-use http::HeaderMap;
+use http::header::HOST;
+use http::{HeaderMap, HeaderName};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -91,7 +93,7 @@ pub(super) fn read(
         readings,
         derived: (algorithm == Algorithm::V11)
             .then(|| credential.derived_key(fields.access_key, fields.scope)),
-        token_fits: credential.takes_token(one(headers, SECURITY_TOKEN)?),
+        token_fits: credential.takes_token(one(headers, &X_SECURITY_TOKEN)?),
         credential: Arc::clone(credential),
         lockout: Arc::clone(&live.lockout),
         pair,
@@ -168,26 +170,26 @@ impl Signed {
 }
 
 fn read_date(headers: &HeaderMap, listed: &SignedHeaders<'_>) -> Result<SdkDate, Denied> {
-    let value = one(headers, "x-sdk-date")?.ok_or(Denied::DateMissing)?;
-    if !listed.contains("x-sdk-date") {
+    let value = one(headers, &X_SDK_DATE)?.ok_or(Denied::DateMissing)?;
+    if !listed.contains(X_SDK_DATE.as_str()) {
         return Err(Denied::DateNotSigned);
     }
     SdkDate::parse(value).ok_or(Denied::DateMalformed)
 }
 
-const SECURITY_TOKEN: &str = "x-security-token";
-
-/// Headers the gateway acts on: signed if sent, and sent once.
-const ACTED_ON: [&str; 3] = [SECURITY_TOKEN, "x-sdk-content-sha256", "x-sdk-content-sm3"];
+static X_SDK_DATE: HeaderName = HeaderName::from_static("x-sdk-date");
+static X_SECURITY_TOKEN: HeaderName = HeaderName::from_static("x-security-token");
 
 fn check_headers(request: &Request<'_>, listed: &SignedHeaders<'_>) -> Result<(), Denied> {
-    for name in ACTED_ON {
-        if one(request.headers, name)?.is_some() && !listed.contains(name) {
-            return Err(Denied::HeaderNotSigned(http::HeaderName::from_static(name)));
+    // What the gateway acts on is signed if sent, and sent once.
+    let [sha256, sm3] = [Algorithm::Sha256, Algorithm::Sm3].map(Algorithm::content_header);
+    for name in [&X_SECURITY_TOKEN, sha256, sm3] {
+        if one(request.headers, name)?.is_some() && !listed.contains(name.as_str()) {
+            return Err(Denied::HeaderNotSigned(name.clone()));
         }
     }
     // Host itself may be left out: the Go SDK does so.
-    match (one(request.headers, "host")?, request.authority) {
+    match (one(request.headers, &HOST)?, request.authority) {
         (Some(host), Some(authority)) if !host.eq_ignore_ascii_case(authority.as_bytes()) => {
             Err(Denied::Malformed("Host and :authority differ"))
         }

@@ -3,6 +3,7 @@
 use super::date::SdkDate;
 use ::hmac::{Hmac, KeyInit, Mac};
 use aws_lc_rs::{digest, hmac};
+use http::HeaderName;
 use sm3::{Digest as _, Sm3};
 use std::hint::black_box;
 
@@ -17,6 +18,10 @@ pub enum Algorithm {
     Sm3,
 }
 
+/// Parsed here, once: a look-up by text parses the text each time, which costs more than the look-up.
+static X_SDK_CONTENT_SHA256: HeaderName = HeaderName::from_static("x-sdk-content-sha256");
+static X_SDK_CONTENT_SM3: HeaderName = HeaderName::from_static("x-sdk-content-sm3");
+
 impl Algorithm {
     /// As it stands in Authorization and in the string to sign.
     pub fn name(self) -> &'static str {
@@ -28,10 +33,10 @@ impl Algorithm {
     }
 
     /// The header that may state the body's digest.
-    pub fn content_header(self) -> &'static str {
+    pub fn content_header(self) -> &'static HeaderName {
         match self {
-            Algorithm::Sha256 | Algorithm::V11 => "x-sdk-content-sha256",
-            Algorithm::Sm3 => "x-sdk-content-sm3",
+            Algorithm::Sha256 | Algorithm::V11 => &X_SDK_CONTENT_SHA256,
+            Algorithm::Sm3 => &X_SDK_CONTENT_SM3,
         }
     }
 

@@ -155,7 +155,7 @@ fn plain_vectors_verify_by_the_plain_reading() {
         let case = Case::of(vector);
         let value = case.headers["authorization"].to_str().unwrap();
         let (_, listed) = value.split_once("SignedHeaders=").unwrap();
-        let listed = authorization::SignedHeaders::parse(listed.split_once(',').unwrap().0).unwrap();
+        let listed = signed_headers::SignedHeaders::parse(listed.split_once(',').unwrap().0).unwrap();
         let mut readings = canonical::Readings::of(&case.request(), &listed, false).unwrap();
 
         let canonical = text(&vector["canonical_request"]);
