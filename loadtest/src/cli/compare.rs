@@ -12,6 +12,9 @@ pub struct CompareArgs {
     /// Compare with this one only; may be repeated [default: nginx, haproxy, envoy, pingora]
     #[arg(long, value_name = "NAME", value_parser = peer)]
     peer: Vec<Peer>,
+    /// Measure the gateway alone: of the peers' programs, only those that make the loads or answer them are needed
+    #[arg(long, conflicts_with = "peer")]
+    alone: bool,
     /// Measure only this load; may be repeated
     ///
     /// get, keys, post, coded and signed (of the gateway alone, beside one another), tls, handshake, h2, tcp, latency1, latency2000, sse, first, grpc, websocket
@@ -29,7 +32,7 @@ pub struct CompareArgs {
     #[arg(long, conflicts_with_all = ["rounds", "seconds"])]
     quick: bool,
     /// Put the result into README.md and ARCHITECTURE.md of this directory; takes a whole run
-    #[arg(long, conflicts_with_all = ["quick", "peer", "case"])]
+    #[arg(long, conflicts_with_all = ["quick", "peer", "alone", "case"])]
     pub write: bool,
     /// Write every run as JSON
     #[arg(long, value_name = "FILE")]
@@ -50,7 +53,7 @@ impl CompareArgs {
     pub fn options(&self) -> Options {
         let (rounds, seconds) = if self.quick { (2, 1) } else { (self.rounds, self.seconds) };
         Options {
-            others: chosen(&Peer::OTHERS, &self.peer),
+            others: if self.alone { Vec::new() } else { chosen(&Peer::OTHERS, &self.peer) },
             cases: chosen(&Case::ALL, &self.case),
             rounds,
             seconds,
@@ -69,7 +72,8 @@ impl CompareArgs {
         let peers = self.peer.iter().map(|peer| format!(" --peer {}", peer.name()));
         let cases = self.case.iter().map(|case| format!(" --case {case}"));
         let choice: String = peers.chain(cases).collect();
-        format!("pangu-loadtest compare{choice} --rounds {rounds} --seconds {seconds}")
+        let alone = if self.alone { " --alone" } else { "" };
+        format!("pangu-loadtest compare{alone}{choice} --rounds {rounds} --seconds {seconds}")
     }
 }
 

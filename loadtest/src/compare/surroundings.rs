@@ -15,7 +15,9 @@ use crate::clock;
 /// One is missing; better said before the first run than after it.
 pub fn versions(options: &Options) -> Result<Vec<(String, String)>, Problem> {
     let mut versions = Vec::new();
-    for peer in [Peer::Gateway, Peer::Nginx].into_iter().chain(options.others.iter().copied()) {
+    // nginx is the origin of most loads.
+    let origin = options.cases.iter().any(|case| !case.wants_mock()).then_some(Peer::Nginx);
+    for peer in [Peer::Gateway].into_iter().chain(origin).chain(options.others.iter().copied()) {
         let program = options.programs.find(peer)?;
         let version = match peer {
             Peer::Pingora => pingora_proxy(include_str!("../../peers/pingora/Cargo.lock")),
@@ -65,6 +67,26 @@ mod tests {
     fn the_lock_file_knows_the_version() {
         assert_eq!(pingora_proxy("name = \"pingora-proxy\"\nversion = \"1.2.3\"\nsource = \"x\"\n"), "1.2.3");
         assert_ne!(pingora_proxy(include_str!("../../peers/pingora/Cargo.lock")), "");
+    }
+
+    #[test]
+    fn only_what_takes_part_has_to_be_there() {
+        let mut options = Options {
+            others: Vec::new(),
+            cases: vec![Case::Tcp, Case::Sse, Case::WebSocket],
+            rounds: 1,
+            seconds: 1,
+            programs: peer::Programs { gateway: std::env::current_exe().ok(), ..Default::default() },
+            command: String::new(),
+        };
+        let names = |options: &Options| -> Result<Vec<String>, Problem> {
+            Ok(versions(options)?.into_iter().map(|(name, _)| name).collect())
+        };
+        assert_eq!(names(&options).unwrap(), ["gateway"], "the mock answers, and the loads are our own");
+        options.programs.envoy = Some("not/there".into());
+        options.others = vec![Peer::Envoy];
+        let Err(Problem::Missing { program, .. }) = names(&options) else { panic!("it takes part") };
+        assert!(program.ends_with("not/there"), "{program}");
     }
 
     #[test]
