@@ -8,7 +8,11 @@ use std::process::ExitCode;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// Called by the loader before `main` and before the allocator's own constructor, which has no number and so comes later.
+#[used]
+#[cfg_attr(target_os = "linux", unsafe(link_section = ".init_array.00099"))]
+static SMALL_PAGES: extern "C" fn() = pangu_gateway::memory::small_pages;
+
 fn main() -> ExitCode {
-    pangu_gateway::memory::small_pages();
     Cli::parse().run()
 }

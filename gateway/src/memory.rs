@@ -3,8 +3,9 @@
 /// Has memory come in pages of 4 KiB, from now on and for the whole process.
 ///
 /// The allocator would ask for pages of 2 MiB, of which one that is in use in part is not given back (ARCHITECTURE.md has
-/// the figures). Where the kernel knows no huge pages, nothing changes.
-pub fn small_pages() {
+/// the figures). What is in memory when this is called stays as it is, so it is called before the allocator has any: it
+/// neither allocates nor needs anything of the standard library. Where the kernel knows no huge pages, nothing changes.
+pub extern "C" fn small_pages() {
     let _ = rustix::thread::disable_transparent_huge_pages(true);
 }
 
