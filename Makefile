@@ -8,13 +8,16 @@ SHELL := /bin/bash
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 PYTEST := .venv/bin/python -m pytest
 
-.PHONY: help run test setup fmt lint build rust instructions clients bench
+.PHONY: help run release test setup fmt lint build rust instructions clients bench
 
 help: ## Says what there is to type.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 run: ## Gateway and mock model endpoints on loopback, until Ctrl-C.
 	@deploy/dev/run.sh
+
+release: ## The gateway as it is meant to be run, into target/release: two builds and a training between them.
+	@deploy/release/build.sh
 
 test: setup fmt lint build rust instructions clients ## Everything that must be green before a change lands.
 
@@ -46,9 +49,8 @@ instructions: setup build ## What a request costs, in instructions under callgri
 clients: setup build ## End-to-end tests with the real SDKs.
 	PANGU_BIN_DIR=$(abspath $(TARGET))/debug $(PYTEST) -q tests/clients
 
-bench: ## The gateway against nginx, haproxy, envoy and pingora, its footprint, and the load generator against wrk and h2load, written into the documents; benches of the walk's steps.
+bench: release ## The gateway against nginx, haproxy, envoy and pingora, its footprint, and the load generator against wrk and h2load, written into the documents; benches of the walk's steps.
 	@loadtest/peers/setup.sh
-	cargo build --release --locked -p pangu-gateway -p pangu-loadtest
 	$(TARGET)/release/pangu-loadtest compare --write
 	$(TARGET)/release/pangu-loadtest footprint --write
 	$(TARGET)/release/pangu-loadtest agree --write

@@ -117,7 +117,4 @@ TEXT
     command -v curl >/dev/null || echo "(the commands need curl, which this machine lacks: apt-get install curl)"
 }
 
-# Credentials of the development policy (policies/): worthless anywhere else.
-api_key=dev-key-alice app_code=dev-appcode-alice bronze_key=dev-key-bob
-
 main

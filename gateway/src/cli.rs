@@ -15,9 +15,15 @@ use clap::{Parser, Subcommand};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+/// Of the package, and how it was built if that was not plainly: `+pgo` by `make release` (deploy/release/build.sh).
+const VERSION: &str = match option_env!("PANGU_PGO") {
+    Some(_) => concat!(env!("CARGO_PKG_VERSION"), "+pgo"),
+    None => env!("CARGO_PKG_VERSION"),
+};
+
 /// An edge API gateway in front of Pangu large models, ModelArts MaaS and ModelArts real-time services.
 #[derive(Debug, Parser)]
-#[command(name = "pangu-gateway", version, about)]
+#[command(name = "pangu-gateway", version = VERSION, about)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,

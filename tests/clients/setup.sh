@@ -4,17 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 clients=tests/clients
-
-# Installs Debian packages, or says who can.
-debian() {
-    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-        echo "setup: installing $*"
-        { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"; } >/dev/null
-    else
-        echo "setup: this machine lacks $*; install it (Debian: sudo apt-get install $*) and run again" >&2
-        exit 1
-    fi
-}
+source deploy/debian.sh
 
 python_modules() {
     local stamp want
