@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Holds one snapshot and replaces it whole, or not at all.
 pub struct Store {
@@ -20,6 +20,8 @@ pub struct Store {
     version: AtomicU64,
     /// Snapshots that requests may still read. Kept here so that none is taken apart on a worker.
     retired: Mutex<Vec<Arc<Snapshot>>>,
+    /// Memory was given back lately, and perhaps not all: of two threads that do so at once the allocator lets one pass.
+    give_more: AtomicBool,
     /// Held for a whole reload: one at a time.
     reloading: Mutex<()>,
     last: Mutex<Last>,
@@ -73,6 +75,7 @@ impl Store {
             current: ArcSwap::from_pointee(snapshot),
             version: AtomicU64::new(1),
             retired: Mutex::default(),
+            give_more: AtomicBool::new(false),
             reloading: Mutex::new(()),
             last: Mutex::new(Last { fingerprint, depends, problems: Vec::new(), reloads: 0, failures: 0 }),
         }))
@@ -83,12 +86,14 @@ impl Store {
         self.version.load(Ordering::Acquire)
     }
 
-    /// Takes apart the snapshots that nobody reads any more. Call it off the workers.
+    /// Takes apart the snapshots that nobody reads any more, and gives back what a reload has left. Call it off the workers,
+    /// now and then.
     pub fn sweep(&self) {
         let mut retired = self.retired.lock();
         let before = retired.len();
         retired.retain(|snapshot| Arc::strong_count(snapshot) > 1);
-        if retired.len() < before {
+        let fewer = retired.len() < before;
+        if self.give_more.swap(fewer, Ordering::Relaxed) || fewer {
             memory::give_back();
         }
     }
@@ -134,6 +139,7 @@ impl Store {
             }
         }
         memory::give_back();
+        self.give_more.store(true, Ordering::Relaxed);
     }
 
     fn refused(&self, problems: Vec<Problem>) {
