@@ -19,7 +19,7 @@ pub(super) type MutexGuard<'a, T> = lock_api::MutexGuard<'a, RawLock, T>;
 
 /// How often in a row the lock is taken before those who wait for it.
 const BARGES_MAX: u8 = 2;
-/// Between two looks at the lock; each takes the memory it lies in away from its holder. Some 300 ns.
+/// Between two looks at the lock; each takes the memory it lies in away from its holder. Some 400 ns.
 const PAUSES: u32 = 16;
 /// Looks before sleep: some 20 us, many times what the lock is held for.
 const LOOKS: u32 = 60;
