@@ -57,6 +57,9 @@ pub struct Verified {
 /// not make it forget what the other would still take.
 const WINDOW_MIN: Duration = Duration::from_secs(15 * 60);
 
+/// Room for a text to sign and what its HMAC puts before it.
+const TEXT: usize = 384;
+
 /// Reads the head of a signed request.
 pub(super) fn read(
     keys: &Keyring,
@@ -139,7 +142,7 @@ impl Signed {
     fn signature_holds(&mut self, body_hash: &[u8]) -> bool {
         let key = self.derived.as_ref().map_or(self.credential.secret_key(), DerivedKey::as_bytes);
         let hashes = self.payload.signed_as(self.algorithm, body_hash);
-        let mut buffer = Vec::new();
+        let mut buffer = Vec::with_capacity(TEXT);
         for reading in self.readings.iter_mut() {
             let prefix = reading.len();
             for hash in hashes.into_iter().flatten() {

@@ -59,6 +59,11 @@ pub async fn read_whole(exchange: &mut Exchange, mut body: Incoming, cap: u64) -
             }
             Some(joined) => joined.extend_from_slice(&data),
         }
+        // To be told that nothing follows would take one more wake-up; and while this holds a piece of hyper's buffer,
+        // hyper would take a new one.
+        if body.is_end_stream() {
+            break;
+        }
     }
     exchange.deadline.rest();
     if let Some(joined) = many {
