@@ -2,6 +2,7 @@
 
 use crate::upstream::Socket;
 use bytes::{Buf, Bytes, BytesMut};
+use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
@@ -12,6 +13,13 @@ use tokio::task::unconstrained;
 /// What one read asks for at first, and at most: a body that fills its buffer gets a larger one.
 const READ_MIN: usize = 8 << 10;
 const READ_MAX: usize = 64 << 10;
+
+thread_local! {
+    /// Where reads of up to [`READ_MIN`] go first. What comes of them is as a rule small, an answer or an event of a
+    /// stream; so it costs a copy, and a connection has no buffer of its own, which would be far from the processor when
+    /// it is needed again.
+    static SCRATCH: RefCell<[u8; READ_MIN]> = const { RefCell::new([0; READ_MIN]) };
+}
 
 /// Data up to this length is copied behind the head, so that a small request is one piece for the socket; more is
 /// written from where it lies.
@@ -144,15 +152,95 @@ impl Link {
 
     /// Reads what has come; 0 at the end of the stream.
     pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let Inner { socket, input, read_next, .. } = &mut *self.0;
-        if input.capacity() - input.len() < *read_next / 2 {
-            input.reserve(*read_next);
-        }
-        let room = input.capacity() - input.len();
-        let read = ready!(pin!(socket.read_buf(input)).poll(cx))?;
-        if read == room {
-            *read_next = (*read_next * 2).min(READ_MAX);
-        }
+        let inner = &mut *self.0;
+        let small = inner.read_next == READ_MIN;
+        let (read, room) = ready!(if small { inner.poll_fill_small(cx) } else { inner.poll_fill_large(cx) })?;
+        inner.read_next = match read {
+            _ if read == room => (inner.read_next * 2).min(READ_MAX),
+            ..READ_MIN => READ_MIN,
+            _ => inner.read_next,
+        };
         Poll::Ready(Ok(read))
+    }
+}
+
+impl Inner {
+    /// What was read, and how much it could have been.
+    fn poll_fill_small(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(usize, usize)>> {
+        if self.input.is_empty() {
+            self.input = BytesMut::new(); // frees what was read last, as soon as nobody else needs it
+        }
+        SCRATCH.with_borrow_mut(|scratch| {
+            let mut scratch = ReadBuf::new(scratch);
+            ready!(Pin::new(&mut self.socket).poll_read(cx, &mut scratch))?;
+            let read = scratch.filled();
+            if self.input.is_empty() {
+                self.input = BytesMut::from(read);
+            } else {
+                self.input.extend_from_slice(read);
+            }
+            Poll::Ready(Ok((read.len(), READ_MIN)))
+        })
+    }
+
+    fn poll_fill_large(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(usize, usize)>> {
+        if self.input.capacity() - self.input.len() < self.read_next / 2 {
+            self.input.reserve(self.read_next);
+        }
+        let room = self.input.capacity() - self.input.len();
+        let read = ready!(pin!(self.socket.read_buf(&mut self.input)).poll(cx))?;
+        Poll::Ready(Ok((read, room)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::{TcpListener, TcpStream};
+
+    async fn connected() -> (Link, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let ours = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (theirs, _) = listener.accept().await.unwrap();
+        (Link::from(Socket::Plain(ours)), theirs)
+    }
+
+    /// Reads until as much has come, and takes it in pieces that do not end where reads do.
+    async fn read(link: &mut Link, bytes: usize) -> Vec<u8> {
+        let mut all = Vec::new();
+        while all.len() < bytes {
+            assert_ne!(poll_fn(|cx| link.poll_fill(cx)).await.unwrap(), 0, "{} of {bytes}", all.len());
+            let input = link.input();
+            let left = if all.len() + input.len() < bytes { input.len().min(7) } else { 0 };
+            all.extend_from_slice(&input.split_to(input.len() - left));
+        }
+        all
+    }
+
+    #[tokio::test]
+    async fn every_byte_comes_once_through_small_reads_and_large_ones() {
+        let (mut link, mut server) = connected().await;
+        for size in [1, 100, READ_MIN - 1, READ_MIN, READ_MIN + 1, 5 * READ_MAX + 3, 1, 40] {
+            let sent: Vec<u8> = (0..size).map(|i| (i % 251) as u8).collect();
+            let send = async { server.write_all(&sent).await.unwrap() };
+            let (came, ()) = tokio::join!(read(&mut link, size), send);
+            assert_eq!(came, sent, "{size}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_large_body_grows_the_reads_and_a_small_one_gives_the_room_back() {
+        let (mut link, mut server) = connected().await;
+        let large = vec![0; 8 * READ_MAX];
+        let (came, _) = tokio::join!(read(&mut link, large.len()), server.write_all(&large));
+        assert_eq!(came.len(), large.len());
+        assert!(link.0.read_next > READ_MIN && link.0.input.capacity() >= READ_MIN);
+        for _ in 0..2 {
+            server.write_all(b"event").await.unwrap();
+            assert_eq!(read(&mut link, 5).await, b"event");
+        }
+        assert_eq!(link.0.read_next, READ_MIN);
+        assert!(link.0.input.capacity() < READ_MIN, "{}", link.0.input.capacity());
     }
 }
