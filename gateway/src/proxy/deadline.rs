@@ -9,7 +9,7 @@ use slab::Slab;
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -40,11 +40,12 @@ pub enum Waiting {
 /// All deadlines of one worker.
 #[derive(Default)]
 pub struct Deadlines {
-    entries: RefCell<Slab<Rc<Entry>>>,
+    entries: RefCell<Slab<Weak<Deadline>>>,
     now_ms: Cell<u64>,
 }
 
-struct Entry {
+/// One entry; leaves when dropped.
+pub struct Deadline {
     waiting: Cell<Waiting>,
     due_ms: Cell<u64>,
     /// Ends every wait: the request's total time.
@@ -53,6 +54,8 @@ struct Entry {
     waker: RefCell<Option<Waker>>,
     /// The task that owns the socket: it alone can end a wait for the caller.
     owner: Rc<Task>,
+    key: usize,
+    all: Rc<Deadlines>,
 }
 
 /// The task that owns a connection, as others see it.
@@ -60,9 +63,26 @@ struct Entry {
 pub struct Task {
     waker: RefCell<Option<Waker>>,
     aborted: Cell<bool>,
+    /// Requests between head and last byte. Here, because the task looks at it whenever it runs, as at the rest.
+    under_way: Cell<u32>,
 }
 
 impl Task {
+    /// Requests between head and last byte.
+    pub fn under_way(&self) -> u32 {
+        self.under_way.get()
+    }
+
+    /// One more.
+    pub fn request_began(&self) {
+        self.under_way.set(self.under_way.get() + 1);
+    }
+
+    /// One less.
+    pub fn request_ended(&self) {
+        self.under_way.set(self.under_way.get() - 1);
+    }
+
     /// Remembers the task that polls with `cx`.
     pub fn register(&self, cx: &Context<'_>) {
         remember(&mut self.waker.borrow_mut(), cx.waker());
@@ -108,34 +128,49 @@ impl Deadlines {
     /// Wakes whoever has waited too long.
     pub fn tick(&self, now_ms: u64) {
         self.now_ms.set(now_ms);
-        for (_, entry) in self.entries.borrow().iter() {
-            entry.check(now_ms);
-        }
+        self.each(|deadline| deadline.check(now_ms));
     }
 
     /// Wakes every connection, whatever it waits for.
     pub fn wake_owners(&self) {
-        for (_, entry) in self.entries.borrow().iter() {
-            entry.owner.wake();
+        self.each(|deadline| deadline.owner.wake());
+    }
+
+    /// `what` may wake tasks, and must not run them: a deadline that it drops could not leave.
+    fn each(&self, what: impl Fn(&Deadline)) {
+        for (_, deadline) in self.entries.borrow().iter() {
+            if let Some(deadline) = deadline.upgrade() {
+                what(&deadline);
+            }
         }
     }
 
     /// A new entry, waiting for nothing.
-    pub fn enter(self: &Rc<Deadlines>, owner: Rc<Task>) -> Deadline {
-        let entry = Rc::new(Entry {
+    pub fn enter(self: &Rc<Deadlines>, owner: Rc<Task>) -> Rc<Deadline> {
+        let mut entries = self.entries.borrow_mut();
+        let place = entries.vacant_entry();
+        let deadline = Rc::new(Deadline {
             waiting: Cell::new(Waiting::Nothing),
             due_ms: Cell::new(u64::MAX),
             end_ms: Cell::new(u64::MAX),
             expired: Cell::new(None),
             waker: RefCell::new(None),
             owner,
+            key: place.key(),
+            all: self.clone(),
         });
-        let key = self.entries.borrow_mut().insert(entry.clone());
-        Deadline { entry, key, all: self.clone() }
+        place.insert(Rc::downgrade(&deadline));
+        deadline
     }
 }
 
-impl Entry {
+impl Drop for Deadline {
+    fn drop(&mut self) {
+        self.all.entries.borrow_mut().remove(self.key);
+    }
+}
+
+impl Deadline {
     fn check(&self, now_ms: u64) {
         if self.expired.get().is_some() {
             return;
@@ -155,26 +190,11 @@ impl Entry {
             waker.wake_by_ref();
         }
     }
-}
 
-/// One entry; leaves when dropped.
-pub struct Deadline {
-    entry: Rc<Entry>,
-    key: usize,
-    all: Rc<Deadlines>,
-}
-
-impl Drop for Deadline {
-    fn drop(&mut self) {
-        self.all.entries.borrow_mut().remove(self.key);
-    }
-}
-
-impl Deadline {
     /// From now on `what` is waited for, `at_most` so long.
     pub fn wait_for(&self, what: Waiting, at_most: Duration) {
-        self.entry.waiting.set(what);
-        self.entry.due_ms.set(self.all.due(at_most));
+        self.waiting.set(what);
+        self.due_ms.set(self.all.due(at_most));
     }
 
     /// As [`Deadlines::now_ms`].
@@ -184,44 +204,44 @@ impl Deadline {
 
     /// As [`wait_for`](Self::wait_for), unless that is what is being waited for already.
     pub fn keep_waiting_for(&self, what: Waiting, at_most: Duration) {
-        if self.entry.waiting.get() != what {
+        if self.waiting.get() != what {
             self.wait_for(what, at_most);
         }
     }
 
     /// Nothing is waited for now.
     pub fn rest(&self) {
-        self.entry.waiting.set(Waiting::Nothing);
-        self.entry.due_ms.set(u64::MAX);
+        self.waiting.set(Waiting::Nothing);
+        self.due_ms.set(u64::MAX);
     }
 
     /// As if it were new.
     pub fn clear(&self) {
         self.rest();
-        self.entry.end_ms.set(u64::MAX);
-        self.entry.expired.set(None);
+        self.end_ms.set(u64::MAX);
+        self.expired.set(None);
     }
 
     /// Whatever took too long may begin anew; not the whole exchange.
     pub fn forgive(&self) {
-        if self.entry.expired.get() != Some(Waiting::Total) {
-            self.entry.expired.set(None);
+        if self.expired.get() != Some(Waiting::Total) {
+            self.expired.set(None);
         }
     }
 
     /// Everything ends `at_most` so long from now.
     pub fn end_in(&self, at_most: Duration) {
-        self.entry.end_ms.set(self.all.due(at_most));
+        self.end_ms.set(self.all.due(at_most));
     }
 
     /// What took too long, if something did.
     pub fn expired(&self) -> Option<Waiting> {
-        self.entry.expired.get()
+        self.expired.get()
     }
 
     /// Wakes the task polling with `cx` when something takes too long.
     pub fn register(&self, cx: &Context<'_>) {
-        remember(&mut self.entry.waker.borrow_mut(), cx.waker());
+        remember(&mut self.waker.borrow_mut(), cx.waker());
     }
 
     /// Runs `work` until it is done or something takes too long.
@@ -249,7 +269,7 @@ mod tests {
     use super::*;
     use std::future::pending;
 
-    fn deadlines() -> (Rc<Deadlines>, Deadline) {
+    fn deadlines() -> (Rc<Deadlines>, Rc<Deadline>) {
         let all = Rc::new(Deadlines::default());
         all.tick(1_000);
         let one = all.enter(Rc::default());

@@ -100,7 +100,7 @@ impl Exchange {
     pub fn begin(connection: &Rc<Connection>, request: &Request<Incoming>) -> Exchange {
         let worker = &connection.worker;
         let path = request.uri().path();
-        connection.request_began();
+        connection.task.request_began();
         Exchange {
             policy: worker.policy(),
             began: Now::read(),

@@ -142,7 +142,6 @@ pub struct Connection {
     pub task: Rc<Task>,
     /// `X-Forwarded-For` of a request that came straight from the peer.
     pub forwarded_for: HeaderValue,
-    in_flight: Cell<u32>,
     /// The deadline of the request before, for the next one: over HTTP/1 there is one at a time.
     spare: RefCell<Option<Rc<Deadline>>>,
 }
@@ -152,19 +151,14 @@ impl Connection {
     pub fn new(worker: Rc<Worker>, listener: Rc<Listener>, peer: SocketAddr, http2: bool) -> Connection {
         let forwarded_for = HeaderValue::from_str(&peer.ip().to_canonical().to_string())
             .expect("an address is visible ASCII");
-        let (task, in_flight, spare) = (Rc::default(), Cell::new(0), RefCell::default());
-        Connection { worker, listener, peer, http2, task, forwarded_for, in_flight, spare }
+        let (task, spare) = (Rc::default(), RefCell::default());
+        Connection { worker, listener, peer, http2, task, forwarded_for, spare }
     }
 
     /// A deadline for one request, waiting for nothing.
     pub(super) fn deadline(&self) -> Rc<Deadline> {
         let spare = self.spare.take();
-        spare.unwrap_or_else(|| Rc::new(self.worker.deadlines.enter(self.task.clone())))
-    }
-
-    /// Requests between head and last byte.
-    pub fn in_flight(&self) -> u32 {
-        self.in_flight.get()
+        spare.unwrap_or_else(|| self.worker.deadlines.enter(self.task.clone()))
     }
 
     /// The access-log line of a request that was refused before it was parsed.
@@ -200,12 +194,8 @@ impl Connection {
         });
     }
 
-    pub(super) fn request_began(&self) {
-        self.in_flight.set(self.in_flight.get() + 1);
-    }
-
     pub(super) fn request_ended(&self, deadline: &Rc<Deadline>) {
-        self.in_flight.set(self.in_flight.get() - 1);
+        self.task.request_ended();
         // A request whose body is still on its way keeps its deadline.
         if Rc::strong_count(deadline) == 1 {
             deadline.clear();

@@ -231,7 +231,7 @@ struct TooLong;
 impl Direction {
     fn new(exchange: &Exchange, message_max: u64) -> Direction {
         let connection = &exchange.connection;
-        let stalled = Rc::new(connection.worker.deadlines.enter(connection.task.clone()));
+        let stalled = connection.worker.deadlines.enter(connection.task.clone());
         Direction { pump: Pump::default(), frames: Frames::new(message_max), stalled }
     }
 

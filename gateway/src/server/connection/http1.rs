@@ -4,6 +4,7 @@ use super::close::{linger, shut, write_within};
 use super::life::{End, Life};
 use super::refused::Refused;
 use super::{Stage, WRITE_BUFFER};
+use crate::proxy::deadline::Task;
 use crate::proxy::{Answer, Connection, Tunnel, serve as serve_request};
 use crate::server::framing::{FramingCaps, HeadGate, HeadWatch};
 use crate::settings::Heads;
@@ -43,10 +44,10 @@ where
     let service = service(&connection, &switched);
     let mut http = builder(heads).serve_connection(TokioIo::new(gate), service);
 
-    let mut life = Life::new(&connection);
+    let (task, mut life) = (connection.task.clone(), Life::new(&connection));
     let end = poll_fn(|cx| {
-        connection.task.register(cx);
-        if connection.task.aborted() {
+        task.register(cx);
+        if task.aborted() {
             return Poll::Ready(End::Aborted);
         }
         if life.draining() {
@@ -55,7 +56,7 @@ where
         match Pin::new(&mut http).poll(cx) {
             Poll::Ready(Ok(())) => Poll::Ready(End::Finished),
             Poll::Ready(Err(_)) => Poll::Ready(End::Broken),
-            Poll::Pending => poll_waiting(&connection, &watch, &life, cx),
+            Poll::Pending => poll_waiting(&task, &watch, &life, cx),
         }
     })
     .await;
@@ -93,8 +94,8 @@ async fn farewell(mut stage: watch::Receiver<Stage>, drain: Duration) {
 }
 
 /// hyper waits: for a request's answer, for the socket to take one, or for the next request.
-fn poll_waiting(connection: &Connection, watch: &HeadWatch, life: &Life, cx: &mut Context<'_>) -> Poll<End> {
-    if connection.in_flight() > 0 {
+fn poll_waiting(task: &Task, watch: &HeadWatch, life: &Life, cx: &mut Context<'_>) -> Poll<End> {
+    if task.under_way() > 0 {
         life.busy();
         return Poll::Pending;
     }

@@ -40,10 +40,10 @@ where
     let socket = Cork::new(stream);
     let mut http = pin!(builder().serve_connection(TokioIo::new(socket.clone()), service));
 
-    let mut life = Life::new(&connection);
+    let (task, mut life) = (connection.task.clone(), Life::new(&connection));
     poll_fn(|cx| {
-        connection.task.register(cx);
-        if connection.task.aborted() {
+        task.register(cx);
+        if task.aborted() {
             return Poll::Ready(());
         }
         if life.draining() {
@@ -54,7 +54,7 @@ where
         if ended || broken {
             return Poll::Ready(());
         }
-        if connection.in_flight() > 0 {
+        if task.under_way() > 0 {
             life.busy();
             return Poll::Pending;
         }

@@ -3,6 +3,7 @@
 use super::refused::Refused;
 use crate::proxy::deadline::{Deadline, Waiting};
 use crate::proxy::{Connection, Worker};
+use std::cell::Cell;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -27,7 +28,9 @@ pub enum End {
 /// What happens on a connection between requests.
 pub struct Life {
     worker: Rc<Worker>,
-    deadline: Deadline,
+    deadline: Rc<Deadline>,
+    /// Nothing is waited for: the deadline knows that, and need not be told again.
+    resting: Cell<bool>,
     head: Duration,
     keep_alive: Duration,
     draining: bool,
@@ -41,6 +44,7 @@ impl Life {
         let timeouts = &worker.shared.settings.timeouts;
         Life {
             deadline: worker.deadlines.enter(connection.task.clone()),
+            resting: Cell::new(false),
             head: timeouts.head,
             keep_alive: timeouts.keep_alive,
             draining: false,
@@ -62,12 +66,14 @@ impl Life {
     }
 
     pub fn busy(&self) {
-        self.deadline.rest();
+        if !self.resting.replace(true) {
+            self.deadline.rest();
+        }
     }
 
     /// The last bytes of an answer lie in buffers: as long as they do, the connection is idle.
     pub fn flushing(&self) {
-        self.deadline.keep_waiting_for(Waiting::Write, self.keep_alive);
+        self.wait_for(Waiting::Write, self.keep_alive);
     }
 
     /// Ends a connection that is idle for too long, whose head takes too long, or that is drained.
@@ -81,11 +87,16 @@ impl Life {
             None => {}
         }
         if head_started {
-            self.deadline.keep_waiting_for(Waiting::Head, self.head);
+            self.wait_for(Waiting::Head, self.head);
         } else {
-            self.deadline.keep_waiting_for(Waiting::KeepAlive, self.keep_alive);
+            self.wait_for(Waiting::KeepAlive, self.keep_alive);
         }
         self.deadline.register(cx);
         Poll::Pending
+    }
+
+    fn wait_for(&self, what: Waiting, at_most: Duration) {
+        self.resting.set(false);
+        self.deadline.keep_waiting_for(what, at_most);
     }
 }

@@ -32,6 +32,8 @@ pub struct HeadGate<IO> {
     scanner: FramingScanner,
     watch: Rc<HeadWatch>,
     held: Held,
+    /// As the watch says: asked here, which is nearer than the watch.
+    write_pending: bool,
 }
 
 /// What the task that runs a connection needs to know of its bytes. Shared by that task and the gate.
@@ -45,7 +47,7 @@ pub struct HeadWatch {
     pub reading_body: Cell<bool>,
     /// Heads passed on so far; wraps around. Less the answers sent: requests under way.
     pub heads_complete: Cell<u32>,
-    /// hyper has written bytes since it last flushed: some may still be in its buffer.
+    /// The socket did not take all that hyper has written: some of it is still in a buffer.
     pub write_pending: Cell<bool>,
 }
 
@@ -62,7 +64,8 @@ impl<IO> HeadGate<IO> {
     pub fn new(io: IO, caps: FramingCaps) -> (HeadGate<IO>, Rc<HeadWatch>) {
         let watch = Rc::new(HeadWatch::default());
         let scanner = FramingScanner::new(caps);
-        (HeadGate { io, scanner, watch: Rc::clone(&watch), held: Held::default() }, watch)
+        let (held, write_pending) = (Held::default(), false);
+        (HeadGate { io, scanner, watch: Rc::clone(&watch), held, write_pending }, watch)
     }
 
     /// The connection, and what was read from it and not passed on: a violation, the beginning of a
@@ -94,6 +97,21 @@ impl<IO> HeadGate<IO> {
         }
     }
 
+    /// hyper writes until nothing is left or the socket takes no more, and flushes then.
+    fn wrote(&mut self, wrote: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if wrote.is_pending() {
+            self.set_write_pending(true);
+        }
+        wrote
+    }
+
+    fn set_write_pending(&mut self, pending: bool) {
+        if self.write_pending != pending {
+            self.write_pending = pending;
+            self.watch.write_pending.set(pending);
+        }
+    }
+
     /// What hyper reads from a connection that broke the rules.
     fn refuse(&self, violation: Framing) -> Poll<io::Result<()>> {
         if self.scanner.reading_body() {
@@ -113,7 +131,7 @@ impl<IO: AsyncRead + Unpin> AsyncRead for HeadGate<IO> {
             if buf.filled().len() > before || buf.remaining() == 0 {
                 return Poll::Ready(Ok(()));
             }
-            if let Some(violation) = gate.watch.violation.get() {
+            if let Some(violation) = gate.scanner.violation() {
                 return gate.refuse(violation);
             }
             ready!(Pin::new(&mut gate.io).poll_read(cx, buf))?;
@@ -128,8 +146,8 @@ impl<IO: AsyncRead + Unpin> AsyncRead for HeadGate<IO> {
 impl<IO: AsyncWrite + Unpin> AsyncWrite for HeadGate<IO> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let gate = self.get_mut();
-        gate.watch.write_pending.set(true);
-        Pin::new(&mut gate.io).poll_write(cx, bytes)
+        let wrote = Pin::new(&mut gate.io).poll_write(cx, bytes);
+        gate.wrote(wrote)
     }
 
     fn poll_write_vectored(
@@ -138,16 +156,17 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for HeadGate<IO> {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let gate = self.get_mut();
-        gate.watch.write_pending.set(true);
         let io = Pin::new(&mut gate.io);
-        if slices.iter().map(|slice| slice.len()).sum::<usize>() > JOINED_MAX {
-            return io.poll_write_vectored(cx, slices);
-        }
-        JOINED.with_borrow_mut(|joined| {
-            joined.clear();
-            slices.iter().for_each(|slice| joined.extend_from_slice(slice));
-            io.poll_write(cx, joined)
-        })
+        let wrote = if slices.iter().map(|slice| slice.len()).sum::<usize>() > JOINED_MAX {
+            io.poll_write_vectored(cx, slices)
+        } else {
+            JOINED.with_borrow_mut(|joined| {
+                joined.clear();
+                slices.iter().for_each(|slice| joined.extend_from_slice(slice));
+                io.poll_write(cx, joined)
+            })
+        };
+        gate.wrote(wrote)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -156,9 +175,9 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for HeadGate<IO> {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let gate = self.get_mut();
-        ready!(Pin::new(&mut gate.io).poll_flush(cx))?;
-        gate.watch.write_pending.set(false);
-        Poll::Ready(Ok(()))
+        let flushed = Pin::new(&mut gate.io).poll_flush(cx);
+        gate.set_write_pending(flushed.is_pending());
+        flushed
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -52,6 +52,11 @@ impl FramingScanner {
         Scan { pass, violation: self.broken }
     }
 
+    /// What was wrong, once something is.
+    pub fn violation(&self) -> Option<Framing> {
+        self.broken
+    }
+
     /// Heads that have passed; wraps around.
     pub fn heads_complete(&self) -> u32 {
         self.heads
