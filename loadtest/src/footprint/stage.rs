@@ -12,8 +12,9 @@ use crate::mock::{Mock, Options};
 use crate::rig::gateway::{self, Gateway, Slot};
 use crate::rig::{self, admin, interrupt};
 
-/// An allocator gives pages back a while after they were freed: so long a figure must stand still to count.
-const STILL: u32 = 5;
+/// Pages are given back a while after they were freed, and by the gateway in two steps, a second apart: so long a figure must
+/// stand still to count.
+const STILL: u32 = 15;
 const LOOK: Duration = Duration::from_millis(100);
 const LOOKS_MAX: u32 = 100;
 /// What a figure that stands still may still move.
