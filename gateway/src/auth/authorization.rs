@@ -174,21 +174,6 @@ pub(super) fn one<N: AsHeaderName + AsRef<str> + Copy>(
     Ok(first.map(|value| value.as_bytes().trim_ascii()))
 }
 
-/// The same for a name as a caller lists it, in whatever case. Compares with each header that was sent: parsing the name
-/// and hashing it for a look-up costs more than going through a head.
-pub(super) fn one_listed<'a>(headers: &'a HeaderMap, listed: &str) -> Result<Option<&'a [u8]>, Denied> {
-    let mut found = None;
-    for (name, value) in headers {
-        if name.as_str().len() == listed.len() && name.as_str().eq_ignore_ascii_case(listed) {
-            if found.is_some() {
-                return Err(Denied::HeaderRepeated(name.clone()));
-            }
-            found = Some(value.as_bytes().trim_ascii());
-        }
-    }
-    Ok(found)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,7 +10,7 @@
 //! - the npm SDK encodes an already encoded path again: tried only where the route allows it.
 
 use super::Request;
-use super::authorization::one_listed;
+use super::authorization::one;
 use super::denied::Denied;
 use super::signed_headers::SignedHeaders;
 use crate::signing::{Query, encode_path, recode_path, write_request_lines};
@@ -71,7 +71,7 @@ fn write_line(out: &mut Vec<u8>, request: &Request<'_>, path: WritePath, query: 
 /// Lines of `name:value`, an empty line, the list of names.
 fn write_headers(out: &mut Vec<u8>, request: &Request<'_>, signed: &SignedHeaders<'_>) -> Result<(), Denied> {
     for name in signed.names() {
-        let value = match one_listed(request.headers, name)? {
+        let value = match one(request.headers, name)? {
             Some(value) => value,
             None if name.eq_ignore_ascii_case("host") => {
                 request.authority.map(str::as_bytes).ok_or_else(|| missing(name))?
