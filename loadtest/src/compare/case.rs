@@ -150,6 +150,11 @@ impl Case {
         self.streams() || matches!(self, Case::Grpc | Case::WebSocket | Case::Tcp)
     }
 
+    /// Whether several requests share a connection at a time.
+    pub fn is_multiplexed(self) -> bool {
+        matches!(self, Case::H2 | Case::Grpc)
+    }
+
     /// Whether answers are streams of events.
     pub fn streams(self) -> bool {
         matches!(self, Case::Sse | Case::First)
