@@ -179,16 +179,18 @@ impl Usage {
         &self.ask.model.name
     }
 
-    /// What is known now. What nobody tells is counted from the text that passed; what has no text, or none that is found,
-    /// from its bytes.
+    /// What is known now. What nobody tells, or tells of less than has passed, is counted from the text that passed; what
+    /// has no text, or none that is found, from its bytes.
     pub fn told(&self) -> Told {
         let (reader, framing, ok) = match &self.state {
             State::Unsent => return Told { tokens: Tokens::default(), by_upstream: false },
             State::Asked => return Told { tokens: self.ask.least(), by_upstream: false },
             State::Answering { reader, framing, ok } => (reader, *framing, *ok),
         };
-        let Seen { prompt, completion, text, unread, bytes, .. } = reader.seen();
-        let by_upstream = prompt.is_some() && completion.is_some();
+        let Seen { prompt, completion, exceeds_told, text, unread, bytes, .. } = reader.seen();
+        // Who counts nothing of a text has not counted its prompt either.
+        let prompt = prompt.filter(|&told| told > 0 || !exceeds_told);
+        let by_upstream = prompt.is_some() && completion.is_some() && !exceeds_told;
         if !ok && !by_upstream {
             // What a model refuses or fails to answer, nobody bills.
             return Told { tokens: Tokens::default(), by_upstream: false };
@@ -198,7 +200,11 @@ impl Usage {
         let counted = || self.ask.model.limits.estimator().completion_of(text);
         let tokens = Tokens {
             prompt: prompt.unwrap_or(self.ask.prompt),
-            completion: completion.unwrap_or_else(counted),
+            completion: match completion {
+                Some(told) if exceeds_told => told.max(counted()),
+                Some(told) => told,
+                None => counted(),
+            },
         };
         Told { tokens, by_upstream }
     }

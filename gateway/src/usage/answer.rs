@@ -39,7 +39,9 @@ pub struct Seen {
     pub prompt: Option<u64>,
     /// Tokens generated, once told; what an upstream tells in every event is all so far.
     pub completion: Option<u64>,
-    /// Text generated so far: to count by where nothing is told, and before it is.
+    /// More was generated than was told: it was told as nothing, or text came after it was told last.
+    pub exceeds_told: bool,
+    /// Text generated so far: to count by where nothing is told, before it is, and where it is more than that.
     pub text: Text,
     /// A whole event or document had neither text nor a place for it: the answer is of a form that nobody knows.
     pub unread: bool,
@@ -122,6 +124,7 @@ impl Reader {
         Seen {
             prompt: usage.prompt,
             completion: usage.completion,
+            exceeds_told: usage.completion.is_some() && said.exceeds_usage(),
             text: said.text,
             unread: *events > 0 && said.text.bytes() == 0 && !said.has_choices,
             events: *events,

@@ -16,6 +16,14 @@ pub(super) struct Said {
     /// Of the usage at hand, until it is whole: half of it could be taken for something else.
     counts: Counts,
     pub text: Text,
+    /// Bytes of text before this document.
+    text_before: u64,
+    /// This document tells how many tokens were generated.
+    tells: bool,
+    /// Text has come in documents after the last one that told.
+    outdated: bool,
+    /// It was told that nothing was generated.
+    denied: bool,
     /// A document had choices: where text stands in them is known.
     pub has_choices: bool,
     choices: Choices,
@@ -80,6 +88,12 @@ impl Said {
         self.usage
     }
 
+    /// Whether the text cannot have cost as little as was told: it was told of as nothing, or some came in documents
+    /// after the last one that told.
+    pub fn exceeds_usage(&self) -> bool {
+        self.outdated || (self.denied && self.text.bytes() > 0)
+    }
+
     /// This document has told usage and has no choices: the event that `include_usage` adds to a stream.
     pub fn only_usage(&self) -> bool {
         self.has_usage && self.choices == Choices::None
@@ -94,7 +108,9 @@ impl Said {
     #[inline]
     pub fn next(&mut self) {
         self.settle();
-        (self.choices, self.has_usage) = (Choices::Unknown, false);
+        let text = self.text.bytes();
+        self.outdated = !self.tells && (self.outdated || text > self.text_before);
+        (self.choices, self.has_usage, self.tells, self.text_before) = (Choices::Unknown, false, false, text);
         let names = &mut self.names;
         names.known |= !names.id.is_empty();
         if !names.known {
@@ -104,7 +120,12 @@ impl Said {
 
     #[inline]
     fn settle(&mut self) {
-        self.usage = self.usage.then(std::mem::take(&mut self.counts));
+        let counts = std::mem::take(&mut self.counts);
+        // A total alone counts as prompt, and denies nothing unless it is zero itself.
+        if let Some(told) = counts.completion.or(counts.total) {
+            (self.tells, self.denied) = (true, told == 0);
+        }
+        self.usage = self.usage.then(counts);
     }
 }
 

@@ -121,6 +121,34 @@ fn what_nobody_tells_is_counted_wherever_reads_split_it() {
 }
 
 #[test]
+fn text_is_not_for_nothing_because_an_upstream_tells_nothing_of_it() {
+    let text = "The river runs east, past mountains and cities.";
+    let event =
+        |usage: &str| format!(r#"{{"choices":[{{"index":0,"delta":{{"content":"{text}"}}}}]{usage}}}"#);
+    let told = |prompt, completion| {
+        event(&format!(r#","usage":{{"prompt_tokens":{prompt},"completion_tokens":{completion}}}"#))
+    };
+    let cases = [
+        (vec![told(0, 0)], Cost::of(13, counted(text))),
+        (vec![told(5, 0)], Cost::of(5, counted(text))),
+        // Told too early, and never again.
+        (vec![told(5, 1), event("")], Cost::of(5, counted(&text.repeat(2)))),
+        // What was told is more than what can be counted.
+        (vec![told(5, 1000), event("")], Cost::of(5, 1000)),
+    ];
+    let answers: Vec<String> = cases
+        .iter()
+        .map(|(events, _)| stream_of(&events.iter().map(String::as_str).collect::<Vec<_>>()))
+        .collect();
+    let script = Script::start(move |n| Reply::keep(&answers[n]));
+    let gateway = gateway_at(script.address, &policy(&[]));
+    for (_, cost) in &cases {
+        let request = post(OPENAI_CHAT, &hello_m(r#","stream":true"#));
+        check(&gateway, "no", &[("counted", request, *cost, "known")]);
+    }
+}
+
+#[test]
 fn what_is_no_text_is_charged_by_its_bytes() {
     let answer = |head: &str| {
         format!("HTTP/1.1 200 OK\r\n{head}\r\ncontent-length: 1000\r\n\r\n{}", "\u{7f}".repeat(1000))

@@ -79,6 +79,54 @@ fn absurd_counts_are_not_believed() {
 }
 
 #[test]
+fn a_text_that_was_told_as_nothing_exceeds_what_was_told() {
+    let answer = |text: &str, usage: &str| {
+        let body = format!(r#"{{"choices":[{{"message":{{"content":"{text}"}}}}],"usage":{usage}}}"#);
+        json(Shape::open_ai(), &body).exceeds_told
+    };
+    for zeros in [
+        r#"{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}"#,
+        r#"{"prompt_tokens":8,"completion_tokens":0,"total_tokens":8}"#,
+        r#"{"total_tokens":0}"#,
+    ] {
+        assert!(answer("today", zeros), "{zeros}");
+        assert!(!answer("", zeros), "nothing it is: {zeros}");
+    }
+    for told in [
+        "null",
+        "{}",
+        r#"{"prompt_tokens":0,"completion_tokens":1}"#,
+        r#"{"total_tokens":8}"#,
+        r#"{"prompt_tokens":8}"#,
+    ] {
+        assert!(!answer("today", told), "{told}");
+    }
+}
+
+#[test]
+fn text_after_usage_was_told_last_exceeds_it() {
+    let text = r#"{"choices":[{"delta":{"content":"today"}}]}"#;
+    let told = |completion: u32| {
+        format!(
+            r#"{{"usage":{{"prompt_tokens":5,"completion_tokens":{completion}}},"choices":[{{"delta":{{"content":"a"}}}}]}}"#
+        )
+    };
+    let silent = r#"{"choices":[{"delta":{},"finish_reason":"stop"}],"usage":null}"#;
+    for (stream, exceeds) in [
+        (vec![told(1)], false),
+        (vec![text.into(), told(2)], false),
+        (vec![told(1), text.into()], true),
+        (vec![told(1), text.into(), silent.into()], true),
+        (vec![told(1), text.into(), told(3), silent.into()], false),
+        (vec![told(0), told(1)], false),
+        (vec![text.into()], false),
+    ] {
+        let stream: String = stream.iter().map(|event: &String| format!("data: {event}\n\n")).collect();
+        assert_eq!(events(Shape::open_ai(), &stream).exceeds_told, exceeds, "{stream}");
+    }
+}
+
+#[test]
 fn a_stream_without_usage_is_counted_by_its_text() {
     let stream = "data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\n\n\
         data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"今天\"}}]}\n\n\
