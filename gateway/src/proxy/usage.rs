@@ -190,8 +190,8 @@ impl Usage {
         let Seen { prompt, completion, exceeds_told, text, unread, bytes, .. } = reader.seen();
         // Who counts nothing of a text has not counted its prompt either.
         let prompt = prompt.filter(|&told| told > 0 || !exceeds_told);
-        let by_upstream = prompt.is_some() && completion.is_some() && !exceeds_told;
-        if !ok && !by_upstream {
+        let is_told = prompt.is_some() && completion.is_some();
+        if !ok && !is_told {
             // What a model refuses or fails to answer, nobody bills.
             return Told { tokens: Tokens::default(), by_upstream: false };
         }
@@ -206,7 +206,7 @@ impl Usage {
                 None => counted(),
             },
         };
-        Told { tokens, by_upstream }
+        Told { tokens, by_upstream: is_told && !exceeds_told }
     }
 }
 

@@ -4,10 +4,11 @@
 //! `limit` admits it; [`edit`] makes the few changes to its body that a limit may want; a [`Reader`] sees every chunk
 //! of the answer and says at any time what it has cost so far.
 //!
-//! *Model.* An upstream's own count is believed when it tells one, and the last it tells counts; it is all so far, and
-//! is never added up. Beside it the text that passes is counted by kind, ASCII or not, for the time before usage is
-//! told, for answers that never tell it, and for those that tell nothing of a text that was there. Nothing is decoded that is not counted, and no text is put together: where
-//! a read splits a character, a number or an escape makes no difference.
+//! *Model.* An upstream's own count is believed when it tells one, and the last it tells counts; it is all so far,
+//! and is never added up. Beside it the text that passes is counted by kind, ASCII or not, for the time before usage
+//! is told, for answers that never tell it, and for those that tell nothing of a text that was there. Nothing is
+//! decoded that is not counted, and no text is put together: where a read splits a character, a number or an escape
+//! makes no difference.
 //!
 //! *One reading.* What was admitted must be what the upstream reads. A body that parsers may read in two ways is
 //! refused: a key that is there twice or in other letters, a number in quotes, a byte order mark. Every other byte

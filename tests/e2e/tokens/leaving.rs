@@ -88,15 +88,19 @@ fn what_a_model_refuses_costs_nothing() {
 
 #[test]
 fn an_error_that_tells_its_use_costs_that() {
-    let body = r#"{"error":{"message":"filtered"},"usage":{"prompt_tokens":40,"completion_tokens":2}}"#;
-    let script = Script::start(move |_| {
-        let head = "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json";
-        Reply::keep(format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()))
-    });
-    let gateway = gateway_at(script.address, &policy(&[]));
-    let answer = post(OPENAI_CHAT, &hello_m("")).send(gateway.http);
-    assert_eq!((answer.status, answer.text()), (400, body.to_owned()));
-    assert_eq!(charged(&gateway), Cost::of(40, 2));
+    let told = r#"{"error":{"message":"filtered"},"usage":{"prompt_tokens":40,"completion_tokens":2}}"#;
+    // Its prompt is told, and what it has of an answer is not for nothing.
+    let begun = r#"{"choices":[{"message":{"content":"The river runs"}}],"usage":{"prompt_tokens":40,"completion_tokens":0}}"#;
+    for (body, cost) in [(told, Cost::of(40, 2)), (begun, Cost::of(40, counted("The river runs")))] {
+        let script = Script::start(move |_| {
+            let head = "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json";
+            Reply::keep(format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()))
+        });
+        let gateway = gateway_at(script.address, &policy(&[]));
+        let answer = post(OPENAI_CHAT, &hello_m("")).send(gateway.http);
+        assert_eq!((answer.status, answer.text()), (400, body.to_owned()));
+        assert_eq!(charged(&gateway), cost, "{body}");
+    }
 }
 
 #[test]
