@@ -264,7 +264,7 @@ pub(super) fn named(
     let Refusal { per, standing, requested, wait_us, .. } = refusal;
     let Standing { limit, unit, quota, most, window, used, held, reset, budget, .. } = standing;
     let (tenant, user) = caller.unzip();
-    let full = Arc::new(Full {
+    let full = Full {
         limit,
         per,
         tenant: tenant
@@ -284,6 +284,6 @@ pub(super) fn named(
         window,
         used,
         held,
-    });
-    Limited { full, reset, retry_after: Duration::from_micros(wait_us) }
+    };
+    Limited { full: full.into(), reset, retry_after: Duration::from_micros(wait_us) }
 }

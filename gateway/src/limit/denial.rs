@@ -6,6 +6,7 @@ use super::sync::{ArcSwapOption, AtomicU64};
 use super::tally::Tally;
 use super::users::UserIx;
 use super::{Full, Limited, Per, Unit};
+use arc_swap::Guard;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -35,6 +36,15 @@ struct Refused {
     reset_us: u64,
     full: Arc<Full>,
     tally: Arc<Tally>,
+}
+
+/// A refusal, borrowed from where it is remembered: to count one more who holds it would cost a third of a recall.
+pub(super) struct Remembered(Guard<Option<Arc<Refused>>>);
+
+impl Remembered {
+    pub(super) fn full(&self) -> &Arc<Full> {
+        &self.0.as_ref().expect("there is one that was recalled").full
+    }
 }
 
 /// A route or model, and how often its levels had moved.
@@ -106,11 +116,9 @@ impl Denial {
                 && refused.covers(asking.metered.as_ref())
         })?;
         refused.tally.refused();
-        Some(Limited {
-            full: Arc::clone(&refused.full),
-            reset: Duration::from_micros(refused.reset_us.saturating_sub(now_us)),
-            retry_after: Duration::from_micros(refused.retry_us - now_us),
-        })
+        let reset = Duration::from_micros(refused.reset_us.saturating_sub(now_us));
+        let retry_after = Duration::from_micros(refused.retry_us - now_us);
+        Some(Limited { full: Remembered(last).into(), reset, retry_after })
     }
 
     /// Remembers a refusal, unless one still holds or a place may come free at any time. `route` and `cost` are as of
@@ -130,7 +138,7 @@ impl Denial {
         let at_us = |wait: Duration| now_us.saturating_add(wait.as_micros() as u64);
         let (retry_us, reset_us) = (at_us(limited.retry_after), at_us(limited.reset));
         let until_us = retry_us.min(now_us.saturating_add(REMEMBERED_US_MAX));
-        let full = Arc::clone(&limited.full);
+        let full = limited.full.share();
         let refused = Refused { user, route, cost, until_us, retry_us, reset_us, full, tally };
         self.last.store(Some(Arc::new(refused)));
         self.until_us.store(until_us, Ordering::Release);

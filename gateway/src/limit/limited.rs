@@ -1,6 +1,9 @@
 //! A refusal, as the caller is told it.
 
+use super::denial::Remembered;
 use super::{Per, Standing, Unit, headers};
+use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,12 +14,74 @@ use std::time::Duration;
 #[error("{}", headers::explain(self))]
 pub struct Limited {
     /// The limit; nothing was charged to it.
-    pub full: Arc<Full>,
+    pub full: Reason,
     /// Until nothing counts against it any more; the expected wait for a concurrency limit.
     pub reset: Duration,
     /// Wait before jitter and rounding; never zero. Exact for request limits: alone, the caller would be admitted
     /// then and not a microsecond before. An estimate for concurrency, where others decide when to leave.
     pub retry_after: Duration,
+}
+
+/// The limit that a refusal is for: found full just now, or borrowed from the refusal that is remembered.
+pub struct Reason(Held);
+
+enum Held {
+    Found(Arc<Full>),
+    Remembered(Remembered),
+}
+
+impl Reason {
+    /// For longer than a refusal takes.
+    pub(super) fn share(&self) -> Arc<Full> {
+        Arc::clone(self.full())
+    }
+
+    fn full(&self) -> &Arc<Full> {
+        match &self.0 {
+            Held::Found(full) => full,
+            Held::Remembered(remembered) => remembered.full(),
+        }
+    }
+}
+
+impl From<Full> for Reason {
+    fn from(full: Full) -> Reason {
+        Reason(Held::Found(Arc::new(full)))
+    }
+}
+
+impl From<Remembered> for Reason {
+    fn from(remembered: Remembered) -> Reason {
+        Reason(Held::Remembered(remembered))
+    }
+}
+
+impl Deref for Reason {
+    type Target = Full;
+
+    fn deref(&self) -> &Full {
+        self.full()
+    }
+}
+
+impl Clone for Reason {
+    fn clone(&self) -> Reason {
+        Reason(Held::Found(self.share()))
+    }
+}
+
+impl PartialEq for Reason {
+    fn eq(&self, other: &Reason) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Reason {}
+
+impl fmt::Debug for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
 }
 
 /// A limit without room for one more.

@@ -90,7 +90,7 @@ pub use explain::{Answer, Question, explain};
 pub use forecast::{BudgetForecast, Outlook, Rate, TenantForecast};
 pub use guard::Guard;
 pub use inspect::{CommonState, Gauges, LimitState, TenantState};
-pub use limited::{Full, Limited};
+pub use limited::{Full, Limited, Reason};
 pub use permit::Permit;
 pub use registry::{Applied, Enrolled, Policy, Registry, TenantSpec};
 pub use save::Saved;

@@ -39,7 +39,7 @@ fn limited(standing: Standing, per: Per, retry_after: Duration) -> Limited {
         used,
         held,
     };
-    Limited { full: Arc::new(full), reset, retry_after }
+    Limited { full: full.into(), reset, retry_after }
 }
 
 fn lines(headers: &HeaderMap) -> Vec<String> {

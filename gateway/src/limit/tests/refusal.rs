@@ -142,6 +142,23 @@ fn a_remembered_refusal_is_the_same_refusal() {
     assert_eq!(refused(bob, 2_000).full.user.as_deref(), Some("bob"));
 }
 
+/// Those that are under way borrow what is remembered, more of them than a thread can lend at a time.
+#[test]
+fn refusals_outlive_what_is_remembered() {
+    let world = world(&[limit("u", Per::User, bucket(1, MINUTE))], &[]);
+    let refused = |ask, now_us| world.admit(ask, now_us).err().expect("refused");
+    let bob = Ask { user: 1, ..ALICE };
+    assert_eq!(world.drain(ALICE, 0), 1);
+    let alices: Vec<_> = (1..50).map(|now_us| refused(ALICE, now_us)).collect();
+    assert_eq!(world.drain(bob, 100), 1, "forgets alice's");
+    let bobs: Vec<_> = (101..150).map(|now_us| refused(bob, now_us)).collect();
+    let copies = alices.clone();
+    drop(world);
+    for (refusals, user) in [(alices, "alice"), (bobs, "bob"), (copies, "alice")] {
+        assert!(refusals.iter().all(|refused| refused.full.user.as_deref() == Some(user)), "{user}");
+    }
+}
+
 #[test]
 fn a_remembered_refusal_does_not_hide_a_wait_that_grew() {
     let (once, twice) = (bucket(1, SECOND), bucket(2, MINUTE));
