@@ -10,18 +10,21 @@ use crate::settings::AccessLog;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::Path;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 /// A buffer goes to the writer when it holds this much, or with the worker's next tick: some 500 lines, so that
 /// waking the writer costs each of them next to nothing.
 const BUFFER_BYTES: usize = 128 << 10;
 /// Buffers that may wait for the writer: 8 MiB in all.
+///
+/// In a channel of tokio's, which wakes the writer once for each: that of the standard library holds a lock while it does,
+/// and a writer on the same core runs into it, sleeps, and has to be woken again.
 const QUEUE: usize = 64;
 
 /// Where lines go; shared by all workers.
 pub struct Sink {
-    queue: SyncSender<Message>,
+    queue: Sender<Message>,
     writer: JoinHandle<()>,
 }
 
@@ -44,9 +47,9 @@ impl Sink {
                 format!("access log {}: {e}; choose another `access_log.file`", path.display())
             })?,
         };
-        let (queue, lines) = sync_channel(QUEUE);
+        let (queue, lines) = channel(QUEUE);
         let spawn = std::thread::Builder::new().name("access-log".into());
-        let writer = spawn.spawn(move || write(out, &lines)).map_err(|e| format!("access log: {e}"))?;
+        let writer = spawn.spawn(move || write(out, lines)).map_err(|e| format!("access log: {e}"))?;
         Ok(Some(Sink { queue, writer }))
     }
 
@@ -56,13 +59,13 @@ impl Sink {
     }
 
     /// Opens the file again, after somebody has moved it away.
-    pub fn reopen(&self) {
-        let _ = self.queue.send(Message::Reopen);
+    pub async fn reopen(&self) {
+        let _ = self.queue.send(Message::Reopen).await;
     }
 
-    /// Writes what is left. Workers have flushed theirs.
+    /// Writes what is left. Workers have flushed theirs, and no runtime is there to be blocked.
     pub fn close(self) {
-        let _ = self.queue.send(Message::End);
+        let _ = self.queue.blocking_send(Message::End);
         let _ = self.writer.join();
     }
 }
@@ -72,7 +75,7 @@ impl Sink {
 pub struct Buffer {
     bytes: Vec<u8>,
     lines: u64,
-    queue: Option<SyncSender<Message>>,
+    queue: Option<Sender<Message>>,
 }
 
 impl Buffer {
@@ -105,9 +108,7 @@ impl Buffer {
             return;
         }
         let lines = std::mem::replace(&mut self.bytes, Vec::with_capacity(BUFFER_BYTES + 1024));
-        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) =
-            queue.try_send(Message::Lines(lines))
-        {
+        if queue.try_send(Message::Lines(lines)).is_err() {
             metrics::access_log_dropped(self.lines);
         }
         self.lines = 0;
@@ -150,8 +151,8 @@ impl Output {
     }
 }
 
-fn write(mut out: Output, messages: &Receiver<Message>) {
-    while let Ok(message) = messages.recv() {
+fn write(mut out: Output, mut messages: Receiver<Message>) {
+    while let Some(message) = messages.blocking_recv() {
         match message {
             Message::Lines(lines) => {
                 if let Err(e) = out.write(&lines) {

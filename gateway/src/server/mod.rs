@@ -223,7 +223,7 @@ async fn until_ended(stage: &watch::Sender<Stage>, log: Option<&Sink>, workers: 
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
             _ = hang_up.recv() => {
-                if let Some(log) = log { log.reopen() }
+                if let Some(log) = log { log.reopen().await }
                 continue;
             }
             cut = &mut ended => {
