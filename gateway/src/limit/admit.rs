@@ -6,7 +6,8 @@ use super::constrained::most_constrained;
 use super::decide::{Refusal, SUBJECTS, Subject, decide, foresee};
 use super::denial::{Place, Worth};
 use super::measure::Cost;
-use super::permit::{Ledger, Permit};
+use super::pairs::Pair;
+use super::permit::{Born, Ledger, Permit};
 use super::price::Price;
 use super::quantile::Quantile;
 use super::tenant::{Books, Tenant};
@@ -116,6 +117,8 @@ fn admit_caller(
     // These may look into the route and the model: before their locks are taken.
     let on_route = on_routes.find(route, &plan.tenant_route);
     let for_model = asking.metered.map(|metered| for_models.find_always(metered.model, &plan.tenant_model));
+    let born_there = |pair: &Option<&mut Pair>| pair.as_ref().map_or(0, |pair| pair.common_born);
+    let (on_route_born, for_model_born) = (born_there(&on_route), born_there(&for_model));
     let cost = asking.metered.map(|metered| {
         let expected = for_model.as_ref().map_or(0, |pair| pair.completion(metered.completion_max));
         metered.cost(expected)
@@ -143,11 +146,13 @@ fn admit_caller(
         Ok(skipped) => {
             let standings = asking.report.then(|| Box::new(most_constrained(&subjects, cost, now)));
             let cuts = cost.is_some() && cuts(&subjects);
-            let (route, model, [of_route, of_model]) = shared.open(asking);
+            let (route, model, shared_born) = shared.open(asking);
+            let born =
+                Born { tenant: born, on_route: on_route_born, for_model: for_model_born, ..shared_born };
             let counted = books.begin(user, asking);
             tenant.denial.forget();
             let tenant = counted.any().then(|| (Arc::clone(tenant), counted));
-            let ledger = cost.map(|cost| Ledger::new(cost, skipped, [born, of_route, of_model], cuts, now));
+            let ledger = cost.map(|cost| Ledger::new(cost, skipped, born, cuts, now));
             Ok(Permit { tenant, route, model, ledger, standings, began_us: now.mono_us, seen: now })
         }
         Err(refusal) => {
@@ -198,8 +203,8 @@ fn admit_anybody(asking: &Asking<'_>, now: Now) -> Result<Permit, Limited> {
         Ok(skipped) => {
             let standings = asking.report.then(|| Box::new(most_constrained(&subjects, cost, now)));
             let cuts = cost.is_some() && cuts(&subjects);
-            let (route, model, [of_route, of_model]) = shared.open(asking);
-            let ledger = cost.map(|cost| Ledger::new(cost, skipped, [0, of_route, of_model], cuts, now));
+            let (route, model, born) = shared.open(asking);
+            let ledger = cost.map(|cost| Ledger::new(cost, skipped, born, cuts, now));
             Ok(Permit { tenant: None, route, model, ledger, standings, began_us: now.mono_us, seen: now })
         }
         Err(refusal) => Err(named(refusal, None, asking)),
@@ -241,16 +246,16 @@ impl<'a> Shared<'a> {
 
     /// Counts an open request where its end changes something, and says which reload is in force.
     #[inline]
-    fn open(self, asking: &Asking<'a>) -> (Option<Arc<Common>>, Option<Arc<Common>>, [u32; 2]) {
+    fn open(self, asking: &Asking<'a>) -> (Option<Arc<Common>>, Option<Arc<Common>>, Born) {
         let born = |locked: &Option<Locked<'_>>| locked.as_ref().map_or(0, |locked| locked.born);
-        let of = [born(&self.route), born(&self.model)];
+        let born = Born { route: born(&self.route), model: born(&self.model), ..Born::default() };
         let route = self.route.is_some_and(|mut locked| asking.route.begin(&mut locked));
         let route = route.then(|| Arc::clone(asking.route));
         let model = self.model.zip(asking.metered);
         let model = model.and_then(|(mut locked, metered)| {
             metered.model.begin(&mut locked).then(|| Arc::clone(metered.model))
         });
-        (route, model, of)
+        (route, model, born)
     }
 }
 

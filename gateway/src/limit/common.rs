@@ -109,9 +109,10 @@ impl Common {
         self.limits_tenants.store(!rules.tenant.is_empty(), Ordering::Release);
     }
 
-    /// The rules in force.
-    pub(super) fn rules(&self) -> Arc<CommonRules> {
-        Arc::clone(&self.books.lock().rules)
+    /// The rules in force, and the reload that put them there.
+    pub(super) fn rules(&self) -> (Arc<CommonRules>, u32) {
+        let books = self.books.lock();
+        (Arc::clone(&books.rules), books.born)
     }
 
     /// Does any limit written here count each tenant for itself?

@@ -20,6 +20,8 @@ pub(super) struct Pair {
     pub(super) common: Arc<Common>,
     /// Its rules that `by_common` was made for.
     pub(super) common_rules: Arc<CommonRules>,
+    /// The reload in force when it took them. In the middle of one, it may be ahead of its tenant's.
+    pub(super) common_born: u32,
     pub(super) by_plan: Levels,
     pub(super) by_common: Levels,
     pub(super) open: Open,
@@ -128,12 +130,13 @@ impl Pairs {
 impl Pair {
     /// Empty levels. Looks into `common`, which must not be locked.
     pub(super) fn new(common: &Arc<Common>, plan: &Rules) -> Pair {
-        let common_rules = common.rules();
+        let (common_rules, common_born) = common.rules();
         Pair {
             common: Arc::clone(common),
             by_plan: Levels::fresh(plan),
             by_common: Levels::fresh(&common_rules.tenant),
             common_rules,
+            common_born,
             open: Open::default(),
             completion: Quantile::default(),
             taught_us: 0,
@@ -161,9 +164,10 @@ impl Pair {
 
     fn apply(&mut self, from: &Rules, to: &Rules, now: Now) {
         self.by_plan.carry(from, to, now);
-        let new = self.common.rules().known_by(&self.common_rules);
+        let (new, born) = self.common.rules();
+        let new = new.known_by(&self.common_rules);
         self.by_common.carry(&self.common_rules.tenant, &new.tenant, now);
-        self.common_rules = new;
+        (self.common_rules, self.common_born) = (new, born);
     }
 
     fn idle(&self, plan: &Rules, now: Now) -> bool {

@@ -44,6 +44,20 @@ impl Counted {
     }
 }
 
+/// The reloads in force at admission: limits that came later were not asked. One for each, because a reload reaches
+/// routes and models before it reaches a tenant.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Born {
+    /// Of the tenant: its limits and its users', and its plan's on routes and for models.
+    pub(super) tenant: u32,
+    /// Of the route's limits per tenant.
+    pub(super) on_route: u32,
+    /// Of the model's limits per tenant.
+    pub(super) for_model: u32,
+    pub(super) route: u32,
+    pub(super) model: u32,
+}
+
 /// What a metered request holds and has been charged.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ledger {
@@ -54,8 +68,7 @@ pub(super) struct Ledger {
     pub(super) ended: bool,
     /// Limits it was not held at, shadows then: they are not charged either, as they would not be had they refused.
     pub(super) skipped: Skipped,
-    /// The reloads in force at admission: of the tenant, the route, the model. Limits that came later were not asked.
-    pub(super) born: [u32; 3],
+    pub(super) born: Born,
     /// A limit among its own ends streams in their middle.
     pub(super) cuts: bool,
     /// The date of its admission.
@@ -81,7 +94,7 @@ impl BitOrAssign for Stepped {
 impl Ledger {
     /// Nothing charged yet of what is held. `born` as the field, likewise `skipped` and `cuts`.
     #[inline]
-    pub(super) fn new(hold: Cost, skipped: Skipped, born: [u32; 3], cuts: bool, now: Now) -> Ledger {
+    pub(super) fn new(hold: Cost, skipped: Skipped, born: Born, cuts: bool, now: Now) -> Ledger {
         Ledger {
             hold: hold.by_each(),
             price: hold.price,
@@ -197,10 +210,10 @@ impl Permit {
             spent |= tenant.step(counted, ledger, &step, now);
         }
         if let Some(route) = &self.route {
-            spent |= route.step(ledger, &step, SUBJECTS - 2, born[1], now);
+            spent |= route.step(ledger, &step, SUBJECTS - 2, born.route, now);
         }
         if let Some(model) = &self.model {
-            spent |= model.step(ledger, &step, SUBJECTS - 1, born[2], now);
+            spent |= model.step(ledger, &step, SUBJECTS - 1, born.model, now);
         }
         spent
     }

@@ -175,7 +175,7 @@ impl Restored {
     fn knows_pair(&self, tenant: &str, common: &Common, plan: &PlanRules) -> bool {
         let (of_plan, of_common) = keys_of_pair(tenant, common);
         let by_plan = if common.per() == Per::Model { &plan.tenant_model } else { &plan.tenant_route };
-        let by_common = common.rules();
+        let (by_common, _) = common.rules();
         by_plan.spends.iter().any(|rule| self.0.contains_key(&key(&of_plan, rule)))
             || by_common.tenant.spends.iter().any(|rule| self.0.contains_key(&key(&of_common, rule)))
     }

@@ -111,25 +111,26 @@ impl Books {
     fn step(&mut self, counted: &Counted, ledger: &Ledger, step: &Step<'_>, now: Now) -> Stepped {
         let Books { plan, levels, users, on_routes, for_models, .. } = self;
         let mut all = Stepped::default();
-        let mut take = |at, rules: &Rules, spends: &mut [Spend]| {
+        let born = ledger.born;
+        let mut take = |at, born, rules: &Rules, spends: &mut [Spend]| {
             if !spends.is_empty() {
-                all |= ledger.step(step, at, ledger.born[0], (&rules.spends, spends), now);
+                all |= ledger.step(step, at, born, (&rules.spends, spends), now);
             }
         };
         if counted.tenant {
-            take(0, &plan.tenant, &mut levels.spends);
+            take(0, born.tenant, &plan.tenant, &mut levels.spends);
         }
         if let Some(spends) = counted.user.and_then(|user| users.spends(user, &plan.user)) {
-            take(1, &plan.user, spends);
+            take(1, born.tenant, &plan.user, spends);
         }
-        let on_route =
-            counted.on_route.and_then(|key| on_routes.get(key)).map(|pair| (2, pair, &plan.tenant_route));
-        let for_model =
-            counted.for_model.and_then(|key| for_models.get(key)).map(|pair| (4, pair, &plan.tenant_model));
-        for (at, pair, rules) in on_route.into_iter().chain(for_model) {
+        let on_route = counted.on_route.and_then(|key| on_routes.get(key));
+        let on_route = on_route.map(|pair| (2, born.on_route, pair, &plan.tenant_route));
+        let for_model = counted.for_model.and_then(|key| for_models.get(key));
+        let for_model = for_model.map(|pair| (4, born.for_model, pair, &plan.tenant_model));
+        for (at, born_there, pair, rules) in on_route.into_iter().chain(for_model) {
             let Pair { common_rules, by_plan, by_common, .. } = pair;
-            take(at, rules, &mut by_plan.spends);
-            take(at + 1, &common_rules.tenant, &mut by_common.spends);
+            take(at, born.tenant, rules, &mut by_plan.spends);
+            take(at + 1, born_there, &common_rules.tenant, &mut by_common.spends);
         }
         all
     }

@@ -26,6 +26,7 @@ mod defects;
 mod gate;
 mod ledger;
 mod properties;
+mod reloading;
 mod save;
 mod schedules;
 mod shadow;

@@ -1,0 +1,63 @@
+//! Limits on spending that come and go by reloads while requests are under way.
+
+use super::*;
+
+/// Limits at the models: `1000/day` for each tenant.
+fn at_models() -> Vec<Limit> {
+    vec![limit("m", Per::TenantModel, budget(1000, Measure::Total, "UTC"))]
+}
+
+/// A request keeps the snapshot it began with; that of a tenant may be older than that of a model.
+fn ask(tenant: &Enrolled, applied: &Applied, now: Now) -> Permit {
+    let caller = Some((&tenant.tenant, tenant.users[0]));
+    let metered = Metered {
+        model: &applied.models[0],
+        price: price(),
+        prompt: 10,
+        completion_max: Some(5),
+        choices: 1,
+        clamp: false,
+    };
+    admit(&Asking { caller, route: &applied.routes[0], metered: Some(metered), report: false }, now)
+        .ok()
+        .expect("room")
+}
+
+/// Held and used at the only limit, of `acme`.
+fn of_acme(shop: &Shop, now: Now) -> (u64, u64) {
+    let levels = shop.levels(now);
+    let mut of_acme = levels.iter().filter(|(tenant, _)| *tenant == Some(TENANTS[0]));
+    let (_, level) = of_acme.next().expect("it has used it");
+    (level.held, level.used)
+}
+
+#[test]
+fn what_is_held_at_a_limit_that_reached_the_model_before_the_tenant_is_given_back() {
+    let bare = Rulebook::default();
+    let mut shop = Shop::open(&bare, later(0));
+    let tenant = shop.applied.tenants.remove(0);
+    let limited = Rulebook { model: at_models(), ..bare };
+    // The tenant does not hear of the limit, but what it uses of the model from now on is counted by it.
+    shop.reload(&Rulebook { gone: [Some(0), None, None], ..limited.clone() }, later(1));
+    let mut permit = ask(&tenant, &shop.applied, later(2));
+    assert_eq!(of_acme(&shop, later(2)), (15, 15));
+    shop.reload(&limited, later(3));
+    permit.settle(cost(10, 3), later(4));
+    drop(permit);
+    assert_eq!(of_acme(&shop, later(5)), (0, 13));
+}
+
+#[test]
+fn what_was_not_held_at_a_limit_that_came_later_is_not_given_back_there() {
+    let bare = Rulebook::default();
+    let mut shop = Shop::open(&bare, later(0));
+    let mut early = shop.admit(prompt(10), later(1)).ok().expect("room");
+    shop.reload(&Rulebook { model: at_models(), ..bare }, later(2));
+    let mut late = shop.admit(prompt(7), later(3)).ok().expect("room");
+    early.settle(cost(10, 0), later(4));
+    drop(early);
+    assert_eq!(of_acme(&shop, later(5)), (7, 7), "the late one's");
+    late.settle(cost(7, 0), later(6));
+    drop(late);
+    assert_eq!(of_acme(&shop, later(6)), (0, 7));
+}
