@@ -2,6 +2,7 @@
 
 mod capacity;
 mod fairness;
+mod fallback;
 mod following;
 mod leaving;
 mod refusals;

@@ -41,13 +41,21 @@ pub async fn forward(
     let route = policy.route(exchange.route.expect("admit found a route"));
     let admitted = hold(exchange, route, head, admitted).await?;
     let admitted = hold_to_hash(exchange, route, admitted).await?;
-    let mut body = Outgoing::from(wait_for_turn(exchange, route, admitted).await?);
+    let admitted = match has_anybody(exchange, route) {
+        true => wait_for_turn(exchange, route, admitted).await?,
+        false => admitted, // nobody to wait for: a fallback is asked at once
+    };
+    let mut body = Outgoing::from(admitted);
     let mut tries = Tries::new(exchange, route, head, &body);
     let mut picked = tries.first(exchange).ok_or_else(|| nobody(route, tries.pool()))?;
     loop {
         if let Some(fallback) = tries.fallback().filter(|_| !exchange.fell_back) {
             let since_ms = exchange.deadline.now_ms();
-            fall_back(exchange, route, fallback, &mut body).await?;
+            if let Err(reject) = fall_back(exchange, route, fallback, &mut body).await {
+                tries.over(false);
+                unless_reached(exchange, &tries);
+                return Err(reject);
+            }
             tries.waited(exchange.deadline.now_ms().saturating_sub(since_ms));
         }
         exchange.attempts += 1;
@@ -112,6 +120,11 @@ fn failed(
     })
 }
 
+/// Is there a backend that would be asked once it is the request's turn?
+fn has_anybody(exchange: &Exchange, route: &Route) -> bool {
+    route.queue.is_none() || route.pool.has_anybody(exchange.connection.worker.deadlines.now_ms())
+}
+
 /// Why no backend can be asked.
 fn nobody(route: &Route, pool: &Pool) -> Reject {
     match route.credential(&route.pool).missing() {
@@ -148,10 +161,10 @@ async fn fall_back(
         return Ok(());
     }
     exchange.pass = None;
-    match &fallback.queue {
-        Some(queue) => take_turn(exchange, queue, body.bytes()).await,
-        None => Ok(()),
-    }
+    let Some(queue) = &fallback.queue else { return Ok(()) };
+    exchange.deadline.forgive(); // an attempt that did not answer in time is why it is asked
+    body.hold(exchange).await?;
+    take_turn(exchange, queue, body.bytes()).await
 }
 
 impl Received {

@@ -99,7 +99,7 @@ struct Measured<'a> {
 impl Drop for Measured<'_> {
     fn drop(&mut self) {
         let waited_us = clock::mono_us().saturating_sub(self.since_us);
-        self.exchange.queued_us = Some(waited_us);
+        *self.exchange.queued_us.get_or_insert(0) += waited_us; // before the pool, and again before its fallback
         self.seconds.record(waited_us as f64 / 1e6);
     }
 }

@@ -97,6 +97,18 @@ impl From<Admitted> for Outgoing {
 }
 
 impl Outgoing {
+    /// Reads what is still with the caller: a slow upload is to hold no place, and who waits is to be seen leaving.
+    ///
+    /// # Errors
+    /// Whatever is wrong with the body.
+    pub async fn hold(&mut self, exchange: &mut Exchange) -> Result<(), Reject> {
+        *self = match std::mem::replace(self, Outgoing::Gone) {
+            Outgoing::Passing(body, cap) => Outgoing::Held(read_whole(exchange, body, cap).await?),
+            other => other,
+        };
+        Ok(())
+    }
+
     /// How many bytes are there already.
     pub fn bytes(&self) -> u64 {
         match self {

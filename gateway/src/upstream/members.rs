@@ -49,6 +49,10 @@ impl Members {
         at.and_then(|at| self.backends.get(at)).map(|(backend, _)| backend)
     }
 
+    pub(super) fn any(&self, serves: impl Fn(&Backend) -> bool) -> bool {
+        self.backends.iter().any(|(backend, _)| serves(backend))
+    }
+
     fn choose_of_many(&self, ask: &Pick<'_>, share: impl Fn(usize) -> u32) -> Option<usize> {
         match &self.chooser {
             Chooser::Turns(turns) => turns.next(share),

@@ -236,6 +236,12 @@ impl Pool {
         None
     }
 
+    /// Would [`pick`](Pool::pick) find somebody whom nobody has tried yet?
+    pub fn has_anybody(&self, now_ms: u64) -> bool {
+        let serves = |backend: &Backend| self.watch.share(backend, now_ms) > 0;
+        self.versions.iter().any(|version| version.members.load().any(serves))
+    }
+
     fn pick_in(&self, version: &Version, ask: &Pick<'_>) -> Option<Picked> {
         let members = version.members.load();
         let backend = members.choose(ask, |backend| self.watch.share(backend, ask.now_ms))?;
