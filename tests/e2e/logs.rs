@@ -2,7 +2,7 @@
 
 use crate::support::*;
 use harness::gateway::BATCH_APP_CODE;
-use harness::{Conn, Request, eventually};
+use harness::{Conn, Mock, Request, Setup, eventually};
 use serde_json::Value;
 
 #[test]
@@ -34,6 +34,30 @@ fn every_request_leaves_one_line() {
     for word in ["openai-chat", "acme", "chat", "/v1/chat/completions", "POST", "127.0.0.1"] {
         assert!(text.contains(word), "no {word} in {text}");
     }
+}
+
+/// As on a full disk, or when whoever read it has gone.
+#[test]
+fn a_standard_error_that_takes_nothing_stops_nothing() {
+    let mock = Mock::start();
+    let program = harness::process::binary("pangu-gateway");
+    let deaf = ["sh", "-c", "exec \"$@\" 2>/dev/full", "sh"].map(Into::into);
+    let launcher = deaf.into_iter().chain([program.into_os_string()]).collect();
+    let mut gateway = Setup::new(&mock).launcher(launcher).start();
+    let policy = harness::gateway::BASE.replace("127.0.0.1:9100", &mock.address.to_string());
+    for (text, version, failures) in
+        [("routes: [", 1, 1), (&policy, 1, 1), (&format!("{policy}\n# edited"), 2, 1)]
+    {
+        gateway.write_policy(text);
+        eventually(&format!("version {version} after {} bytes", text.len()), secs(5), || {
+            let shown = gateway.admin("/policy").json();
+            (shown["version"] == version && shown["failures"] == failures).then_some(())
+        });
+    }
+    assert_eq!(keyed_chat().send(gateway.http).status, 200);
+    gateway.access_line("its line", |line| line["status"] == 200);
+    gateway.process.signal("TERM");
+    assert_eq!(gateway.process.wait(secs(5)).and_then(|status| status.code()), Some(0));
 }
 
 #[test]

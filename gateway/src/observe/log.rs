@@ -17,7 +17,8 @@ pub fn start() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let colours = std::io::stderr().is_terminal();
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    log.with_target(false).with_ansi(colours).init();
+    // What cannot be written is lost: to say so, on the same standard error, would panic in whatever has said it.
+    log.with_target(false).with_ansi(colours).log_internal_errors(false).init();
 }
 
 /// Lets one line in ten seconds through, and knows how many it stands for.

@@ -126,11 +126,12 @@ impl Store {
                 let version = self.current.load().version + 1;
                 let snapshot =
                     install::install(loaded.checked, &self.live, version, loaded.digest, Now::read());
+                let snapshot = Arc::new(snapshot);
+                let before = self.current.swap(Arc::clone(&snapshot));
+                self.version.store(version, Ordering::Release);
                 tracing::info!(version, digest = %snapshot.digest, "policy in force");
                 warn_of_budgets(&snapshot, &self.live);
                 warn_of_listeners(&snapshot, &self.live);
-                let before = self.current.swap(Arc::new(snapshot));
-                self.version.store(version, Ordering::Release);
                 self.retired.lock().push(before);
                 let mut last = self.last.lock();
                 last.fingerprint = fingerprint;
