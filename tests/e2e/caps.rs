@@ -175,3 +175,12 @@ fn expect_100_continue_without_a_credential_is_refused_without_it() {
     );
     assert_eq!(raw(&gateway, head.as_bytes()).status, 401, "not 100 first");
 }
+
+#[test]
+fn a_refusal_to_head_over_h2_has_no_body() {
+    let (_mock, authority, gateway) = start_https();
+    let mut h2 = Http2::open(gateway.https, &authority, "gateway.test");
+    let request = http::Request::head("https://gateway.test/nowhere").body(sized("")).expect("a request");
+    let (head, body) = h2.send(request).expect("an answer").into_parts();
+    assert_eq!((head.status.as_u16(), h2.read(body).expect("its end").len()), (404, 0));
+}

@@ -108,7 +108,8 @@ impl Answer {
         exchange.refused(reject);
         let api = exchange.route().map(|route| route.api);
         let (head, body) = reject.render(api, exchange.id, exchange.began.mono_us as u16).into_parts();
-        *source = Source::Refusal((!body.is_empty()).then_some(body));
+        // hyper leaves the body of an answer to HEAD out of HTTP/1 only.
+        *source = Source::Refusal((!body.is_empty() && !exchange.is_head()).then_some(body));
         Response::from_parts(head, self)
     }
 }

@@ -194,6 +194,11 @@ impl Exchange {
         self.route().filter(|_| self.fell_back)?.retry.as_ref()?.fallback.as_ref()
     }
 
+    /// Does it ask for a head alone?
+    pub fn is_head(&self) -> bool {
+        self.method == Method::HEAD
+    }
+
     /// How large its body may be on `route`, as far as the caller is known.
     pub fn body_max(&self, route: &Route) -> u64 {
         let plan = self.caller().map_or(u64::MAX, |caller| caller.terms.body_max);
