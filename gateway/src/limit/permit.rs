@@ -128,10 +128,17 @@ impl Ledger {
                 continue;
             }
             spend.step(rule, step, now);
-            stepped.spent |= rule.cuts() && spend.spent(rule, now) >= rule.most();
+            stepped.spent |= rule.cuts() && self.can_spend(rule) && spend.spent(rule, now) >= rule.most();
             stepped.dated |= rule.is_budget();
         }
         stepped
+    }
+}
+
+impl Ledger {
+    /// Would more of its answer count at this limit? A free one costs no money, and none has another prompt.
+    fn can_spend(&self, rule: &SpendRule) -> bool {
+        rule.measure.of(Tokens { prompt: 0, completion: 1 }, self.price) > 0
     }
 }
 

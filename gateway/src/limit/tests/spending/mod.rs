@@ -22,6 +22,7 @@
 mod account;
 mod cancel;
 mod clamp;
+mod cutting;
 mod defects;
 mod gate;
 mod ledger;

@@ -1,0 +1,37 @@
+//! Limits that end streams in their middle.
+
+use super::*;
+
+fn cutting(amount: Amount) -> Rulebook {
+    let limit = limit("p0", Per::Tenant, amount);
+    Rulebook::of_plan(vec![Limit { cut: true, ..limit }])
+}
+
+#[test]
+fn only_streams_that_could_spend_more_of_a_limit_are_ended_by_it() {
+    for (measure, cut) in [
+        (Measure::Total, true),
+        (Measure::Completion, true),
+        (Measure::Money, true),
+        // What is left of an answer has no other prompt.
+        (Measure::Prompt, false),
+    ] {
+        let shop = Shop::open(&cutting(budget(20, measure, "UTC")), later(0));
+        let mut permit = shop.admit(prompt(15), later(0)).ok().expect("room");
+        assert!(permit.cuts(), "{measure:?}");
+        assert_eq!(permit.progress(cost(25, 30), later(1)), cut, "{measure:?}");
+    }
+}
+
+#[test]
+fn who_pays_nothing_is_not_ended_by_a_budget_of_money() {
+    let shop = Shop::open(&cutting(budget(20_000, Measure::Money, "UTC")), later(0));
+    let mut dear = shop.admit(prompt(10), later(0)).ok().expect("room");
+    let mut free = shop.admit(prompt(10), later(0)).ok().expect("room");
+    free.reprice(Price::default());
+    assert!(
+        dear.progress(cost(10, 5), later(1)),
+        "ten thousand for the prompt, two for each token of the answer"
+    );
+    assert!(!free.progress(cost(10, 5), later(1)), "it costs nothing");
+}
