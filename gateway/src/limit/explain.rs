@@ -120,7 +120,7 @@ impl<'a> Question<'a> {
                 limits.push(seen.state());
             });
         }
-        let one = Tokens { prompt: 1, completion: 0 };
+        let one = Tokens { prompt: 1, completion: 1 }; // as `check` asks
         let cost = self.model.map(|(_, price)| Cost { tokens: one, price });
         let refused = foretell(subjects, cost.map(Cost::by_each).as_ref(), now)
             .map(|refusal| named(refusal, caller, &self.asking()));

@@ -34,9 +34,13 @@ impl Place {
     }
 
     fn admit(&self, user: usize, prompt: u64, now: Now) -> Result<Permit, Limited> {
+        self.admit_metered(user, self.metered(prompt), now)
+    }
+
+    fn admit_metered(&self, user: usize, metered: Metered<'_>, now: Now) -> Result<Permit, Limited> {
         let Enrolled { tenant, users } = &self.applied.tenants[0];
         let (caller, route) = (Some((tenant, users[user])), &self.applied.routes[0]);
-        admit(&Asking { caller, route, metered: Some(self.metered(prompt)), report: false }, now)
+        admit(&Asking { caller, route, metered: Some(metered), report: false }, now)
     }
 
     fn spend(&self, user: usize, prompt: u64, now: Now) {
@@ -97,6 +101,17 @@ fn everywhere() -> Place {
         vec![limit("each", Per::TenantRoute, bucket(8, MINUTE)), limit("all", Per::Route, concurrent(9))];
     let model = vec![limit("mine", Per::TenantModel, tokens(900)), limit("model", Per::Model, tokens(800))];
     Place::new(plan, route, model)
+}
+
+/// An answer has a token at least.
+#[test]
+fn a_limit_on_answers_that_is_spent_refuses_one_token() {
+    let place =
+        Place::new(vec![limit("answers", Per::Tenant, budget(7, Measure::Completion))], vec![], vec![]);
+    assert!(place.explain(Some(0), at_hour(1)).refused.is_none());
+    let mut permit = place.admit(0, 3, at_hour(1)).expect("room");
+    permit.settle(Tokens { prompt: 3, completion: 7 }, at_hour(1));
+    assert!(place.explain(Some(0), at_hour(1)).refused.is_some());
 }
 
 #[test]
@@ -166,7 +181,8 @@ fn the_verdict_is_what_admission_says() {
         let now = at_us(step * 3_000_000);
         for user in 0..2 {
             let foretold = place.explain(Some(user), now).refused;
-            let found = place.admit(user, 1, now).map(|mut permit| {
+            let one_token = Metered { completion_max: Some(1), ..place.metered(1) };
+            let found = place.admit_metered(user, one_token, now).map(|mut permit| {
                 permit.settle(Tokens { prompt: 400, completion: 0 }, now);
             });
             assert_eq!(foretold, found.err(), "user {user}, step {step}");
