@@ -68,7 +68,8 @@ pub async fn admit(exchange: &mut Exchange, head: &Parts, body: Incoming) -> Res
     let body = match &route.metering {
         Some(metering) => take_metered(exchange, route, metering, body).await?,
         None => {
-            take(exchange, route, None, false)?;
+            let now = if matches!(body, Admitted::Held(_)) { Now::read() } else { exchange.began };
+            take(exchange, route, None, false, now)?;
             body
         }
     };
@@ -148,7 +149,8 @@ fn verify(exchange: &mut Exchange, signed: Signed, body: &[u8]) -> Result<auth::
     Ok(verified)
 }
 
-/// Admits a request by what it may cost, which its body says: that is read whole.
+/// Admits a request by what it may cost, which its body says: that is read whole. Reads the clock again then: limits
+/// may have room by that time, and a wait counts from there.
 async fn take_metered(
     exchange: &mut Exchange,
     route: &Route,
@@ -163,7 +165,7 @@ async fn take_metered(
     };
     let plan = exchange.caller().map_or_else(Ceilings::default, |caller| caller.terms.ceilings);
     let mut ask = Ask::read(&exchange.policy, route, metering, plan, &held.bytes)?;
-    let permit = take(exchange, route, Some(ask.metered()), ask.wants_spare())?;
+    let permit = take(exchange, route, Some(ask.metered()), ask.wants_spare(), Now::read())?;
     ask.edit(route.api, &mut held, permit);
     exchange.usage = Some(Box::new(Usage::of(ask)));
     Ok(Admitted::Held(held))
@@ -174,8 +176,9 @@ fn take<'a>(
     route: &Route,
     metered: Option<limit::Metered<'_>>,
     spare: bool,
+    now: Now,
 ) -> Result<&'a mut Permit, Reject> {
-    let permit = limit::admit(&asking(exchange, route, metered, spare), exchange.began)?;
+    let permit = limit::admit(&asking(exchange, route, metered, spare), now)?;
     Ok(exchange.permit.insert(permit))
 }
 

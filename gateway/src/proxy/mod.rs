@@ -5,7 +5,7 @@
 //! backend takes it in [`attempt`], who is asked next in [`retry`]; how the answer comes back in [`answer`]; what is left behind, whatever
 //! happened, in [`finish`].
 //!
-//! *Costs.* One snapshot, one reading of the clocks (two where a body has to be verified first), one decision
+//! *Costs.* One snapshot, one reading of the clocks (another where a body is read before it is decided), one decision
 //! of the limiter. No lock is held across
 //! an await, and nothing here reads a file.
 

@@ -153,3 +153,21 @@ fn a_large_request_that_is_refused_does_not_stand_in_the_way_of_small_ones() {
         assert_eq!(request(100).send(gateway.http).status, 429);
     }
 }
+
+#[test]
+fn a_request_is_judged_when_all_of_it_is_there() {
+    let limit = "- {name: tested, per: tenant+model, requests: 60/min, burst: 1}";
+    let (_mock, gateway) = start_metered(&limited(limit));
+    assert_eq!(post(OPENAI_CHAT, &hello_m("")).send(gateway.http).status, 200);
+    let request = post(OPENAI_CHAT, &hello_m("")).to_bytes();
+    let (most, rest) = request.split_at(request.len() - 3);
+    let mut conn = Conn::open(gateway.http);
+    conn.send(most);
+    std::thread::sleep(Duration::from_millis(1100));
+    conn.send(rest);
+    assert_eq!(
+        conn.response().map(|answer| answer.status),
+        Some(200),
+        "there is room since a tenth of a second"
+    );
+}
