@@ -24,6 +24,8 @@ pub(super) struct Account {
     pub(super) weight: NonZeroU32,
     /// Service received, by weight. Whoever waits with the least is next.
     pub(super) counter: u64,
+    /// What its requests usually cost at a weight of one; None: none of them has been served yet.
+    pub(super) usual: Option<u64>,
     /// What it may be behind when it returns, as of its last request.
     pub(super) burst: u64,
     /// Its requests that wait.
@@ -62,4 +64,9 @@ impl Charge {
     pub(super) fn scaled(self, weight: NonZeroU32) -> u64 {
         (PROMPT_COST * self.prompt + OUTPUT_COST * self.output) * SCALE / u64::from(weight.get())
     }
+}
+
+/// A running mean of costs after one more: each counts for a sixteenth.
+pub(super) fn moved(mean: u64, cost: u64) -> u64 {
+    mean - mean / 16 + cost / 16
 }

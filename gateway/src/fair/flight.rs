@@ -110,6 +110,9 @@ impl<W> Scheduler<W> {
     pub(super) fn leave(&mut self, slot: Slot) {
         self.capacity.give_back(slot.tokens);
         self.pace.ended(slot.began_us, self.now_us, slot.served);
+        if slot.served {
+            self.lanes[slot.lane].served(slot.account, slot.charge);
+        }
         self.lanes[slot.lane].ended(slot.account, slot.tokens, self.now_us);
     }
 

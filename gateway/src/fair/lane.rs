@@ -1,6 +1,6 @@
 //! One class: the accounts of its tenants, and whose turn it is among those that wait.
 
-use super::account::{Account, Charge};
+use super::account::{Account, Charge, moved};
 use super::line::{Queue, SeatIx};
 use super::{Ask, TenantKey};
 use slab::Slab;
@@ -22,6 +22,8 @@ pub(super) struct Lane {
     /// How far service has come: what the least served of those who want more than there is has had by now. Who
     /// has had less is behind.
     floor: u64,
+    /// What requests usually cost at a weight of one; None: none has been served yet.
+    usual: Option<u64>,
     /// The last one that asked while it was behind, and when.
     behind: Option<(TenantKey, u64)>,
     waiting: u32,
@@ -36,36 +38,52 @@ struct Turn {
 }
 
 impl Lane {
-    /// The account that a request is counted in. An account that does not wait is lifted to how far service has
-    /// come, less a burst of requests like this one: what others did while it was idle is not made up for, but
-    /// who keeps to its share may send in waves.
+    /// The account that a request is counted in, lifted to how far service has come, less a burst of requests:
+    /// what others did while it was idle is not made up for, but who keeps to its share may send in waves.
+    ///
+    /// Also while it waits: as more is known of what its requests cost, its burst may turn out to be smaller.
     #[inline]
     pub(super) fn account_of(&mut self, ask: &Ask, burst: u32, now_us: u64) -> usize {
         let least = self.turns.first().map_or(0, |turn| turn.counter);
         self.floor = self.floor.max(least);
-        let burst = u64::from(burst) * Charge::of(ask.prompt, ask.output).scaled(ask.weight);
-        let lowest = self.floor.saturating_sub(burst);
         let at = match self.by_tenant.get(&ask.tenant) {
             Some(&at) => at,
-            None => self.open(ask.tenant, ask.weight, lowest),
+            None => self.open(ask.tenant, ask.weight),
         };
-        let account = &mut self.accounts[at];
-        (account.weight, account.burst) = (ask.weight, burst);
-        if account.queue.is_empty() {
-            account.counter = account.counter.max(lowest);
+        self.accounts[at].weight = ask.weight;
+        let burst = self.cost_of_one(at, ask).saturating_mul(u64::from(burst));
+        self.accounts[at].burst = burst;
+        let lowest = self.floor.saturating_sub(burst);
+        if self.accounts[at].counter < lowest {
+            self.change(at, |account| account.counter = lowest);
         }
-        if account.counter < self.floor {
+        if self.accounts[at].counter < self.floor {
             self.behind = Some((ask.tenant, now_us));
         }
         at
     }
 
+    /// What one request of this account adds to its counter, as far as anybody knows when `ask` comes.
+    ///
+    /// What a caller makes us expect, such as many answers to one prompt, need not come to pass, and is not paid
+    /// for then. It is believed only as long as nothing has been served, or if it is less than usual.
+    #[inline]
+    pub(super) fn cost_of_one(&self, at: usize, ask: &Ask) -> u64 {
+        let account = &self.accounts[at];
+        let cost = account.usual.unwrap_or_else(|| {
+            let expected = Charge::of(ask.prompt, ask.output).scaled(NonZeroU32::MIN);
+            self.usual.map_or(expected, |usual| usual.min(expected))
+        });
+        cost / u64::from(account.weight.get())
+    }
+
     #[cold]
-    fn open(&mut self, tenant: TenantKey, weight: NonZeroU32, counter: u64) -> usize {
+    fn open(&mut self, tenant: TenantKey, weight: NonZeroU32) -> usize {
         let at = self.accounts.insert(Account {
             tenant,
             weight,
-            counter,
+            counter: 0,
+            usual: None,
             burst: 0,
             queue: Queue::default(),
             waiting_bytes: 0,
@@ -121,6 +139,17 @@ impl Lane {
         account.in_flight -= 1;
         account.tokens -= tokens;
         account.seen_us = now_us;
+    }
+
+    /// A request has been served, and has cost so much. The first of an account is not believed to be usual if it
+    /// cost more than those of others.
+    #[inline]
+    pub(super) fn served(&mut self, at: usize, charge: Charge) {
+        let cost = charge.scaled(NonZeroU32::MIN);
+        let account = &mut self.accounts[at];
+        let before = account.usual.unwrap_or_else(|| self.usual.map_or(cost, |usual| usual.min(cost)));
+        account.usual = Some(moved(before, cost));
+        self.usual = Some(moved(self.usual.unwrap_or(cost), cost));
     }
 
     /// Changes the tokens that one of its requests takes in flight.

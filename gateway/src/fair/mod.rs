@@ -11,8 +11,9 @@
 //! *Fairness.* Two tenants of one class that wait all the time get the same service by their weights, up to
 //! `2 * U + B` in any stretch of time, whatever the others do. `U` is the most that one of them can owe for
 //! what it has in flight: its largest prompt, and twice the outputs of its requests in flight ([`account`]
-//! has the cost). `B` is what a tenant may be behind when it returns from idling: `burst` requests. Beyond
-//! that, who does not wait saves nothing up.
+//! has the cost). `B` is what a tenant may be behind when it returns from idling: `burst` requests, at
+//! what its own have cost of late (those of others, while none of its own has been served). Beyond that, who
+//! does not wait saves nothing up.
 //!
 //! *Who keeps to its share* hardly notices those who do not. Turns alone would not do. Requests come in waves,
 //! and a wave is more than the share of the moment: hence the burst, so that a tenant's share is that of a

@@ -241,6 +241,98 @@ fn a_burst_is_not_had_anew_by_being_forgotten() {
     assert!(of_1 <= 16 + (of_all - 16) / 2 + 1, "{of_1} of {of_all} turns");
 }
 
+/// The same as [`next_after`], for an answer that went well.
+fn next_after_answer(bench: &mut Bench, running: usize) -> usize {
+    bench.answered(running, 200, None);
+    next_after(bench, running)
+}
+
+/// A pool of one place that has served tenant 2 fifty times, and has it waiting for more; and what is in.
+fn served_alone() -> (Bench, usize) {
+    let mut bench = Bench::new(Config { burst: 16, ..config(1) });
+    let mut running = bench.send(ask(2));
+    bench.send_each((0..300).map(|_| ask(2)));
+    for _ in 0..50 {
+        running = next_after_answer(&mut bench, running);
+    }
+    (bench, running)
+}
+
+/// How many of the next hundred turns tenant 1 has, and how many before another's comes.
+fn turns_of_1(bench: &mut Bench, mut running: usize) -> (usize, usize) {
+    let mut turns = Vec::new();
+    for _ in 0..100 {
+        running = next_after_answer(bench, running);
+        turns.push(bench.tenant_of(running));
+        if bench.tenant_of(running) == 1 {
+            bench.send(ask(1));
+        }
+    }
+    let of_1 = turns.iter().filter(|tenant| **tenant == 1).count();
+    (of_1, turns.iter().skip_while(|tenant| **tenant != 1).take_while(|tenant| **tenant == 1).count())
+}
+
+#[test]
+fn a_request_that_promises_a_huge_answer_and_fails_gains_no_more_than_a_burst() {
+    let (mut bench, mut running) = served_alone();
+    let huge = bench.send(Ask { output: 128 * 256, ..ask(1) });
+    bench.send_each((0..5).map(|_| ask(1)));
+    while !bench.is_in(huge) {
+        running = next_after_answer(&mut bench, running);
+    }
+    bench.answered(huge, 400, None);
+    bench.end(huge);
+    let running = bench.in_now()[0];
+    let (of_1, at_first) = turns_of_1(&mut bench, running);
+    assert!(at_first <= 17 && of_1 <= 17 + 83 / 2, "{at_first} in a row, {of_1} of a hundred");
+}
+
+#[test]
+fn a_burst_is_of_requests_as_they_cost_and_not_as_they_were_expected_to() {
+    let (mut bench, running) = served_alone();
+    bench.send_each((0..300).map(|_| Ask { output: 256, ..ask(1) }));
+    let (of_1, at_first) = turns_of_1(&mut bench, running);
+    assert!((15..=17).contains(&at_first) && of_1 <= 17 + 83 / 2, "{at_first} in a row, {of_1} of a hundred");
+}
+
+#[test]
+fn a_burst_that_turns_out_too_large_ends_while_its_tenant_waits() {
+    let mut bench = Bench::new(Config { burst: 16, ..config(1) });
+    let mut running = bench.send(ask(2));
+    bench.send_each((0..300).map(|_| ask(2)));
+    for _ in 0..100 {
+        running = next_after(&mut bench, running); // none of them is answered: nobody knows what is usual
+    }
+    bench.send_each((0..5).map(|_| Ask { output: 128 * 256, ..ask(1) }));
+    let (of_1, at_first) = turns_of_1(&mut bench, running);
+    assert!((15..=18).contains(&at_first) && of_1 <= 18 + 82 / 2, "{at_first} in a row, {of_1} of a hundred");
+}
+
+#[test]
+fn small_requests_of_the_noisy_one_take_no_burst_from_the_others() {
+    let mut bench = Bench::new(Config { burst: 16, ..config(1) });
+    let mut running = bench.send(ask(1));
+    let of_1: Vec<usize> = (0..40).map(|_| bench.send(ask(1))).collect();
+    bench.send_each((0..2000).map(|_| Ask { prompt: 1, output: 1, ..ask(2) }));
+    let mut next = |bench: &mut Bench| {
+        let Ask { prompt, output, .. } = bench.asks[running];
+        bench.answered(running, 200, None);
+        bench.with(running, |scheduler, slot| scheduler.settle(slot, prompt, output));
+        bench.end(running);
+        running = bench.in_now()[0];
+        bench.tenant_of(running)
+    };
+    while bench.sent[of_1[39]] != Stand::Gone {
+        next(&mut bench);
+    }
+    for _ in 0..300 {
+        next(&mut bench);
+    }
+    bench.send_each((0..30).map(|_| ask(1)));
+    let turns = (0..30).take_while(|_| next(&mut bench) == 1).count();
+    assert!((15..=17).contains(&turns), "{turns} in a row");
+}
+
 #[test]
 fn headroom_is_for_who_is_behind_as_long_as_there_is_one() {
     let mut bench = Bench::new(guarded(10));
