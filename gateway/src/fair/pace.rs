@@ -6,6 +6,7 @@
 //! The lesser of what they say of S is believed. Neither would do alone: requests that began together end
 //! together, and a few long streams among many short ones are old while the others come and go.
 
+use super::Ask;
 use super::scheduler::Scheduler;
 
 /// Each end moves the mean by a sixteenth of the difference: the last few dozen count.
@@ -63,17 +64,19 @@ impl<W> Scheduler<W> {
     /// How long a request that comes now would wait; None: nobody knows.
     ///
     /// Before it come all of higher classes, those of its own tenant, and of every other tenant in its class
-    /// as many as that one gets turns meanwhile, by the weights.
-    pub(super) fn expected_wait_us(&self, lane: usize, account: usize) -> Option<u64> {
+    /// as many as that one gets turns until its counter is above what this one's will be by then.
+    pub(super) fn expected_wait_us(&self, lane: usize, account: usize, ask: &Ask) -> Option<u64> {
         let higher: u64 = self.lanes[..lane].iter().map(|lane| u64::from(lane.waiting())).sum();
-        let own = self.lanes[lane].account(account);
-        let (own_turns, own_weight) = (u64::from(own.queue.len()) + 1, u64::from(own.weight.get()));
-        let others = self.lanes[lane].accounts_waiting().filter(|(at, _)| *at != account);
-        let others = others.map(|(_, other)| {
-            let turns = (own_turns * u64::from(other.weight.get())).div_ceil(own_weight);
+        let lane = &self.lanes[lane];
+        let own_before = u64::from(lane.account(account).queue.len());
+        let cost_before = own_before.saturating_mul(lane.cost_of_one(account, ask));
+        let counter = lane.account(account).counter.saturating_add(cost_before);
+        let others = lane.accounts_waiting().take_while(|(_, other)| other.counter <= counter);
+        let others = others.filter(|(at, _)| *at != account).map(|(at, other)| {
+            let turns = (counter - other.counter) / lane.cost_of_one(at, ask).max(1) + 1;
             turns.min(u64::from(other.queue.len()))
         });
-        self.wait_for_us(higher + others.sum::<u64>() + own_turns)
+        self.wait_for_us(higher + others.sum::<u64>() + own_before + 1)
     }
 
     /// How long until so many have been let in.

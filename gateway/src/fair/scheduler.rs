@@ -96,7 +96,7 @@ impl<W> Scheduler<W> {
     #[cold]
     fn queue(&mut self, lane: usize, account: usize, ask: &Ask) -> Entered {
         let wait_max_us = self.config.wait_max_us(lane);
-        let wait_us = self.expected_wait_us(lane, account);
+        let wait_us = self.expected_wait_us(lane, account, ask);
         if wait_us.is_some_and(|wait_us| wait_us > wait_max_us) {
             return Entered::Refused(self.refuse(Reason::Hopeless, wait_us));
         }
@@ -170,8 +170,8 @@ impl<W> Scheduler<W> {
     pub(super) fn turn_away(&mut self, seats: Vec<SeatIx>, reason: Reason) {
         // First all leave, so that none is told to wait for another that goes with it.
         let leavers: Vec<_> = seats.into_iter().map(|seat| (seat, self.unlink(seat))).collect();
-        for (seat, Waiter { lane, account, .. }) in leavers {
-            let wait_us = self.expected_wait_us(lane, account);
+        for (seat, Waiter { lane, account, ask, .. }) in leavers {
+            let wait_us = self.expected_wait_us(lane, account, &ask);
             let refusal = self.refuse(reason, wait_us);
             let waker = self.line.tell(seat, Err(refusal));
             self.wakes.extend(waker);

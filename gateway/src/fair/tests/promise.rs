@@ -23,7 +23,7 @@ fn waits(at_once: u64) -> Vec<(f64, f64)> {
                 let ask = ask(dice.roll(0, 4));
                 let lane = bench.scheduler.config.class(0);
                 let account = bench.scheduler.lanes[lane].account_of(&ask, 0, now_us);
-                let promised = bench.scheduler.expected_wait_us(lane, account);
+                let promised = bench.scheduler.expected_wait_us(lane, account, &ask);
                 let number = bench.send(ask);
                 if let (true, Some(promised_us)) = (bench.waits(number), promised) {
                     waiting.push((number, now_us, promised_us as f64 / 1e6));
@@ -106,6 +106,45 @@ fn a_tenant_with_nothing_in_the_queue_is_not_refused_for_the_queue_of_another() 
 }
 
 #[test]
+fn a_quiet_tenant_is_not_refused_for_turns_that_come_after_its_own() {
+    let classes = vec![class("standard", 1, 0)];
+    let mut bench = Bench::new(Config { classes, burst: 16, ..config(1) });
+    // Four tenants with four connections each, and answers of 0.3 s; every 2.4 s a fifth asks.
+    let mut quiet = Vec::new();
+    for step in 0..120 {
+        bench.at(step * 300_000).tick();
+        if let Some(running) = bench.in_now().first().copied() {
+            bench.answered(running, 200, None);
+            bench.with(running, |scheduler, slot| scheduler.settle(slot, 10, 10));
+            bench.end(running);
+        }
+        for tenant in 0..4 {
+            let waiting = (0..bench.sent.len()).filter(|n| bench.waits(*n) && bench.tenant_of(*n) == tenant);
+            let missing = 4 - waiting.count();
+            bench.send_each((0..missing).map(|_| ask(tenant)));
+        }
+        if step >= 20 && step % 8 == 0 {
+            quiet.push(bench.at(step * 300_000 + 100_000).send(ask(9)));
+        }
+    }
+    let served = quiet.iter().filter(|number| bench.sent[**number] == Stand::Gone).count();
+    assert_eq!(served, quiet.len());
+}
+
+#[test]
+fn who_has_had_more_is_refused_for_all_turns_that_come_before_its_own() {
+    let mut bench = served(5);
+    let first = bench.in_now()[0];
+    bench.end(first);
+    bench.send(Ask { prompt: 1000, ..ask(1) });
+    bench.send_each((0..40).map(|_| ask(2)));
+    let ahead = bench.send(ask(1));
+    assert_eq!(bench.refusal(ahead).reason, Reason::Hopeless, "forty before it, eight a second");
+    let behind = bench.send(ask(3));
+    assert!(bench.waits(behind));
+}
+
+#[test]
 fn an_upstream_that_stands_still_is_noticed_though_nothing_ends() {
     let mut bench = served(5);
     let first = bench.send(ask(1));
@@ -135,7 +174,7 @@ fn after_a_reload_to_less_the_wait_is_until_enough_have_gone_and_then_some() {
     let mut bench = served(5);
     bench.scheduler.configure(config(2));
     let account = bench.scheduler.lanes[0].account_of(&ask(1), 0, 0);
-    let wait_us = bench.scheduler.expected_wait_us(0, account);
+    let wait_us = bench.scheduler.expected_wait_us(0, account, &ask(1));
     assert_eq!(wait_us, Some(750_000 + 500_000), "six of eight go in 0.75 s, then two a second each");
 }
 
