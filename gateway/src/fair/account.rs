@@ -32,6 +32,8 @@ pub(super) struct Account {
     pub(super) queue: Queue,
     /// Bytes of their bodies.
     pub(super) waiting_bytes: u64,
+    /// Tokens that they will take in flight.
+    pub(super) waiting_tokens: u64,
     pub(super) in_flight: u32,
     /// Tokens in flight.
     pub(super) tokens: u64,

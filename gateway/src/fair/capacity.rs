@@ -42,12 +42,17 @@ impl Capacity {
         if self.in_flight == 0 {
             return true;
         }
+        u64::from(self.in_flight) < self.part(class, headroom, u64::from(self.places(learned)))
+            && self.tokens_max.is_none_or(|max| self.tokens + tokens <= self.part(class, headroom, max))
+    }
+
+    /// What such a class may use of a whole.
+    #[inline]
+    pub(super) fn part(&self, class: usize, headroom: u8, whole: u64) -> u64 {
         let share = u64::from(self.share(class));
-        let shared = |whole: u64| if share == 100 { whole } else { whole.saturating_mul(share) / 100 };
-        let left = |whole: u64| whole.saturating_mul(u64::from(headroom)).saturating_add(50) / 100; // the nearest
-        let part = |whole| shared(whole).saturating_sub(left(whole));
-        u64::from(self.in_flight) < part(u64::from(self.places(learned)))
-            && self.tokens_max.is_none_or(|max| self.tokens + tokens <= part(max))
+        let shared = if share == 100 { whole } else { whole.saturating_mul(share) / 100 };
+        let left = whole.saturating_mul(u64::from(headroom)).saturating_add(50) / 100; // the nearest
+        shared.saturating_sub(left)
     }
 
     /// Requests that may be in flight; `u32::MAX`: any number.

@@ -87,6 +87,7 @@ impl Lane {
             burst: 0,
             queue: Queue::default(),
             waiting_bytes: 0,
+            waiting_tokens: 0,
             in_flight: 0,
             tokens: 0,
             seen_us: 0,

@@ -38,7 +38,7 @@
 //! under 100 ns to enter and leave. While somebody does, a turn costs the logarithm of the number of
 //! tenants that wait, and a newcomer looks at each of them once.
 //!
-//! *Memory.* About 100 bytes for each tenant and class with something in flight or waiting, and for a minute
+//! *Memory.* About 130 bytes for each tenant and class with something in flight or waiting, and for a minute
 //! after it unless it has its whole burst again; 200 for each request that waits.
 //!
 //! *Not here.* The keys of policy (`policy`), status and body of the refusal (`reject`), metrics

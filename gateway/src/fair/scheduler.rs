@@ -108,6 +108,7 @@ impl<W> Scheduler<W> {
         let line = &mut self.line;
         let seat = self.lanes[lane].change(account, |account| {
             account.waiting_bytes += ask.body_bytes;
+            account.waiting_tokens += ask.tokens();
             line.join(&mut account.queue, waiter)
         });
         self.soonest_due_us = self.soonest_due_us.min(due_us);
@@ -205,10 +206,15 @@ impl<W> Scheduler<W> {
 
     #[inline]
     fn has_room(&self, lane: usize, account: usize, ask: &Ask) -> bool {
-        let leaves_room = self.lanes[lane].leaves_room(account, self.now_us);
-        let headroom = if leaves_room { self.config.headroom_percent } else { 0 };
         self.now_us >= self.learned.paused_until_us()
-            && self.capacity.fits(lane, ask.tokens(), headroom, self.learned.places())
+            && self.capacity.fits(lane, ask.tokens(), self.headroom(lane, account), self.learned.places())
+    }
+
+    /// Percent of the room that this account leaves to others.
+    #[inline]
+    pub(super) fn headroom(&self, lane: usize, account: usize) -> u8 {
+        let leaves_room = self.lanes[lane].leaves_room(account, self.now_us);
+        if leaves_room { self.config.headroom_percent } else { 0 }
     }
 
     fn unlink(&mut self, seat: SeatIx) -> Waiter {
@@ -216,6 +222,7 @@ impl<W> Scheduler<W> {
         let line = &mut self.line;
         self.lanes[waiter.lane].change(waiter.account, |account| {
             account.waiting_bytes -= waiter.ask.body_bytes;
+            account.waiting_tokens -= waiter.ask.tokens();
             line.unlink(&mut account.queue, seat);
         });
         waiter

@@ -144,6 +144,38 @@ fn who_has_had_more_is_refused_for_all_turns_that_come_before_its_own() {
     assert!(bench.waits(behind));
 }
 
+/// A bench in which requests of 100 tokens were served in 0.25 s each, and one of so many is in.
+fn behind_a_large_one(tokens_max: u64, large: u64) -> Bench {
+    let classes = vec![class("standard", 2, 0)];
+    let tokens_max = NonZeroU64::new(tokens_max);
+    let mut bench = Bench::new(Config { classes, in_flight_max: None, tokens_max, ..config(1) });
+    bench.send_each((0..16).map(|n| Ask { prompt: 50, output: 50, ..ask(n) }));
+    bench.at(SECOND_US / 4);
+    for number in bench.in_now() {
+        bench.answered(number, 200, None);
+        bench.end(number);
+    }
+    bench.send(Ask { prompt: large, output: 0, ..ask(99) });
+    bench
+}
+
+#[test]
+fn behind_one_large_request_as_many_small_ones_wait_as_fit_in_its_place_and_more() {
+    let mut bench = behind_a_large_one(2000, 1990);
+    let small = Ask { prompt: 50, output: 50, ..ask(1) };
+    let numbers: Vec<usize> = (0..28).map(|_| bench.send(small)).collect();
+    assert!(numbers.iter().all(|number| bench.waits(*number)), "1.4 times what the pool takes at once");
+    bench.send_each((0..200).map(|_| small));
+    assert_eq!(bench.state().waiting, 160, "2 s of the pool, at 2000 tokens in 0.25 s");
+}
+
+#[test]
+fn a_request_larger_than_the_pool_waits_until_it_is_empty_and_not_for_its_size() {
+    let mut bench = behind_a_large_one(2000, 1000);
+    let larger = bench.send(Ask { prompt: 1 << 20, ..ask(1) });
+    assert!(bench.waits(larger));
+}
+
 #[test]
 fn an_upstream_that_stands_still_is_noticed_though_nothing_ends() {
     let mut bench = served(5);
