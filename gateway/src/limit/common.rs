@@ -6,8 +6,8 @@ use super::estimate::Estimator;
 use super::levels::{Levels, Open};
 use super::permit::Ledger;
 use super::rules::CommonRules;
-use super::save::{Saving, Unsaved};
-use super::spend::Step;
+use super::save::{self, Restored, Saving, Unsaved};
+use super::spend::{Spend, Step};
 use super::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard};
 use crate::clock::Now;
 use std::num::NonZeroUsize;
@@ -98,13 +98,18 @@ impl Common {
         CommonKey(NonNull::from(&**self).addr())
     }
 
-    /// Puts rules in force.
-    pub(super) fn apply(&self, rules: CommonRules, now: Now, born: u32) {
+    /// Puts rules in force. What is spent of budgets that are gone is left in `restored`.
+    pub(super) fn apply(&self, rules: CommonRules, now: Now, born: u32, restored: &mut Restored) {
         let mut books = self.books.lock();
         let rules = rules.after(&books.rules);
+        let used = |rule: &_, spend: &Spend| spend.spent(rule, now) > 0;
+        let before = books.rules.all.moves_budgets(&rules.all).then(|| books.saved(self, &used));
         let old = std::mem::replace(&mut books.rules, Arc::clone(&rules));
         books.levels.carry(&old.all, &rules.all, now);
         books.born = born;
+        if let Some(before) = before {
+            restored.keep_gone(before, &books.saved(self, save::ALL));
+        }
         self.limited.store(!rules.all.is_empty(), Ordering::Release);
         self.limits_tenants.store(!rules.tenant.is_empty(), Ordering::Release);
     }

@@ -14,7 +14,8 @@
 //! *Time* is a parameter, and only its monotonic part is read. A clock that steps back gives no credit.
 //!
 //! *Reload.* [`Registry::apply`] keeps levels by the names of tenants, users, routes and limits. What was used
-//! stays used under the new numbers; what has gone from policy is forgotten when it is idle.
+//! stays used under the new numbers; what has gone from policy is forgotten when it is idle, and what was spent of a
+//! budget that has gone, when its period is over ([`save`]).
 //!
 //! *Memory.* A tenant takes about 280 bytes, a user 12; beside these 16 for each limit on requests, 24 for each on
 //! tokens or money, and 96 more for a window, 56 for a budget. Only policy makes tenants, users and routes; traffic makes

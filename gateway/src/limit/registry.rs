@@ -93,7 +93,7 @@ impl Registry {
             .map(|spec| known.apply_tenant(spec, &mut plans, &self.unsaved, now))
             .collect();
         known.plans = plans.in_force();
-        known.give_back(&tenants, &routes, &models, now);
+        known.give_back(now);
         if known.beyond(&tenants, &routes, &models) {
             known.forget_idle(now);
         }
@@ -134,7 +134,7 @@ impl Known {
         let new = || Arc::new(Common::new(Arc::clone(name), per, unsaved));
         let common = all.entry(Arc::clone(name)).or_insert_with(new);
         let rules = CommonRules::of(plan, per, &self.tallies.of(kind, name), self.born);
-        common.apply(rules, now, self.born);
+        common.apply(rules, now, self.born, &mut self.restored);
         Arc::clone(common)
     }
 
@@ -145,7 +145,7 @@ impl Known {
         unsaved: &Unsaved,
         now: Now,
     ) -> Enrolled {
-        let Known { tenants, tallies, .. } = self;
+        let Known { tenants, tallies, restored, born, .. } = self;
         let tenant = match tenants.get(&spec.name) {
             Some(tenant) => Arc::clone(tenant),
             None => {
@@ -155,7 +155,8 @@ impl Known {
                 tenant
             }
         };
-        let users = tenant.apply(|old| plans.after(old, &spec.plan, tallies), &spec.users, now, self.born);
+        let after = |old: &_| plans.after(old, &spec.plan, tallies);
+        let users = tenant.apply(after, &spec.users, now, *born, restored);
         Enrolled { tenant, users }
     }
 
@@ -166,18 +167,18 @@ impl Known {
             || self.models.len() > models.len()
     }
 
-    /// Puts counts of an earlier run where they belong.
-    fn give_back(&mut self, tenants: &[Enrolled], routes: &[Arc<Common>], models: &[Arc<Common>], now: Now) {
+    /// Puts counts that no limit has claimed where they belong now.
+    fn give_back(&mut self, now: Now) {
         if self.restored.is_empty() {
             return;
         }
-        let commons: Vec<Arc<Common>> = routes.iter().chain(models).cloned().collect();
-        for common in &commons {
-            self.restored.give_common(common, now);
-        }
-        for enrolled in tenants {
-            self.restored.give_tenant(&enrolled.tenant, &commons, now);
-        }
+        let Known { tenants, routes, models, restored, .. } = self;
+        let common = |kind: &str, name: &str| match kind {
+            "route" => routes.get(name),
+            "model" => models.get(name),
+            _ => None,
+        };
+        restored.give(tenants, &common, now);
     }
 
     /// What nobody else holds is in no policy and serves no request: it goes when it is idle. Tenants first, as their

@@ -94,6 +94,12 @@ impl Rules {
             && self.spends.iter().zip(&other.spends).all(|(one, another)| one.name == another.name)
     }
 
+    /// Does any budget go, come or count otherwise, if `other` takes their place? Its amount may change.
+    pub(super) fn moves_budgets(&self, other: &Rules) -> bool {
+        let [before, after] = [self, other].map(|rules| rules.spends.iter().filter_map(SpendRule::budget));
+        !before.eq(after)
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.rates.is_empty() && self.slots.is_empty() && self.spends.is_empty()
     }

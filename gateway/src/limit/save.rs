@@ -2,10 +2,10 @@
 //!
 //! Whoever charges one notes its owner in a list, once between two saves. [`Registry::unsaved`] empties the list and
 //! says what stands there now; writing it down is up to the caller, and so is reading it at the next start, for
-//! [`Registry::restore`].
+//! [`Registry::restore`]. A budget that a reload takes away leaves what was spent of it here, too: it may come back.
 
 use super::calendar::Unit;
-use super::common::Common;
+use super::common::{Common, CommonBooks};
 use super::levels::Levels;
 use super::registry::Registry;
 use super::rules::{PlanRules, Rules};
@@ -14,7 +14,7 @@ use super::sync::{AtomicBool, Mutex};
 use super::tenant::{Books, Tenant};
 use super::{Per, pairs::Pair};
 use crate::clock::Now;
-use ahash::AHashMap;
+use ahash::{AHashMap, AHashSet};
 use std::fmt::Write;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
@@ -33,7 +33,8 @@ pub struct Saved {
 impl Saved {
     /// Has its day or month passed for more than a year? Nobody will ask for it again.
     pub fn is_long_past(&self, now: Now) -> bool {
-        let (unit, kept) = if self.key.ends_with("/month") { (Unit::Month, 13) } else { (Unit::Day, 400) };
+        let unit = unit_of(&self.key);
+        let kept = if unit == Unit::Month { 13 } else { 400 };
         self.serial.saturating_add(kept) < unit.serial(now.wall_ms)
     }
 }
@@ -75,9 +76,23 @@ impl Saving {
     }
 }
 
-/// Counts of an earlier run that nobody has claimed yet.
+/// Counts that no limit has claimed yet, of an earlier run or of limits that have gone: by key, with their periods.
 #[derive(Default)]
-pub(super) struct Restored(AHashMap<String, (u32, u64)>);
+pub(super) struct Restored(AHashMap<String, Vec<Count>>);
+
+/// Which period, and what was spent in it.
+type Count = (u32, u64);
+
+/// Levels, and the rules that they are made for.
+type Spends<'a> = (&'a [SpendRule], &'a mut [Spend]);
+
+/// Which counts are asked for.
+pub(super) type Which<'a> = &'a dyn Fn(&SpendRule, &Spend) -> bool;
+
+pub(super) const ALL: Which<'static> = &|_, _| true;
+
+/// Routes and models, by kind and name.
+type FindCommon<'a> = &'a dyn Fn(&str, &str) -> Option<&'a Arc<Common>>;
 
 impl Registry {
     /// What is to be saved: every count of days or months that may have changed since the last call.
@@ -86,12 +101,11 @@ impl Registry {
         let mut all = Vec::new();
         for tenant in tenants.iter().filter_map(Weak::upgrade) {
             tenant.saving.end();
-            tenant.books.lock().save(tenant.name(), &mut all);
+            all.extend(tenant.books.lock().saved(tenant.name(), ALL));
         }
         for common in commons.iter().filter_map(Weak::upgrade) {
             common.saving.end();
-            let books = common.lock();
-            save(&key_of_common(&common), &books.rules.all, &books.levels, &mut all);
+            all.extend(common.lock().saved(&common, ALL));
         }
         all
     }
@@ -99,35 +113,101 @@ impl Registry {
     /// Gives counts of an earlier run, before the first policy is applied. What no policy asks for is kept until one
     /// does.
     pub fn restore(&self, saved: impl IntoIterator<Item = Saved>) {
-        let entries = saved.into_iter().map(|Saved { key, serial, used }| (key, (serial, used)));
-        self.look_mut(|known| known.restored.0.extend(entries));
+        self.look_mut(|known| known.restored.extend(saved));
     }
 }
 
 impl Books {
-    fn save(&self, tenant: &str, all: &mut Vec<Saved>) {
-        let plan = &self.plan;
-        save(&key_of_tenant(tenant), &plan.tenant, &self.levels, all);
+    /// What is spent by the tenant of this name, of `which` budgets.
+    pub(super) fn saved(&self, tenant: &str, which: Which<'_>) -> Vec<Saved> {
+        let (plan, mut all) = (&self.plan, Vec::new());
+        save(&key_of_tenant(tenant), &plan.tenant, &self.levels, which, &mut all);
         for (user, (_, spends), _) in self.users.each(&plan.user) {
-            save_spends(&key_of_user(tenant, user), &plan.user.spends, spends, all);
+            save_spends(&key_of_user(tenant, user), &plan.user.spends, spends, which, &mut all);
         }
         for pair in self.on_routes.each().chain(self.for_models.each()) {
             let (by_plan, by_common) = keys_of_pair(tenant, &pair.common);
-            save(&by_plan, pair.plan_rules(plan), &pair.by_plan, all);
-            save(&by_common, &pair.common_rules.tenant, &pair.by_common, all);
+            save(&by_plan, pair.plan_rules(plan), &pair.by_plan, which, &mut all);
+            save(&by_common, &pair.common_rules.tenant, &pair.by_common, which, &mut all);
         }
+        all
+    }
+
+    /// Does any budget go, or count otherwise, once `plan` and what is written at routes and models now are in force?
+    pub(super) fn moves_budgets(&self, plan: &Arc<PlanRules>) -> bool {
+        let pairs = || self.on_routes.each().chain(self.for_models.each());
+        let by_plan = !Arc::ptr_eq(&self.plan, plan)
+            && (self.plan.tenant.moves_budgets(&plan.tenant)
+                || self.plan.user.moves_budgets(&plan.user)
+                || pairs().any(|pair| pair.plan_rules(&self.plan).moves_budgets(pair.plan_rules(plan))));
+        let at_common = |pair: &Pair| {
+            let before = &pair.common_rules;
+            !before.tenant.spends.is_empty() && before.tenant.moves_budgets(&pair.common.lock().rules.tenant)
+        };
+        by_plan || pairs().any(at_common)
+    }
+
+    /// What counts `key`, whose owner is the tenant of this name and `level` in it. Levels on a route or for a model are
+    /// made for it.
+    fn spends_of<'a>(
+        &'a mut self,
+        key: &str,
+        (tenant, level): (&str, &[&str]),
+        commons: FindCommon<'_>,
+    ) -> Option<Spends<'a>> {
+        let Books { plan, levels, users, on_routes, for_models, .. } = self;
+        let (by_plan, kind, name) = match *level {
+            [] => return Some((&plan.tenant.spends, &mut levels.spends)),
+            ["user", user] => return Some((&plan.user.spends, users.spends_of(user, &plan.user)?)),
+            ["plan", kind, name] => (true, kind, name),
+            [kind, name] => (false, kind, name),
+            _ => return None,
+        };
+        let common = commons(kind, name)?;
+        let (pairs, rules) = match common.per() {
+            Per::Model => (for_models, &plan.tenant_model),
+            _ => (on_routes, &plan.tenant_route),
+        };
+        let (of_plan, of_common) = keys_of_pair(tenant, common);
+        let wanted = if by_plan {
+            rules.counts(&of_plan, key)
+        } else {
+            common.lock().rules.tenant.counts(&of_common, key)
+        };
+        let Pair { common_rules, by_plan: plans, by_common, .. } =
+            wanted.then(|| pairs.find_always(common, rules))?;
+        Some(match by_plan {
+            true => (&rules.spends, &mut plans.spends),
+            false => (&common_rules.tenant.spends, &mut by_common.spends),
+        })
     }
 }
 
-fn save(owner: &str, rules: &Rules, levels: &Levels, all: &mut Vec<Saved>) {
-    save_spends(owner, &rules.spends, &levels.spends, all);
+impl CommonBooks {
+    /// What is spent by all callers of `common`, whose books these are, of `which` budgets.
+    pub(super) fn saved(&self, common: &Common, which: Which<'_>) -> Vec<Saved> {
+        let mut all = Vec::new();
+        save(&key_of_common(common), &self.rules.all, &self.levels, which, &mut all);
+        all
+    }
 }
 
-fn save_spends(owner: &str, rules: &[SpendRule], spends: &[Spend], all: &mut Vec<Saved>) {
-    for (rule, spend) in rules.iter().zip(spends) {
+impl Rules {
+    /// Is any of them saved as `key`, if `owner` has them?
+    fn counts(&self, owner: &str, key: &str) -> bool {
+        self.spends.iter().any(|rule| key_of(owner, rule) == key)
+    }
+}
+
+fn save(owner: &str, rules: &Rules, levels: &Levels, which: Which<'_>, all: &mut Vec<Saved>) {
+    save_spends(owner, &rules.spends, &levels.spends, which, all);
+}
+
+fn save_spends(owner: &str, rules: &[SpendRule], spends: &[Spend], which: Which<'_>, all: &mut Vec<Saved>) {
+    for (rule, spend) in rules.iter().zip(spends).filter(|(rule, spend)| which(rule, spend)) {
         // 0: no period has begun, so that nothing was spent.
         if let Some((serial, used)) = spend.saved().filter(|(serial, _)| *serial > 0) {
-            all.push(Saved { key: key(owner, rule), serial, used });
+            all.push(Saved { key: key_of(owner, rule), serial, used });
         }
     }
 }
@@ -137,64 +217,65 @@ impl Restored {
         self.0.is_empty()
     }
 
-    /// Puts what is known of a route or model in its place.
-    pub(super) fn give_common(&mut self, common: &Arc<Common>, now: Now) {
-        let mut books = common.lock();
-        let rules = Arc::clone(&books.rules);
-        self.give(&key_of_common(common), &rules.all.spends, &mut books.levels.spends, now);
+    /// Keeps what stood in `before` and has no place in `after`: the limit may come back.
+    pub(super) fn keep_gone(&mut self, before: Vec<Saved>, after: &[Saved]) {
+        let kept: AHashSet<&str> = after.iter().map(|count| &*count.key).collect();
+        self.extend(before.into_iter().filter(|count| !kept.contains(&*count.key)));
     }
 
-    /// Puts what is known of a tenant in its place. Its levels on routes and for models are made for it.
-    pub(super) fn give_tenant(&mut self, tenant: &Arc<Tenant>, commons: &[Arc<Common>], now: Now) {
-        let name = tenant.name();
-        let mut books = tenant.books.lock();
-        let Books { plan, levels, users, on_routes, for_models, .. } = &mut *books;
-        self.give(&key_of_tenant(name), &plan.tenant.spends, &mut levels.spends, now);
-        if !plan.user.spends.is_empty() {
-            let names: Vec<Arc<str>> = users.each(&plan.user).map(|(name, ..)| Arc::clone(name)).collect();
-            for user in names {
-                if let Some(spends) = users.spends_of(&user, &plan.user) {
-                    self.give(&key_of_user(name, &user), &plan.user.spends, spends, now);
+    fn extend(&mut self, saved: impl IntoIterator<Item = Saved>) {
+        for Saved { key, serial, used } in saved {
+            let counts = self.0.entry(key).or_default();
+            match counts.iter_mut().find(|(known, _)| *known == serial) {
+                Some((_, known)) => *known = used.max(*known),
+                None => counts.push((serial, used)),
+            }
+        }
+    }
+
+    /// Puts what is known in its place, and forgets what is over.
+    pub(super) fn give(
+        &mut self,
+        tenants: &AHashMap<Arc<str>, Arc<Tenant>>,
+        commons: FindCommon<'_>,
+        now: Now,
+    ) {
+        let [today, this_month] = [Unit::Day, Unit::Month].map(|unit| unit.serial(now.wall_ms));
+        self.0.retain(|key, counts| {
+            let present = if unit_of(key) == Unit::Month { this_month } else { today };
+            counts.retain(|(serial, _)| *serial >= present.saturating_sub(1)); // the zone may be a day behind
+            let owner = owner_of(key);
+            let mut give = |(rules, spends): Spends<'_>| {
+                for (rule, spend) in rules.iter().zip(spends) {
+                    if key_of(owner, rule) == *key {
+                        counts.retain(|count| !spend.restore(rule, *count, now));
+                    }
                 }
-            }
-        }
-        for common in commons {
-            let (pairs, rules) = match common.per() {
-                Per::Model => (&mut *for_models, &plan.tenant_model),
-                _ => (&mut *on_routes, &plan.tenant_route),
             };
-            if self.knows_pair(name, common, plan) {
-                let Pair { common_rules, by_plan, by_common, .. } = pairs.find_always(common, rules);
-                let (of_plan, of_common) = keys_of_pair(name, common);
-                self.give(&of_plan, &rules.spends, &mut by_plan.spends, now);
-                self.give(&of_common, &common_rules.tenant.spends, &mut by_common.spends, now);
+            match *owner.split('/').collect::<Vec<_>>() {
+                ["tenant", name, ref level @ ..] => {
+                    let mut books = tenants.get(name).map(|tenant| tenant.books.lock());
+                    let spends =
+                        books.as_mut().and_then(|books| books.spends_of(key, (name, level), commons));
+                    spends.into_iter().for_each(give);
+                }
+                [kind, name] => {
+                    if let Some(common) = commons(kind, name) {
+                        let CommonBooks { rules, levels, .. } = &mut *common.lock();
+                        give((&rules.all.spends, &mut levels.spends));
+                    }
+                }
+                _ => {}
             }
-        }
-    }
-
-    fn knows_pair(&self, tenant: &str, common: &Common, plan: &PlanRules) -> bool {
-        let (of_plan, of_common) = keys_of_pair(tenant, common);
-        let by_plan = if common.per() == Per::Model { &plan.tenant_model } else { &plan.tenant_route };
-        let (by_common, _) = common.rules();
-        by_plan.spends.iter().any(|rule| self.0.contains_key(&key(&of_plan, rule)))
-            || by_common.tenant.spends.iter().any(|rule| self.0.contains_key(&key(&of_common, rule)))
-    }
-
-    fn give(&mut self, owner: &str, rules: &[SpendRule], spends: &mut [Spend], now: Now) {
-        for (rule, spend) in rules.iter().zip(spends) {
-            if spend.saved().is_some()
-                && let Some(count) = self.0.remove(&key(owner, rule))
-            {
-                spend.restore(rule, count, now);
-            }
-        }
+            !counts.is_empty()
+        });
     }
 }
 
 // Names are letters, digits, `.`, `_` and `-`, so that no two owners share a key. The measure is part of it, and so is
 // the length of its periods: a limit that is edited to count something else starts anew.
 
-fn key(owner: &str, rule: &SpendRule) -> String {
+fn key_of(owner: &str, rule: &SpendRule) -> String {
     let period = match &rule.bound {
         Bound::Calendar { calendar, .. } => calendar.unit().name(),
         Bound::Bucket(_) => "", // never saved
@@ -203,6 +284,15 @@ fn key(owner: &str, rule: &SpendRule) -> String {
     let measure = rule.measure.unit();
     let _ = write!(key, "{owner}/{}/{measure:?}/{period}", rule.name); // writing to a string cannot fail
     key
+}
+
+/// All but the last three words.
+fn owner_of(key: &str) -> &str {
+    key.rsplitn(4, '/').nth(3).unwrap_or_default()
+}
+
+fn unit_of(key: &str) -> Unit {
+    if key.ends_with("/month") { Unit::Month } else { Unit::Day }
 }
 
 fn key_of_tenant(tenant: &str) -> String {

@@ -7,7 +7,7 @@ use super::levels::{Levels, Open};
 use super::pairs::{Pair, Pairs};
 use super::permit::{Counted, Ledger, Stepped};
 use super::rules::{PlanRules, Rules};
-use super::save::{Saving, Unsaved};
+use super::save::{self, Restored, Saving, Unsaved};
 use super::spend::{Spend, Step};
 use super::sync::Mutex;
 use super::users::{UserIx, Users};
@@ -52,18 +52,24 @@ impl Tenant {
     }
 
     /// Puts the rules that follow on its present ones in force, and a list of users; returns the users' places in the
-    /// order given.
+    /// order given. What is spent of budgets that are gone is left in `restored`.
     pub(super) fn apply(
         &self,
         after: impl FnOnce(&Arc<PlanRules>) -> Arc<PlanRules>,
         users: &Arc<[Arc<str>]>,
         now: Now,
         born: u32,
+        restored: &mut Restored,
     ) -> Vec<UserIx> {
         let mut books = self.books.lock();
         let plan = after(&books.plan);
+        let used = |rule: &_, spend: &Spend| spend.spent(rule, now) > 0;
+        let before = books.moves_budgets(&plan).then(|| books.saved(&self.name, &used));
         let places = books.apply(&plan, users, now, born);
         self.denial.forget();
+        if let Some(before) = before {
+            restored.keep_gone(before, &books.saved(&self.name, save::ALL));
+        }
         places
     }
 

@@ -164,19 +164,22 @@ impl Spend {
         }
     }
 
-    /// Takes over a saved count, unless it is of an earlier period or less than what is known. One of the next period
+    /// Takes over a saved count, unless it is of an earlier period, or less than what is known. One of the next period
     /// stays in force, for the clock was put back since; one of a later still was counted by a clock that was wrong.
-    pub(super) fn restore(&mut self, rule: &SpendRule, (serial, used): (u32, u64), now: Now) {
-        if let (Spend::Calendar(dated), Bound::Calendar { calendar, .. }) = (self, &rule.bound) {
-            dated.roll(calendar, now.wall_ms);
-            if serial == dated.period.serial + 1 {
-                dated.roll(calendar, dated.period.ends_ms);
-            }
-            let (present, known) = dated.meter.spent();
-            if present == serial {
-                dated.meter.charge(used.saturating_sub(known));
-            }
+    /// Returns whether its period is the one that counts here now.
+    pub(super) fn restore(&mut self, rule: &SpendRule, (serial, used): (u32, u64), now: Now) -> bool {
+        let (Spend::Calendar(dated), Bound::Calendar { calendar, .. }) = (self, &rule.bound) else {
+            return false;
+        };
+        dated.roll(calendar, now.wall_ms);
+        if serial == dated.period.serial + 1 {
+            dated.roll(calendar, dated.period.ends_ms);
         }
+        let (present, known) = dated.meter.spent();
+        if present == serial {
+            dated.meter.charge(used.saturating_sub(known));
+        }
+        present == serial
     }
 
     /// The same use under a new rule: neither a refill nor a freeze. What counts otherwise (other tokens) starts

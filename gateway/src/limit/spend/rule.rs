@@ -80,6 +80,14 @@ impl SpendRule {
         matches!(self.bound, Bound::Calendar { .. })
     }
 
+    /// What it counts and when, if it outlives the program.
+    pub(in crate::limit) fn budget(&self) -> Option<(&str, Measure, &Calendar)> {
+        match &self.bound {
+            Bound::Calendar { calendar, .. } => Some((&self.name, self.measure, calendar)),
+            Bound::Bucket(_) => None,
+        }
+    }
+
     /// How often the quota comes back; a month counts as 30 days.
     pub(in crate::limit) fn window(&self) -> Duration {
         match &self.bound {

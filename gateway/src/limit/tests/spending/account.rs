@@ -216,6 +216,29 @@ impl Account {
         *self = after;
     }
 
+    /// The day it is in and what is spent, if it is a budget.
+    pub(super) fn today(&self, now: Now) -> Option<(u64, u64)> {
+        let mut then = self.clone();
+        then.turn(now);
+        (!self.is_bucket() && then.used > 0).then_some((then.day, then.used))
+    }
+
+    /// So much was spent on a day, while the limit was there before; returns whether that day is the present, or the next
+    /// for a clock that stepped back.
+    pub(super) fn remember(&mut self, (day, used): (u64, u64), now: Now) -> bool {
+        if self.is_bucket() {
+            return false;
+        }
+        self.turn(now);
+        if day == self.day + 1 {
+            (self.day, self.used) = (day, 0);
+        }
+        if day == self.day {
+            (self.used, self.edited) = (self.used.max(used), true);
+        }
+        day == self.day
+    }
+
     /// What the limiter says of itself is so.
     pub(super) fn agrees(&self, used: u64, held: u64, now: Now) -> bool {
         let spent = self.spent(now);

@@ -15,6 +15,8 @@ pub(super) struct Ledger {
     /// Microseconds since the start, however clocks step.
     pub(super) passed_us: u64,
     accounts: BTreeMap<Key, Account>,
+    /// What was spent of budgets that have gone since, by what they counted: on which day how much.
+    gone: Vec<(Key, Measure, (u64, u64))>,
     /// The rules in force for routes, and for each model.
     routes: Vec<Limit>,
     models: [Vec<Limit>; 2],
@@ -55,12 +57,37 @@ impl Ledger {
         }
         let accounts = std::mem::take(&mut self.accounts);
         for ((at, per, name, subject), mut account) in accounts {
-            let limits = self.limits(at, subject);
-            if let Some(new) = limits.iter().find(|limit| (limit.per, &limit.name) == (per, &name)) {
-                account.edit(new, now);
-                self.accounts.insert((at, per, name, subject), account);
+            let key = (at, per, name, subject);
+            let new = self.limit(&key).cloned();
+            let stays = new.as_ref().is_some_and(|new| {
+                let after = Account::new(new);
+                after.measure() == account.measure() && matches!(new.amount, Amount::Budget { .. })
+            });
+            if let Some(count) = account.today(now).filter(|_| !stays) {
+                self.gone.push((key.clone(), account.measure(), count));
+            }
+            if let Some(new) = new {
+                account.edit(&new, now);
+                self.accounts.insert(key, account);
             }
         }
+        let mut gone = std::mem::take(&mut self.gone);
+        gone.retain(|(_, _, (day, _))| day + 1 >= now.wall_ms / DAY_MS);
+        gone.retain(|(key, measure, count)| !self.remember(key, *measure, *count, now));
+        self.gone = gone;
+    }
+
+    /// The limit that keeps this account, if there is one.
+    fn limit(&self, (at, per, name, subject): &Key) -> Option<&Limit> {
+        let mut limits = self.limits(*at, *subject).iter();
+        limits.find(|limit| (limit.per, &limit.name) == (*per, name))
+    }
+
+    /// Puts down what was spent of a budget that has come back; false if it has not.
+    fn remember(&mut self, key: &Key, measure: Measure, count: (u64, u64), now: Now) -> bool {
+        let Some(limit) = self.limit(key).cloned() else { return false };
+        let account = self.accounts.entry(key.clone()).or_insert_with(|| Account::new(&limit));
+        account.measure() == measure && account.remember(count, now)
     }
 
     /// The limits written at a place, as they are in force for a subject.

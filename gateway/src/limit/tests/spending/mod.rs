@@ -28,6 +28,7 @@ mod gate;
 mod ledger;
 mod properties;
 mod reloading;
+mod returning;
 mod save;
 mod schedules;
 mod shadow;

@@ -1,0 +1,82 @@
+//! A budget that a reload takes away and brings back counts on from where it was.
+
+use super::*;
+
+/// The same limit at every place that can have one.
+fn places() -> Vec<Rulebook> {
+    let at = |per| limit("daily", per, budget(100, Measure::Total, "UTC"));
+    let plan = [Per::Tenant, Per::User, Per::TenantRoute, Per::TenantModel].map(|per| vec![at(per)]);
+    let route = [Per::Route, Per::TenantRoute].map(|per| vec![at(per)]);
+    let model = [Per::Model, Per::TenantModel].map(|per| vec![at(per)]);
+    let plans = plan.into_iter().map(Rulebook::of_plan);
+    let routes = route.into_iter().map(|route| Rulebook { route, ..Rulebook::default() });
+    let models = model.into_iter().map(|model| Rulebook { model, ..Rulebook::default() });
+    plans.chain(routes).chain(models).collect()
+}
+
+fn spend(shop: &Shop, tokens: u64, now: Now) {
+    shop.admit(prompt(tokens), now).expect("room").settle(cost(tokens, 0), now);
+}
+
+fn used(shop: &Shop, now: Now) -> u64 {
+    shop.any_level(now).map_or(0, |limit| limit.used)
+}
+
+#[test]
+fn a_budget_that_was_taken_away_for_a_while_is_not_unspent() {
+    for book in places() {
+        let mut shop = Shop::open(&book, later(0));
+        spend(&shop, 160, later(0));
+        shop.reload(&Rulebook::default(), later(1));
+        spend(&shop, 7, later(1));
+        assert!(shop.any_level(later(1)).is_none(), "{book:?}");
+        shop.reload(&Rulebook::default(), later(2));
+        shop.reload(&book, later(3));
+        assert_eq!(used(&shop, later(3)), 160, "{book:?}");
+        assert!(shop.admit(prompt(1), later(3)).is_err(), "{book:?}");
+    }
+}
+
+#[test]
+fn nor_is_one_that_counted_something_else_for_a_while() {
+    let book = |measure| Rulebook::of_plan(vec![limit("daily", Per::Tenant, budget(100, measure, "UTC"))]);
+    let mut shop = Shop::open(&book(Measure::Total), later(0));
+    spend(&shop, 160, later(0));
+    shop.reload(&book(Measure::Completion), later(1));
+    assert_eq!(used(&shop, later(1)), 0);
+    shop.reload(&book(Measure::Total), later(2));
+    assert_eq!(used(&shop, later(2)), 160);
+}
+
+#[test]
+fn what_was_spent_of_a_budget_that_has_gone_is_forgotten_with_its_period() {
+    let day = |n: u64| later(n * DAY_MS * 1000);
+    for book in places() {
+        let mut shop = Shop::open(&book, day(0));
+        for n in 0..5 {
+            spend(&shop, 60, day(n));
+            shop.reload(&Rulebook::default(), day(n));
+            shop.reload(&Rulebook::default(), day(n + 1));
+            assert!(!shop.registry.look(|known| known.restored.is_empty()), "a zone may be a day behind");
+            shop.reload(&Rulebook::default(), day(n + 2));
+            assert!(shop.registry.look(|known| known.restored.is_empty()));
+            shop.reload(&book, day(n + 1));
+            assert_eq!(used(&shop, day(n + 1)), 0);
+        }
+    }
+}
+
+#[test]
+fn a_reload_that_moves_no_budget_sets_nothing_aside() {
+    for book in places() {
+        let mut shop = Shop::open(&book, later(0));
+        spend(&shop, 60, later(0));
+        let mut edited = book.clone();
+        for limit in edited.plan.iter_mut().chain(&mut edited.route).chain(&mut edited.model) {
+            limit.amount = budget(200, Measure::Total, "UTC");
+        }
+        shop.reload(&edited, later(1));
+        assert!(shop.registry.look(|known| known.restored.is_empty()));
+        assert_eq!(used(&shop, later(1)), 60);
+    }
+}
