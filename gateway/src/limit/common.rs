@@ -99,7 +99,13 @@ impl Common {
     }
 
     /// Puts rules in force. What is spent of budgets that are gone is left in `restored`.
-    pub(super) fn apply(&self, rules: CommonRules, now: Now, born: u32, restored: &mut Restored) {
+    pub(super) fn apply(
+        self: &Arc<Common>,
+        rules: CommonRules,
+        now: Now,
+        born: u32,
+        restored: &mut Restored,
+    ) {
         let mut books = self.books.lock();
         let rules = rules.after(&books.rules);
         let used = |rule: &_, spend: &Spend| spend.spent(rule, now) > 0;
@@ -108,7 +114,11 @@ impl Common {
         books.levels.carry(&old.all, &rules.all, now);
         books.born = born;
         if let Some(before) = before {
-            restored.keep_gone(before, &books.saved(self, save::ALL));
+            let after = books.saved(self, save::ALL);
+            restored.keep_gone(before, &after);
+            if after.iter().any(|count| count.used > 0) && self.saving.begin() {
+                self.unsaved.common(self); // what is on the disk may be of another zone's day
+            }
         }
         self.limited.store(!rules.all.is_empty(), Ordering::Release);
         self.limits_tenants.store(!rules.tenant.is_empty(), Ordering::Release);

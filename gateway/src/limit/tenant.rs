@@ -54,7 +54,7 @@ impl Tenant {
     /// Puts the rules that follow on its present ones in force, and a list of users; returns the users' places in the
     /// order given. What is spent of budgets that are gone is left in `restored`.
     pub(super) fn apply(
-        &self,
+        self: &Arc<Tenant>,
         after: impl FnOnce(&Arc<PlanRules>) -> Arc<PlanRules>,
         users: &Arc<[Arc<str>]>,
         now: Now,
@@ -68,7 +68,11 @@ impl Tenant {
         let places = books.apply(&plan, users, now, born);
         self.denial.forget();
         if let Some(before) = before {
-            restored.keep_gone(before, &books.saved(&self.name, save::ALL));
+            let after = books.saved(&self.name, save::ALL);
+            restored.keep_gone(before, &after);
+            if after.iter().any(|count| count.used > 0) && self.saving.begin() {
+                self.unsaved.tenant(self); // what is on the disk may be of another zone's day
+            }
         }
         places
     }

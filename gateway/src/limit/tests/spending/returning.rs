@@ -4,7 +4,11 @@ use super::*;
 
 /// The same limit at every place that can have one.
 fn places() -> Vec<Rulebook> {
-    let at = |per| limit("daily", per, budget(100, Measure::Total, "UTC"));
+    places_of("UTC")
+}
+
+fn places_of(zone: &str) -> Vec<Rulebook> {
+    let at = |per| limit("daily", per, budget(100, Measure::Total, zone));
     let plan = [Per::Tenant, Per::User, Per::TenantRoute, Per::TenantModel].map(|per| vec![at(per)]);
     let route = [Per::Route, Per::TenantRoute].map(|per| vec![at(per)]);
     let model = [Per::Model, Per::TenantModel].map(|per| vec![at(per)]);
@@ -78,5 +82,22 @@ fn a_reload_that_moves_no_budget_sets_nothing_aside() {
         shop.reload(&edited, later(1));
         assert!(shop.registry.look(|known| known.restored.is_empty()));
         assert_eq!(used(&shop, later(1)), 60);
+    }
+}
+
+#[test]
+fn a_budget_whose_zone_is_edited_is_still_spent_after_a_restart() {
+    let evening = Now { wall_ms: NOON_MS + DAY_MS / 3, ..later(0) }; // tomorrow in Shanghai
+    for (book, edited) in places_of("UTC").into_iter().zip(places_of("Asia/Shanghai")) {
+        let mut shop = Shop::open(&book, evening);
+        spend(&shop, 160, evening);
+        assert_eq!(shop.registry.unsaved().len(), 1);
+        shop.reload(&edited, evening);
+        let overwritten = shop.registry.unsaved();
+        assert_eq!(overwritten.iter().filter(|count| count.used == 160).count(), 1, "{book:?}");
+        let again = Shop::restored(&edited, evening, overwritten);
+        assert_eq!(used(&again, evening), 160, "{book:?}");
+        shop.reload(&edited, evening);
+        assert_eq!(shop.registry.unsaved(), [], "nothing has changed since");
     }
 }
