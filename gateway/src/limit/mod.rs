@@ -94,7 +94,7 @@ pub use inspect::{CommonState, Gauges, LimitState, TenantState};
 pub use limited::{Full, Limited, Reason};
 pub use permit::Permit;
 pub use registry::{Applied, Enrolled, Policy, Registry, TenantSpec};
-pub use save::Saved;
+pub use save::{Dates, Saved};
 pub use standing::Standing;
 pub use tally::{Counts, Tally};
 pub use tenant::Tenant;

@@ -101,10 +101,13 @@ impl Registry {
         Applied { tenants, routes, models }
     }
 
-    /// Forgets what has gone from policy and become idle since. [`apply`](Registry::apply) does it too; call it now
-    /// and then where reloads are rare.
+    /// Forgets what has gone from policy and become idle since, and gives back counts of an earlier run that the clock
+    /// was behind of. [`apply`](Registry::apply) does it too; call it now and then where reloads are rare.
     pub fn sweep(&self, now: Now) {
         let mut known = self.known.lock();
+        if known.restored.is_ahead() {
+            known.give_back(now);
+        }
         known.forget_idle(now);
         known.tallies.sweep();
     }

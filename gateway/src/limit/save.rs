@@ -30,12 +30,65 @@ pub struct Saved {
     pub used: u64,
 }
 
+/// What comes before the keys of counts that were set aside, and between it and the key the period, so that none takes
+/// another's place.
+const ASIDE: &str = "aside/";
+
 impl Saved {
-    /// Has its day or month passed for more than a year? Nobody will ask for it again.
-    pub fn is_long_past(&self, now: Now) -> bool {
+    /// Had its day or month passed for more than a year by `dates`? Nobody will ask for it again.
+    pub fn is_long_past(&self, dates: &Dates) -> bool {
         let unit = unit_of(&self.key);
         let kept = if unit == Unit::Month { 13 } else { 400 };
-        self.serial.saturating_add(kept) < unit.serial(now.wall_ms)
+        self.serial.saturating_add(kept) < dates.of(unit)
+    }
+
+    /// Is its day or month yet to come, and not only elsewhere on the globe? Then this clock is wrong, or the one that it
+    /// was counted by.
+    pub fn is_ahead(&self, now: Now) -> bool {
+        self.serial > unit_of(&self.key).serial(now.wall_ms).saturating_add(1)
+    }
+
+    /// The same under another key, where what is counted meanwhile does not overwrite it.
+    pub fn aside(&self) -> Saved {
+        Saved { key: format!("{ASIDE}{}/{}", self.serial, self.key), ..*self }
+    }
+
+    /// Was it set aside?
+    pub fn is_aside(&self) -> bool {
+        self.key.starts_with(ASIDE)
+    }
+
+    /// Under its own key again.
+    fn put_back(self) -> Saved {
+        match self.key.strip_prefix(ASIDE).and_then(|rest| rest.split_once('/')) {
+            Some((_, key)) => Saved { key: key.to_string(), ..self },
+            None => self,
+        }
+    }
+}
+
+/// The present day and month, as far as both the clock and what was counted before know them: a clock that is ahead
+/// makes nothing old.
+pub struct Dates {
+    day: u32,
+    month: u32,
+}
+
+impl Dates {
+    /// By the clock, but none that is later than any count.
+    pub fn new(saved: &[Saved], now: Now) -> Dates {
+        let date = |unit: Unit| {
+            let serials = saved.iter().filter(|count| unit_of(&count.key) == unit).map(|count| count.serial);
+            serials.max().unwrap_or(0).min(unit.serial(now.wall_ms))
+        };
+        Dates { day: date(Unit::Day), month: date(Unit::Month) }
+    }
+
+    fn of(&self, unit: Unit) -> u32 {
+        match unit {
+            Unit::Day => self.day,
+            Unit::Month => self.month,
+        }
     }
 }
 
@@ -78,7 +131,11 @@ impl Saving {
 
 /// Counts that no limit has claimed yet, of an earlier run or of limits that have gone: by key, with their periods.
 #[derive(Default)]
-pub(super) struct Restored(AHashMap<String, Vec<Count>>);
+pub(super) struct Restored {
+    counts: AHashMap<String, Vec<Count>>,
+    /// Is any of a period that has not come yet?
+    ahead: bool,
+}
 
 /// Which period, and what was spent in it.
 type Count = (u32, u64);
@@ -111,9 +168,9 @@ impl Registry {
     }
 
     /// Gives counts of an earlier run, before the first policy is applied. What no policy asks for is kept until one
-    /// does.
+    /// does, and what the clock says is yet to come until it says otherwise.
     pub fn restore(&self, saved: impl IntoIterator<Item = Saved>) {
-        self.look_mut(|known| known.restored.extend(saved));
+        self.look_mut(|known| known.restored.extend(saved.into_iter().map(Saved::put_back)));
     }
 }
 
@@ -214,7 +271,12 @@ fn save_spends(owner: &str, rules: &[SpendRule], spends: &[Spend], which: Which<
 
 impl Restored {
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.counts.is_empty()
+    }
+
+    /// Does any wait for its time, whatever policy says?
+    pub(super) fn is_ahead(&self) -> bool {
+        self.ahead
     }
 
     /// Keeps what stood in `before` and has no place in `after`: the limit may come back.
@@ -225,7 +287,7 @@ impl Restored {
 
     fn extend(&mut self, saved: impl IntoIterator<Item = Saved>) {
         for Saved { key, serial, used } in saved {
-            let counts = self.0.entry(key).or_default();
+            let counts = self.counts.entry(key).or_default();
             match counts.iter_mut().find(|(known, _)| *known == serial) {
                 Some((_, known)) => *known = used.max(*known),
                 None => counts.push((serial, used)),
@@ -241,9 +303,15 @@ impl Restored {
         now: Now,
     ) {
         let [today, this_month] = [Unit::Day, Unit::Month].map(|unit| unit.serial(now.wall_ms));
-        self.0.retain(|key, counts| {
+        let ahead = &mut self.ahead;
+        *ahead = false;
+        self.counts.retain(|key, counts| {
             let present = if unit_of(key) == Unit::Month { this_month } else { today };
             counts.retain(|(serial, _)| *serial >= present.saturating_sub(1)); // the zone may be a day behind
+            if counts.iter().all(|(serial, _)| *serial > present.saturating_add(2)) {
+                *ahead |= !counts.is_empty();
+                return !counts.is_empty();
+            }
             let owner = owner_of(key);
             let mut give = |(rules, spends): Spends<'_>| {
                 for (rule, spend) in rules.iter().zip(spends) {
@@ -267,6 +335,7 @@ impl Restored {
                 }
                 _ => {}
             }
+            *ahead |= counts.iter().any(|(serial, _)| *serial > present);
             !counts.is_empty()
         });
     }

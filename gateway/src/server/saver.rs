@@ -7,13 +7,16 @@
 //! *Failure.* What could not be saved, as on a full disk, is kept for the next time, and requests go on. The log and
 //! `gateway_state_save_failures_total` tell.
 //!
+//! *A wrong clock* at the start loses nothing: what is of a day to come is set aside under another name before today's
+//! counts can overwrite it, and what is old is told by the newest count, too.
+//!
 //! *Cost.* None on the walk but the note of whom was charged. A save writes all counts of everybody who was.
 
 use crate::clock::{Now, mono_us};
-use crate::limit::Saved;
+use crate::limit::{Dates, Saved};
 use crate::observe::log::Sampled;
 use crate::policy::{self, Live};
-use crate::state::{Entry, Store};
+use crate::state::{Entry, Problem, Store};
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -34,15 +37,33 @@ pub fn open(dir: &Path, live: &mut Live, now: Now) -> Result<Store, String> {
     let read = || {
         let mut store = Store::open(dir)?;
         let all = store.load()?.map(|(key, Entry { serial, used })| Saved { key, serial, used });
-        let (old, saved): (Vec<Saved>, Vec<Saved>) = all.partition(|saved| saved.is_long_past(now));
+        let all: Vec<Saved> = all.collect();
+        let dates = Dates::new(&all, now);
+        let (old, saved): (Vec<Saved>, Vec<Saved>) =
+            all.into_iter().partition(|saved| saved.is_long_past(&dates));
         store.forget(old.iter().map(|saved| saved.key.as_str()))?;
+        keep_ahead(&mut store, &saved, now)?;
         Ok((store, saved))
     };
-    let (store, saved) = read().map_err(|problem: crate::state::Problem| problem.to_string())?;
+    let (store, saved) = read().map_err(|problem: Problem| problem.to_string())?;
     tracing::info!("{} budgets found in {}", saved.len(), dir.display());
     live.limits.restore(saved);
     live.budgets_saved = true;
     Ok(store)
+}
+
+/// Sets aside what is of a day or month to come: if the clock is behind, today's counts would overwrite it.
+fn keep_ahead(store: &mut Store, saved: &[Saved], now: Now) -> Result<(), Problem> {
+    let ahead = saved.iter().filter(|saved| saved.is_ahead(now) && !saved.is_aside());
+    let ahead: Vec<Saved> = ahead.map(Saved::aside).collect();
+    if ahead.is_empty() {
+        return Ok(());
+    }
+    let budgets = ahead.len();
+    tracing::warn!("{budgets} budgets were last used on a day to come: is the clock right? they wait for it");
+    store.save(
+        ahead.iter().map(|Saved { key, serial, used }| (&**key, Entry { serial: *serial, used: *used })),
+    )
 }
 
 /// The running saver.
@@ -146,17 +167,59 @@ impl Book {
 mod tests {
     use super::*;
 
+    const PAST: &str = "tenant/gone/daily/Tokens/day";
+    const PRESENT: &str = "tenant/acme/daily/Tokens/day";
+    /// The day 20,778.
+    const NOW: Now = Now { mono_us: 0, wall_ms: 1_795_262_400_000 };
+
+    fn entry(serial: u32) -> Entry {
+        Entry { serial, used: 7 }
+    }
+
+    fn at(day: u64) -> Now {
+        Now { wall_ms: day * 86_400_000, ..NOW }
+    }
+
+    /// What is in the file after a start.
+    fn started(dir: &Path, now: Now) -> Vec<(String, Entry)> {
+        let mut live = Live::default();
+        let mut store = open(dir, &mut live, now).unwrap();
+        assert!(live.budgets_saved);
+        store.load().unwrap().collect()
+    }
+
+    fn named(entries: &[(&str, Entry)]) -> Vec<(String, Entry)> {
+        entries.iter().map(|(key, entry)| (key.to_string(), *entry)).collect()
+    }
+
     #[test]
     fn what_is_long_past_is_forgotten_at_the_start() {
         let dir = tempfile::tempdir().unwrap();
-        let (past, present) = ("tenant/gone/daily/Tokens/day", "tenant/acme/daily/Tokens/day");
-        let now = Now { mono_us: 0, wall_ms: 1_795_262_400_000 };
-        let entry = |serial| Entry { serial, used: 7 };
-        Store::open(dir.path()).unwrap().save([(past, entry(20_000)), (present, entry(20_700))]).unwrap();
-        let mut live = Live::default();
-        let mut store = open(dir.path(), &mut live, now).unwrap();
-        assert!(live.budgets_saved);
-        let stored: Vec<_> = store.load().unwrap().collect();
-        assert_eq!(stored, [(present.to_string(), entry(20_700))]);
+        Store::open(dir.path()).unwrap().save([(PAST, entry(20_000)), (PRESENT, entry(20_700))]).unwrap();
+        assert_eq!(started(dir.path(), NOW), named(&[(PRESENT, entry(20_700))]));
+    }
+
+    #[test]
+    fn a_start_in_2038_forgets_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let saved = [(PRESENT, entry(20_778)), (PAST, entry(20_700))];
+        Store::open(dir.path()).unwrap().save(saved).unwrap();
+        assert_eq!(started(dir.path(), at(25_000)), named(&saved));
+    }
+
+    #[test]
+    fn a_start_in_1970_sets_aside_what_it_would_overwrite() {
+        let dir = tempfile::tempdir().unwrap();
+        let aside = format!("aside/20778/{PRESENT}");
+        let both = named(&[(&aside, entry(20_778)), (PRESENT, entry(20_778))]);
+        Store::open(dir.path()).unwrap().save([(PRESENT, entry(20_778))]).unwrap();
+        assert_eq!(started(dir.path(), at(1)), both);
+        assert_eq!(started(dir.path(), at(1)), both, "once");
+
+        Store::open(dir.path()).unwrap().save([(PRESENT, entry(1))]).unwrap();
+        let only = named(&[(&aside, entry(20_778))]);
+        assert_eq!(started(dir.path(), NOW), only, "it is there when the clock is right");
+        Store::open(dir.path()).unwrap().save([(PAST, entry(21_200))]).unwrap();
+        assert_eq!(started(dir.path(), at(21_200)), named(&[(PAST, entry(21_200))]), "not for ever");
     }
 }

@@ -165,9 +165,50 @@ fn what_no_policy_asks_for_waits_for_one_that_does() {
 
 #[test]
 fn what_is_long_past_is_more_than_a_year_ago() {
-    let past = |key: &str, serial| saved(key, serial, 1).is_long_past(at(NOON));
+    let newest = [saved("a/Tokens/day", TODAY + 9, 1), saved("a/Tokens/month", THIS_MONTH + 9, 1)];
+    let dates = Dates::new(&newest, at(NOON));
+    let past = |key: &str, serial| saved(key, serial, 1).is_long_past(&dates);
     let day = |serial| past("tenant/acme/daily/Tokens/day", serial);
     assert_eq!([0, TODAY - 401, TODAY - 400, TODAY, u32::MAX].map(day), [true, true, false, false, false]);
     let month = |serial| past("tenant/acme/daily/Tokens/month", serial);
     assert_eq!([0, 668, 669, THIS_MONTH, TODAY].map(month), [true, true, false, false, false]);
+}
+
+#[test]
+fn a_clock_that_is_far_ahead_makes_nothing_old() {
+    let all = [saved("a/Tokens/day", TODAY - 399, 1), saved("a/Tokens/day", TODAY, 1)];
+    let dates = Dates::new(&all, at(NOON + 4_000 * DAY));
+    assert!(all.iter().all(|count| !count.is_long_past(&dates)));
+}
+
+#[test]
+fn a_count_that_is_ahead_of_the_clock_waits_until_the_clock_is_right() {
+    let plan = [
+        budget("daily", Per::Tenant, Unit::Day),
+        budget("of-user", Per::User, Unit::Day),
+        budget("each", Per::TenantModel, Unit::Day),
+    ];
+    let model = [budget("all", Per::Model, Unit::Day)];
+    let true_counts = {
+        let run = Run::start(&[], &plan, &model, NOON);
+        run.spend(99, NOON);
+        run.unsaved()
+    };
+    let behind = NOON - 9_000 * DAY;
+    let aside: Vec<Saved> = true_counts.iter().map(Saved::aside).collect();
+    for before in [&true_counts, &aside] {
+        let run = Run::start(before, &plan, &model, behind);
+        run.spend(5, behind);
+        assert_eq!(run.used(behind), 5, "what was spent is of another day");
+        run.registry.sweep(at(behind + 1));
+        assert_eq!(run.used(behind + 1), 5);
+        run.registry.sweep(at(NOON));
+        assert_eq!(run.used(NOON), 99, "the clock was put right while the gateway ran");
+        let all = run.registry.model_state("pangu", at(NOON)).expect("pangu").limits;
+        let state = run.registry.tenant_state("acme", at(NOON)).expect("acme").limits;
+        let used: Vec<u64> = state.iter().chain(&all).map(|limit| limit.used).collect();
+        assert_eq!(used, [99, 99, 0, 99, 99], "and bob has spent nothing");
+        run.spend(1, NOON);
+        assert!(run.unsaved().iter().all(|count| (count.serial, count.used) == (TODAY, 100)));
+    }
 }
