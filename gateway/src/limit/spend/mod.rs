@@ -204,7 +204,11 @@ impl Spend {
             ) if from == to => self.clone(),
             (_, _, Bound::Calendar { calendar: to, .. }) => {
                 let dated = Dated::with_used(to, self.spent(from, now), now.wall_ms);
-                Spend::Calendar(Box::new(Dated { meter: dated.meter.holding(held), ..dated }))
+                let recent = match self {
+                    Spend::Calendar(before) => before.recent, // lately knows no zones
+                    Spend::Bucket(_) => dated.recent,
+                };
+                Spend::Calendar(Box::new(Dated { meter: dated.meter.holding(held), recent, ..dated }))
             }
         }
     }

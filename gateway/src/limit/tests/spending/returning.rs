@@ -101,3 +101,20 @@ fn a_budget_whose_zone_is_edited_is_still_spent_after_a_restart() {
         assert_eq!(shop.registry.unsaved(), [], "nothing has changed since");
     }
 }
+
+#[test]
+fn the_forecast_knows_the_last_hour_whatever_the_zone_is() {
+    for (book, edited) in places_of("UTC").into_iter().zip(places_of("Asia/Shanghai")).take(4) {
+        let (begin, now) = (later(0), later(3_600_000_000));
+        let mut shop = Shop::open(&book, begin);
+        spend(&shop, 60, now);
+        let lately = |shop: &Shop| {
+            let budgets = shop.registry.forecast("acme", now).expect("acme").budgets;
+            budgets.iter().map(|budget| budget.lately.per_hour).max()
+        };
+        let before = lately(&shop);
+        assert!(before > Some(0), "{book:?}");
+        shop.reload(&edited, now);
+        assert_eq!(lately(&shop), before, "{book:?}");
+    }
+}
