@@ -22,7 +22,7 @@ pub use problem::Problem;
 use redb::{Builder, Database, ReadableDatabase, ReadableTable, TableDefinition};
 use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// Of which format the file is. A change of what keys or entries mean is another one.
@@ -52,6 +52,8 @@ pub struct Store {
     /// None: what was asked of it last has failed.
     database: Option<Database>,
     file: PathBuf,
+    /// Which file has this name.
+    identity: Identity,
     /// Given up last.
     _claim: Claim,
 }
@@ -70,7 +72,8 @@ impl Store {
         if version != VERSION {
             return Err(Problem::OtherVersion { file, found: version });
         }
-        Ok(Store { database: Some(database), file, _claim: claim })
+        let identity = identity(&file).map_err(|error| Problem::of(&file, error.into()))?;
+        Ok(Store { database: Some(database), file, identity, _claim: claim })
     }
 
     /// Everything stored, by name.
@@ -86,7 +89,8 @@ impl Store {
     /// A name says whose budget it is and which, with all that tells two of them apart.
     ///
     /// # Errors
-    /// [`Problem`] if it could not be written. What was stored before stays, and the next call may succeed.
+    /// [`Problem`] if it could not be written, or if the file is no longer where it was, even if there is nothing to
+    /// write. What was stored before stays, and the next call may succeed.
     pub fn save<'a>(&mut self, entries: impl IntoIterator<Item = (&'a str, Entry)>) -> Result<(), Problem> {
         self.change(entries.into_iter().map(|(name, entry)| (name, Some(entry))))
     }
@@ -101,11 +105,23 @@ impl Store {
 
     fn change<'a>(&mut self, entries: impl Iterator<Item = (&'a str, Option<Entry>)>) -> Result<(), Problem> {
         let mut entries: Vec<_> = entries.collect();
+        self.in_place()?;
         if entries.is_empty() {
             return Ok(());
         }
         entries.sort_by_key(|(name, _)| *name); // neighbours share pages; of two of a name the later stays
         self.with(|database| write(database, &entries))
+    }
+
+    /// Is the file that is open still the one of this name? A write would succeed, and no start would ever read it.
+    fn in_place(&self) -> Result<(), Problem> {
+        match identity(&self.file) {
+            Ok(found) if found == self.identity => Ok(()),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(Problem::of(&self.file, error.into()))
+            }
+            _ => Err(Problem::Moved { file: self.file.clone() }),
+        }
     }
 
     /// Asks the database. One that has failed takes no more writes: it is closed, and opened again by the next call.
@@ -119,6 +135,14 @@ impl Store {
         self.database = Some(database);
         Ok(answer)
     }
+}
+
+/// Device and inode: what tells files apart, whatever their names.
+type Identity = (u64, u64);
+
+fn identity(file: &Path) -> io::Result<Identity> {
+    let found = fs::metadata(file)?;
+    Ok((found.dev(), found.ino()))
 }
 
 fn write(database: &Database, entries: &[(&str, Option<Entry>)]) -> Result<(), redb::Error> {
@@ -173,8 +197,10 @@ fn claim(dir: &Path) -> Result<Claim, Problem> {
 /// Makes the file if there is none. It gets its name when it is complete: a gateway killed meanwhile leaves
 /// nothing that looks like a damaged store.
 fn make(dir: &Path, file: &Path) -> Result<(), redb::Error> {
-    if file.try_exists()? {
-        return Ok(());
+    match fs::symlink_metadata(file) {
+        Ok(_) => return Ok(()), // a link, too, wherever it leads: it says where the file is to be
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+        Err(_) => {}
     }
     let unfinished = dir.join("state.redb.new");
     match fs::remove_file(&unfinished) {

@@ -43,6 +43,16 @@ pub enum Problem {
         /// Its format.
         found: u32,
     },
+    /// The name leads to no file, or to another one, while this one is open.
+    #[error(
+        "{} was moved, removed or replaced while the gateway runs; put the same file back, or restart the gateway: it \
+         then begins with what is there",
+        file.display()
+    )]
+    Moved {
+        /// The file.
+        file: PathBuf,
+    },
     /// The system could not read or write it.
     #[error("cannot read or write {}: {source}; is the disk full, or the file another user's?", file.display())]
     Io {

@@ -147,6 +147,47 @@ fn what_was_left_by_a_start_that_was_killed_is_made_again() {
     assert!(!dir.path().join("state.redb.new").exists());
 }
 
+#[test]
+fn a_file_that_is_gone_or_another_takes_no_saves_until_it_is_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let (at, away) = (dir.path().join("state"), dir.path().join("away"));
+    let (file, elsewhere) = (at.join("state.redb"), away.join("state.redb"));
+    let mut store = Store::open(&at).unwrap();
+    save_all(&mut store, 1, 1);
+    let mut refused = || {
+        let nothing = store.save([]).expect_err("saved").to_string();
+        let one = store.save([("tenant/acme/daily", entry(20_779, 2))]).expect_err("saved").to_string();
+        assert!(nothing == one && one.contains("state.redb was moved, removed or replaced"), "{one}");
+    };
+    fs::rename(&at, &away).unwrap();
+    refused();
+    fs::create_dir(&at).unwrap();
+    fs::copy(&elsewhere, &file).unwrap();
+    refused();
+    fs::remove_file(&file).unwrap();
+    refused();
+    fs::rename(&elsewhere, &file).unwrap();
+    store.save([("tenant/acme/daily", entry(20_779, 3))]).unwrap();
+    drop(store);
+    assert_eq!(stored(&mut Store::open(&at).unwrap())["tenant/acme/daily"], entry(20_779, 3));
+}
+
+#[test]
+fn a_link_is_never_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    let (disk, at) = (dir.path().join("disk"), dir.path().join("state"));
+    drop(Store::open(&disk).unwrap());
+    fs::create_dir(&at).unwrap();
+    std::os::unix::fs::symlink(disk.join("state.redb"), at.join("state.redb")).unwrap();
+    save_all(&mut Store::open(&at).unwrap(), 1, 7);
+    assert_eq!(stored(&mut Store::open(&disk).unwrap()).len(), 1);
+
+    fs::rename(&disk, dir.path().join("not-mounted")).unwrap();
+    let text = refusal(&at);
+    assert!(text.contains("state.redb: No such file"), "{text}");
+    assert!(fs::symlink_metadata(at.join("state.redb")).unwrap().is_symlink());
+}
+
 /// Names the directory to save to, in the program that is to be killed.
 const VICTIM: &str = "PANGU_GATEWAY_TEST_SAVES_TO";
 
