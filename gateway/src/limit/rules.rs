@@ -72,7 +72,7 @@ impl Rules {
         for rule in &mut self.spends {
             let old = known(rule);
             rule.mark = old.map_or_else(|| free.next().unwrap_or(0), |old| old.mark);
-            rule.born = old.filter(|old| old.measure == rule.measure).map_or(rule.born, |old| old.born);
+            rule.born = old.filter(|old| old.counted() == rule.counted()).map_or(rule.born, |old| old.born);
         }
         self
     }
@@ -82,7 +82,7 @@ impl Rules {
         self.spends.iter().all(|rule| {
             let old = before.spends.iter().find(|old| old.name == rule.name);
             old.is_none_or(|old| {
-                (old.born, old.mark) == (rule.born, rule.mark) || old.measure != rule.measure
+                (old.born, old.mark) == (rule.born, rule.mark) || old.counted() != rule.counted()
             })
         })
     }

@@ -7,6 +7,7 @@
 use super::calendar::Unit;
 use super::common::{Common, CommonBooks};
 use super::levels::Levels;
+use super::money::Currency;
 use super::registry::Registry;
 use super::rules::{PlanRules, Rules};
 use super::spend::{Bound, Spend, SpendRule};
@@ -341,7 +342,7 @@ impl Restored {
     }
 }
 
-// Names are letters, digits, `.`, `_` and `-`, so that no two owners share a key. The measure is part of it, and so is
+// Names are letters, digits, `.`, `_` and `-`, so that no two owners share a key. The measure or currency is part of it, and so is
 // the length of its periods: a limit that is edited to count something else starts anew.
 
 fn key_of(owner: &str, rule: &SpendRule) -> String {
@@ -350,8 +351,10 @@ fn key_of(owner: &str, rule: &SpendRule) -> String {
         Bound::Bucket(_) => "", // never saved
     };
     let mut key = String::with_capacity(owner.len() + rule.name.len() + 24);
-    let measure = rule.measure.unit();
-    let _ = write!(key, "{owner}/{}/{measure:?}/{period}", rule.name); // writing to a string cannot fail
+    let _ = match rule.counted() {
+        (measure, Currency::NONE) => write!(key, "{owner}/{}/{:?}/{period}", rule.name, measure.unit()),
+        (_, currency) => write!(key, "{owner}/{}/{currency}/{period}", rule.name),
+    }; // writing to a string cannot fail
     key
 }
 

@@ -2,6 +2,7 @@
 
 use super::calendar::Calendar;
 use super::measure::Measure;
+use super::money::Currency;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -106,6 +107,8 @@ pub enum Amount {
         most: u64,
         /// Which tokens, or money.
         measure: Measure,
+        /// Of money; [`Currency::NONE`] for tokens.
+        currency: Currency,
         /// Which days or months.
         calendar: Arc<Calendar>,
     },

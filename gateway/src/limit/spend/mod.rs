@@ -182,10 +182,10 @@ impl Spend {
         present == serial
     }
 
-    /// The same use under a new rule: neither a refill nor a freeze. What counts otherwise (other tokens) starts
+    /// The same use under a new rule: neither a refill nor a freeze. What counts otherwise (other tokens, other money) starts
     /// empty; a bucket that becomes a budget, or a budget in other periods, takes what was used along. Holds stay.
     fn carried(&self, from: &SpendRule, to: &SpendRule, now: Now) -> Spend {
-        if from.measure != to.measure {
+        if from.counted() != to.counted() {
             return Spend::new(to);
         }
         let held = self.held();

@@ -2,6 +2,7 @@
 
 use crate::limit::calendar::Calendar;
 use crate::limit::measure::Measure;
+use crate::limit::money::Currency;
 use crate::limit::quota::Quota;
 use crate::limit::tally::Tally;
 use crate::limit::{Algorithm, Amount, Limit};
@@ -13,6 +14,8 @@ use std::time::Duration;
 pub(in crate::limit) struct SpendRule {
     pub(in crate::limit) name: Arc<str>,
     pub(in crate::limit) measure: Measure,
+    /// Of money, else none.
+    pub(in crate::limit) currency: Currency,
     pub(in crate::limit) bound: Bound,
     pub(in crate::limit) shadow: bool,
     /// A stream ends in its middle once this is spent.
@@ -38,18 +41,24 @@ impl SpendRule {
     /// The rule of a limit on spending that the reload `born` brought, without a mark yet; None if `limit` counts
     /// requests.
     pub(in crate::limit) fn of(limit: &Limit, tally: &Arc<Tally>, born: u32) -> Option<SpendRule> {
-        let (bound, measure) = match &limit.amount {
+        let (bound, measure, currency) = match &limit.amount {
             Amount::Tokens { tokens, period, burst, measure } => {
                 let quota = Quota::new(*tokens, *period, *burst, Algorithm::TokenBucket);
-                (Bound::Bucket(quota), *measure)
+                (Bound::Bucket(quota), *measure, Currency::NONE)
             }
-            Amount::Budget { most, measure, calendar } => {
-                (Bound::Calendar { most: *most, calendar: Arc::clone(calendar) }, *measure)
+            Amount::Budget { most, measure, currency, calendar } => {
+                (Bound::Calendar { most: *most, calendar: Arc::clone(calendar) }, *measure, *currency)
             }
             Amount::Requests { .. } | Amount::Concurrent(_) => return None,
         };
         let (name, tally) = (Arc::clone(&limit.name), Arc::clone(tally));
-        Some(SpendRule { name, measure, bound, shadow: limit.shadow, cut: limit.cut, tally, born, mark: 0 })
+        let Limit { shadow, cut, .. } = *limit;
+        Some(SpendRule { name, measure, currency, bound, shadow, cut, tally, born, mark: 0 })
+    }
+
+    /// What it counts: an amount of something else is no amount of this.
+    pub(in crate::limit) fn counted(&self) -> (Measure, Currency) {
+        (self.measure, self.currency)
     }
 
     /// Most at once.
@@ -81,9 +90,9 @@ impl SpendRule {
     }
 
     /// What it counts and when, if it outlives the program.
-    pub(in crate::limit) fn budget(&self) -> Option<(&str, Measure, &Calendar)> {
+    pub(in crate::limit) fn budget(&self) -> Option<(&str, (Measure, Currency), &Calendar)> {
         match &self.bound {
-            Bound::Calendar { calendar, .. } => Some((&self.name, self.measure, calendar)),
+            Bound::Calendar { calendar, .. } => Some((&self.name, self.counted(), calendar)),
             Bound::Bucket(_) => None,
         }
     }

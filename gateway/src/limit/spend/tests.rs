@@ -3,6 +3,7 @@
 use super::*;
 use crate::limit::calendar::{Calendar, Unit};
 use crate::limit::measure::{Cost, Measure};
+use crate::limit::money::Currency;
 use crate::limit::price::Price;
 use crate::limit::{Amount, Limit, Per};
 use crate::usage::Tokens;
@@ -19,6 +20,7 @@ fn a_count_that_is_put_right_takes_nothing_of_what_others_hold() {
         Amount::Budget {
             most: 1000,
             measure: Measure::Total,
+            currency: Currency::NONE,
             calendar: Arc::new(Calendar::new(Unit::Month, "UTC").expect("a zone")),
         },
     ];

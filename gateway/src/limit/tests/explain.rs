@@ -78,7 +78,7 @@ fn tokens(n: u32) -> Amount {
 
 fn budget(most: u64, measure: Measure) -> Amount {
     let calendar = Arc::new(Calendar::new(calendar::Unit::Day, "UTC").expect("a zone"));
-    Amount::Budget { most, measure, calendar }
+    Amount::Budget { most, measure, currency: Currency::NONE, calendar }
 }
 
 fn shadow(limit: Limit) -> Limit {

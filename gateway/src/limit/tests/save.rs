@@ -3,6 +3,7 @@
 use super::*;
 use crate::limit::calendar::{Calendar, Unit};
 use crate::limit::measure::Measure;
+use crate::limit::money::Currency;
 use crate::limit::price::Price;
 use crate::usage::Tokens;
 
@@ -18,7 +19,11 @@ fn at(wall_ms: u64) -> Now {
 
 fn budget(name: &str, per: Per, unit: Unit) -> Limit {
     let calendar = Arc::new(Calendar::new(unit, "UTC").unwrap());
-    limit(name, per, Amount::Budget { most: 100, measure: Measure::Total, calendar })
+    limit(
+        name,
+        per,
+        Amount::Budget { most: 100, measure: Measure::Total, currency: Currency::NONE, calendar },
+    )
 }
 
 fn saved(key: &str, serial: u32, used: u64) -> Saved {

@@ -1,7 +1,7 @@
 //! Plans and limits, wherever they are written.
 
 use super::{Check, Limit, Plan};
-use crate::limit;
+use crate::limit::{self, money::Currency};
 use crate::policy::spec::{self, Amount, Budget};
 
 /// Limits of one plan or one route: one decision looks at all of them.
@@ -40,7 +40,8 @@ fn compiled(limit: spec::Limit) -> Limit {
         Amount::Budget(budget) => {
             let Budget { most, measure, calendar, .. } = budget;
             (zone, currency) = (Some(budget.zone), budget.currency);
-            limit::Amount::Budget { most, measure, calendar }
+            let currency = budget.currency.unwrap_or(Currency::NONE);
+            limit::Amount::Budget { most, measure, currency, calendar }
         }
     };
     let name = limit.name.value;

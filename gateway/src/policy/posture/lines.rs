@@ -24,7 +24,7 @@ pub fn limit_line(limit: &Limit) -> String {
             let (what, period) = (measure.name(), format_duration(*period));
             format!("{tokens} {what} in {period} per {per}, {burst} at once")
         }
-        Amount::Budget { most, measure, calendar } => {
+        Amount::Budget { most, measure, calendar, .. } => {
             let what = currency.map_or_else(|| measure.name().to_string(), |currency| currency.to_string());
             let (most, unit) = (measure.amount(*most), calendar.unit().name());
             format!("{most} {what} in every {unit} ({}) per {per}", zone.as_deref().unwrap_or("UTC"))

@@ -43,7 +43,7 @@ fn tokens_per_minute_are_a_bucket() {
 fn tokens_per_day_go_by_the_calendar() {
     let amount =
         limit("{name: a, per: tenant, tokens: 20G/month, counts: prompt, timezone: Asia/Shanghai}").amount;
-    let Amount::Budget { most, measure, calendar } = amount else { panic!("{amount:?}") };
+    let Amount::Budget { most, measure, calendar, .. } = amount else { panic!("{amount:?}") };
     assert_eq!((most, measure), (20_000_000_000, Measure::Prompt));
     assert_eq!(*calendar, Calendar::new(Unit::Month, "Asia/Shanghai").unwrap());
 
@@ -61,7 +61,7 @@ fn a_budget_is_exact_money() {
         ("9007199254.740993001 CNY/month", 9_007_199_254_740_993_001),
     ] {
         let amount = limit(&format!("{{name: a, per: tenant, budget: {text}}}")).amount;
-        let Amount::Budget { most, measure, calendar } = amount else { panic!("{amount:?}") };
+        let Amount::Budget { most, measure, calendar, .. } = amount else { panic!("{amount:?}") };
         assert_eq!((most, measure, calendar.unit()), (nano, Measure::Money, Unit::Month), "{text}");
     }
 }

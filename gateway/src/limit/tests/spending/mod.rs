@@ -61,7 +61,7 @@ fn tpm(n: u32) -> Amount {
 
 fn budget(most: u64, measure: Measure, zone: &str) -> Amount {
     let calendar = Calendar::new(CalendarUnit::Day, zone).expect("a zone");
-    Amount::Budget { most, measure, calendar: Arc::new(calendar) }
+    Amount::Budget { most, measure, currency: Currency::NONE, calendar: Arc::new(calendar) }
 }
 
 fn cost(prompt: u64, completion: u64) -> Tokens {

@@ -118,3 +118,28 @@ fn the_forecast_knows_the_last_hour_whatever_the_zone_is() {
         assert_eq!(lately(&shop), before, "{book:?}");
     }
 }
+
+#[test]
+fn money_of_one_currency_is_not_money_of_another() {
+    let book = |currency| {
+        let Amount::Budget { most, measure, calendar, .. } = budget(1_000_000, Measure::Money, "UTC") else {
+            unreachable!("a budget")
+        };
+        let currency = Currency::parse(currency).expect("a currency");
+        let amount = Amount::Budget { most, measure, currency, calendar };
+        Rulebook::of_plan(vec![limit("money", Per::Tenant, amount)])
+    };
+    let mut shop = Shop::open(&book("CNY"), later(0));
+    spend(&shop, 160, later(0));
+    let spent = used(&shop, later(0));
+    let disk = shop.registry.unsaved();
+    assert!(spent > 0 && disk[0].key == "tenant/acme/money/CNY/day", "{disk:?}");
+    let open = shop.admit(prompt(7), later(1)).expect("room");
+    shop.reload(&book("USD"), later(1));
+    drop(open);
+    assert_eq!(used(&shop, later(1)), 0);
+    assert_eq!(used(&Shop::restored(&book("USD"), later(1), disk.clone()), later(1)), 0);
+    assert_eq!(used(&Shop::restored(&book("CNY"), later(1), disk), later(1)), spent);
+    shop.reload(&book("CNY"), later(2));
+    assert_eq!(used(&shop, later(2)), spent);
+}
