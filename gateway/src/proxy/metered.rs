@@ -1,8 +1,8 @@
 //! What may this request cost? Read off its body, before it is admitted.
 //!
 //! On a route to a model endpoint the body is read whole: which model it is for, how long the prompt is and how much
-//! answer it asks for decide whether there is room for it. A body that cannot be read so is metered all the same, by
-//! its bytes; one with two readings is refused, since the upstream might take the other.
+//! answer it asks for decide whether there is room for it. A body with two readings is refused, since the upstream might
+//! take the other, and so is one that only the upstream might read. What nobody takes for JSON is metered by its bytes.
 
 use super::body::Held;
 use crate::limit::{self, Permit};
@@ -34,7 +34,7 @@ pub struct Ask {
     /// The caller did not ask to be told the usage, so that it is taken out of the stream again.
     pub strip_usage: bool,
     ceilings: Ceilings,
-    /// None: no JSON, or none of a kind that is known.
+    /// None: no JSON, or no object; see [`may_stay_unread`].
     asked: Option<Asked>,
 }
 
@@ -51,13 +51,14 @@ impl Ask {
         body: &[u8],
     ) -> Result<Ask, Reject> {
         let api = api(route.api);
-        let asked = match Asked::read(api, body) {
+        let read = Asked::read(api, body);
+        let model = model(policy, metering, read.as_ref().ok());
+        let ceilings = route.ceilings.and(plan).and(model.ceilings);
+        let asked = match read {
             Ok(asked) => Some(asked),
-            Err(NotRead::NotJson) => None,
+            Err(unread) if may_stay_unread(api, unread, body, metering, &ceilings) => None,
             Err(unclear) => return Err(Reject::BodyUnclear { what: unclear }),
         };
-        let model = model(policy, metering, asked.as_ref());
-        let ceilings = route.ceilings.and(plan).and(model.ceilings);
         let (text, messages, choices) = match &asked {
             Some(asked) => (asked.prompt, asked.messages, asked.completions),
             None => (Text::plain(body), 1, 1),
@@ -155,6 +156,31 @@ pub fn rename(of: Api, held: &mut Held, model: &str) {
     if let Ok(asked) = Asked::read(api(of), &held.bytes) {
         held.bytes = usage::edit(&held.bytes, &asked, Changes { model: Some(model), ..Changes::default() });
     }
+}
+
+/// May a body pass that was not read? Not if an upstream may read in it what was to be asked here: parsers take byte order
+/// marks, UTF-16, `NaN` and what follows the end.
+fn may_stay_unread(
+    api: usage::Api,
+    why: NotRead,
+    body: &[u8],
+    metering: &Metering,
+    ceilings: &Ceilings,
+) -> bool {
+    match (api, why) {
+        (_, NotRead::Ambiguous { .. } | NotRead::Kind { .. }) => false,
+        // Besides JSON these take forms in parts, for sound and files. Services of other words take anything.
+        (usage::Api::OpenAi | usage::Api::Pangu, _) => body.is_empty() || usage::resembles_multipart(body),
+        (usage::Api::Unknown, NotRead::NotObject) => true,
+        (usage::Api::Unknown, NotRead::NotJson) => {
+            let is_asked = !metering.fixed || bounds_completion(ceilings);
+            !is_asked || !usage::resembles_json(body)
+        }
+    }
+}
+
+fn bounds_completion(ceilings: &Ceilings) -> bool {
+    ceilings.completion_tokens.is_some() || ceilings.clamp_to_budget
 }
 
 /// Which model a request is for.

@@ -63,8 +63,10 @@ pub(super) enum Options {
 /// A body that was not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotRead {
-    /// Not one JSON object in UTF-8 without a byte order mark.
+    /// Not one JSON value in UTF-8 without a byte order mark.
     NotJson,
+    /// JSON, but no object.
+    NotObject,
     /// Two readings: the key is there twice, or once in other letters, which some decoders take for the same.
     Ambiguous {
         /// The key.
@@ -82,7 +84,7 @@ pub enum NotRead {
 impl fmt::Display for NotRead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotJson => {
+            Self::NotJson | Self::NotObject => {
                 f.write_str("the body is not one JSON object; send UTF-8 without a byte order mark")
             }
             Self::Ambiguous { key } => {

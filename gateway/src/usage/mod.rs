@@ -35,6 +35,7 @@ mod beginning;
 mod edit;
 mod field;
 mod reading;
+mod resemblance;
 
 mod answer;
 mod ending;
@@ -50,6 +51,7 @@ pub use edit::{Changes, edit};
 pub use field::Api;
 pub use gate::{HELD_MAX, Passed};
 pub use paths::BadPath;
+pub use resemblance::{resembles_json, resembles_multipart};
 pub use shape::{CustomPaths, Shape};
 pub use tokens::{Text, Tokens};
 

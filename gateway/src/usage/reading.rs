@@ -13,8 +13,11 @@ pub(super) fn read(api: Api, body: &[u8]) -> Result<Asked, NotRead> {
     let mut reading = Reading::new(api, body);
     let mut scanner = Scanner::default();
     scanner.feed(paths, body, &mut reading);
-    if !scanner.finish(paths, &mut reading) || !reading.is_object {
+    if !scanner.finish(paths, &mut reading) {
         return Err(NotRead::NotJson);
+    }
+    if !reading.is_object {
+        return Err(NotRead::NotObject);
     }
     reading.asked()
 }

@@ -194,3 +194,66 @@ fn a_body_with_two_readings_is_refused_in_the_dialect_of_its_route() {
     }
     assert_eq!((mock.requests(), charged(&gateway)), (0, Cost::default()));
 }
+
+/// What parsers of JSON in other languages read, and this gateway does not: byte order marks, other encodings than UTF-8,
+/// numbers that are none, more after the end, and what is compressed.
+fn read_by_others(object: &str) -> Vec<Vec<u8>> {
+    let utf_16 = |order: fn(u16) -> [u8; 2]| object.encode_utf16().flat_map(order).collect::<Vec<u8>>();
+    let utf_32 = object.chars().flat_map(|c| u32::from(c).to_le_bytes()).collect::<Vec<u8>>();
+    let text = |text: String| text.into_bytes();
+    vec![
+        text(format!("\u{feff}{object}")),
+        utf_16(u16::to_le_bytes),
+        utf_16(u16::to_be_bytes),
+        [vec![0xfe, 0xff], utf_16(u16::to_be_bytes)].concat(),
+        [vec![0xff, 0xfe, 0, 0], utf_32].concat(),
+        text(object.replacen('{', r#"{"x":NaN,"#, 1)),
+        text(object.replacen('{', r#"{"x":-Infinity,"#, 1)),
+        text(format!("{object} x")),
+        text(format!("{object}{{}}")),
+    ]
+}
+
+fn post_bytes(target: &str, body: &[u8]) -> Request {
+    bearer(Request::post(target, body), CHAT_API_KEY)
+}
+
+#[test]
+fn a_body_that_only_an_upstream_might_read_is_refused() {
+    let (mock, gateway) = start_under("{completion_tokens: 50}");
+    let object = hello_m(r#","max_tokens":5000,"n":4"#);
+    let mut bodies = read_by_others(&object);
+    bodies.push(b"\x1f\x8b\x08\0\0\0\0\0\0\x03\xabV".to_vec());
+    bodies.extend([&b"x"[..], b" ", b"[]", b"\"{}\""].map(<[u8]>::to_vec));
+    for (route, openai) in [(ECHO, true), (PANGU_CHAT, false)] {
+        for body in &bodies {
+            let refused = post_bytes(route, body).send(gateway.http);
+            let (error, case) = (refused.json(), body.escape_ascii());
+            assert_eq!((refused.status, &error["error_code"]), (400, &"APIG.0201".into()), "{case}: {error}");
+            assert_eq!(error["error"]["code"] == "body_unclear", openai, "{case}: {error}");
+        }
+    }
+    assert_eq!((mock.requests(), charged(&gateway)), (0, Cost::default()));
+    assert_eq!(post(ECHO, "").send(gateway.http).status, 200, "nothing is clear");
+}
+
+#[test]
+fn a_service_may_take_anything_but_what_hides_its_model_or_its_bound() {
+    let ceiling = "ceilings: {completion_tokens: 50}";
+    let fixed = |ceiling: &str| {
+        let service = "api: modelarts\n    model: known\n    model_from: route\n    ";
+        policy(&[]).replace("api: modelarts\n    ", &format!("{service}{ceiling}\n    "))
+    };
+    let object = r#"{"model":"m","max_tokens":5000}"#;
+    for (policy, status) in [(policy(&[]), 400), (fixed(ceiling), 400), (fixed(""), 200)] {
+        let (_mock, gateway) = start_metered(&policy);
+        for body in read_by_others(object) {
+            let answer = post_bytes(SERVICE, &body).send(gateway.http);
+            assert_eq!(answer.status, status, "{}: {}", body.escape_ascii(), answer.text());
+        }
+        for body in [&b"\x89PNG\r\n\x1a\n{"[..], b"\xff\xd8\xff\xe0", b"[1,2]", b"a text", b""] {
+            let answer = post_bytes(SERVICE, body).send(gateway.http);
+            assert_eq!(answer.status, 200, "{}: {}", body.escape_ascii(), answer.text());
+        }
+    }
+}

@@ -194,9 +194,10 @@ fn an_upstream_is_asked_for_answers_that_can_be_read() {
 }
 
 #[test]
-fn a_body_that_is_no_json_is_charged_by_its_bytes() {
+fn a_form_in_parts_is_charged_by_its_bytes() {
     let (_mock, gateway) = start_metered(&policy(&[]));
-    let body = "x".repeat(1000);
+    let part = "--x\r\nContent-Disposition: form-data; name=\"file\"\r\n\r\n";
+    let body = format!("{part}{:<1$}\r\n--x--\r\n", "sound", 1000 - part.len() - 9);
     let answer = post(ECHO, &body).send(gateway.http);
     assert_eq!((answer.status, answer.text()), (200, body));
     // 0.27 * 1000 + 4 + 3 and 30 %, as for any prompt that nobody has counted.

@@ -191,11 +191,6 @@ fn what_is_not_one_json_object_is_not_read() {
     for body in [
         "",
         " ",
-        "null",
-        "[]",
-        r#"[{"model":"x"}]"#,
-        "1",
-        "\"a\"",
         "{",
         r#"{"model":"x""#,
         r#"{"model":"x"}}"#,
@@ -203,6 +198,7 @@ fn what_is_not_one_json_object_is_not_read() {
         "{}{}",
         "{'a':1}",
         r#"{"a":NaN}"#,
+        r#"{"a":Infinity}"#,
         "\u{feff}{}",
     ] {
         for api in [Api::OpenAi, Api::Pangu, Api::Unknown] {
@@ -210,6 +206,11 @@ fn what_is_not_one_json_object_is_not_read() {
         }
     }
     assert_eq!(Asked::read(Api::OpenAi, b"{\0}\0"), Err(NotRead::NotJson), "UTF-16");
+    for body in ["null", "[]", r#"[{"model":"x"}]"#, "1", "\"a\""] {
+        for api in [Api::OpenAi, Api::Pangu, Api::Unknown] {
+            assert_eq!(refused(api, body), NotRead::NotObject, "{body}");
+        }
+    }
 }
 
 #[test]
