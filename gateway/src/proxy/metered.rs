@@ -54,6 +54,11 @@ impl Ask {
         let read = Asked::read(api, body);
         let model = model(policy, metering, read.as_ref().ok());
         let ceilings = route.ceilings.and(plan).and(model.ceilings);
+        let odd_bound =
+            read.as_ref().ok().filter(|_| bounds_completion(&ceilings)).and_then(Asked::odd_bound);
+        if let Some(unclear) = odd_bound {
+            return Err(Reject::BodyUnclear { what: unclear });
+        }
         let asked = match read {
             Ok(asked) => Some(asked),
             Err(unread) if may_stay_unread(api, unread, body, metering, &ceilings) => None,

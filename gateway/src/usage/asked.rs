@@ -1,6 +1,6 @@
 //! What a request asks for, read from its body before it is admitted.
 
-use super::field::Api;
+use super::field::{Api, Field};
 use super::reading;
 use super::short::Short;
 use super::tokens::Text;
@@ -37,8 +37,8 @@ pub(super) struct Places {
     /// Of the whole body.
     pub len: usize,
     pub body: Inside,
-    /// A key that an edit may concern has a value of another kind than expected.
-    pub odd: bool,
+    /// Values of another kind than expected, which an [unknown](Api::Unknown) API may mean; bit by field.
+    pub odd: u32,
     pub stream_options: Option<Options>,
     /// The value of `model`.
     pub model: Option<Range<usize>>,
@@ -81,6 +81,18 @@ pub enum NotRead {
     },
 }
 
+impl Places {
+    pub(super) fn is_odd(&self, field: Field) -> bool {
+        self.odd & field.bit() != 0
+    }
+}
+
+impl NotRead {
+    pub(super) fn kind(field: Field) -> NotRead {
+        NotRead::Kind { key: field.key(), expected: field.expected() }
+    }
+}
+
 impl fmt::Display for NotRead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -112,6 +124,12 @@ impl Asked {
     /// [`NotRead`].
     pub fn read(api: Api, body: &[u8]) -> Result<Self, NotRead> {
         reading::read(api, body)
+    }
+
+    /// A key that bounds the answer has a value that is no bound here, though it may be one upstream. Only with
+    /// [`Api::Unknown`]; elsewhere such a body is not read.
+    pub fn odd_bound(&self) -> Option<NotRead> {
+        Field::LIMIT_KEYS.into_iter().find(|field| self.places.is_odd(*field)).map(NotRead::kind)
     }
 
     /// The model that was named; `None` if none was, or the name is longer than [`MODEL_MAX`](Self::MODEL_MAX).

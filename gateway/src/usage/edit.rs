@@ -1,6 +1,7 @@
 //! Changes to a request's body that leave every other byte as the caller wrote it.
 
 use super::asked::{Asked, Inside, Options, Places};
+use super::field::Field::{self, IncludeUsage, Model, StreamOptions};
 use bytes::{Bytes, BytesMut};
 use std::ops::Range;
 
@@ -18,20 +19,17 @@ pub struct Changes<'a> {
 }
 
 /// The body with these changes; the very same bytes if it is so already. `asked` must have been read from `body`;
-/// with another body nothing is changed, nor where an
-/// [unknown](super::Api::Unknown) API gives these keys another meaning.
+/// with another body nothing is changed, nor is a key to which an [unknown](super::Api::Unknown) API gives another meaning.
 pub fn edit(body: &Bytes, asked: &Asked, changes: Changes<'_>) -> Bytes {
     let places = &asked.places;
     debug_assert_eq!(places.len, body.len(), "read from another body");
-    if places.odd {
-        return body.clone();
-    }
     let mut splices = Vec::new();
     let mut members = Vec::new();
-    if changes.include_usage && !asked.include_usage {
+    let is_odd = |field| places.is_odd(field);
+    if changes.include_usage && !asked.include_usage && !is_odd(StreamOptions) && !is_odd(IncludeUsage) {
         include_usage(places, &mut splices, &mut members);
     }
-    if let Some(model) = changes.model {
+    if let Some(model) = changes.model.filter(|_| !is_odd(Model)) {
         name(places, model, &mut splices, &mut members);
     }
     if let Some(most) = changes.max_tokens {
@@ -82,7 +80,7 @@ fn bound(places: &Places, most: u64, splices: &mut Vec<Splice>, members: &mut Ve
             splices.push(Splice { at: at.clone(), new: most.to_string() });
         }
     }
-    if given().next().is_none() {
+    if given().next().is_none() && !Field::LIMIT_KEYS.into_iter().any(|field| places.is_odd(field)) {
         members.push(format!(r#""max_tokens":{most}"#));
     }
 }

@@ -81,11 +81,17 @@ impl Field {
         FIELDS.iter().find(|(field, ..)| *field == self).map_or("an object", |(.., expected)| expected)
     }
 
-    /// Which of the keys that bound an answer's length this is, if it is one.
+    /// Keys that bound an answer's length.
+    pub(super) const LIMIT_KEYS: [Field; 4] = [MaxTokens, MaxCompletionTokens, MaxNewTokens, MaxOutputTokens];
+
+    /// Which of these this is, if it is one.
     pub(super) fn limit_key(self) -> Option<usize> {
-        [MaxTokens, MaxCompletionTokens, MaxNewTokens, MaxOutputTokens]
-            .iter()
-            .position(|field| *field == self)
+        Self::LIMIT_KEYS.iter().position(|field| *field == self)
+    }
+
+    /// For sets of fields.
+    pub(super) fn bit(self) -> u32 {
+        1 << self as u32
     }
 
     /// The strings of all that is below this are the prompt's text.

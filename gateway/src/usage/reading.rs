@@ -84,10 +84,9 @@ impl<'a> Reading<'a> {
     /// Notes a value of an unexpected kind; the first trouble is the one that is told.
     fn kind(&mut self, field: Field) {
         if self.api == Api::Unknown {
-            self.asked.places.odd = true;
+            self.asked.places.odd |= field.bit();
         } else {
-            let trouble = NotRead::Kind { key: field.key(), expected: field.expected() };
-            self.trouble.get_or_insert(trouble);
+            self.trouble.get_or_insert(NotRead::kind(field));
         }
     }
 
@@ -154,11 +153,10 @@ impl Visitor<Field> for Reading<'_> {
             }
             (Field::Body, _) => {} // some string of an unknown API
             (Field::IncludeUsage, 2) | (_, 1) => {
-                let bit = 1 << field as u32;
-                if self.seen & bit != 0 {
+                if self.seen & field.bit() != 0 {
                     self.ambiguous(field);
                 }
-                self.seen |= bit;
+                self.seen |= field.bit();
                 self.begin = offset;
             }
             _ => {}

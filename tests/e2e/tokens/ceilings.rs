@@ -257,3 +257,39 @@ fn a_service_may_take_anything_but_what_hides_its_model_or_its_bound() {
         }
     }
 }
+
+#[test]
+fn a_service_is_held_to_its_ceiling_whatever_else_its_body_says() {
+    for (on_excess, cut) in [("refuse", false), ("clamp", true)] {
+        let ceilings = format!("ceilings: {{completion_tokens: 50, on_excess: {on_excess}}}");
+        let service =
+            |text: String| text.replace("api: modelarts\n", &format!("api: modelarts\n    {ceilings}\n"));
+        let (mock, gateway) = start_metered(&service(policy(&[])));
+        let long = format!(r#"{{"model":"{}","max_tokens":100000}}"#, "m".repeat(129));
+        for body in [
+            r#"{"n":"1","max_tokens":100000}"#,
+            r#"{"stream":1,"max_tokens":100000}"#,
+            r#"{"stream_options":[],"max_tokens":100000}"#,
+            &long,
+        ] {
+            mock.reset();
+            let answer = post(SERVICE, body).send(gateway.http);
+            assert_eq!(answer.status, if cut { 200 } else { 400 }, "{body}: {}", answer.text());
+            if cut {
+                let arrived = mock.records(1)[0].body().expect("it is kept");
+                assert_eq!(String::from_utf8_lossy(&arrived), body.replace("100000", "50"));
+            }
+        }
+        mock.reset();
+        for body in [
+            r#"{"max_tokens":"100000"}"#,
+            r#"{"max_tokens":100000.0}"#,
+            r#"{"max_new_tokens":-1,"max_tokens":100000}"#,
+        ] {
+            let refused = post(SERVICE, body).send(gateway.http);
+            let why = refused.text();
+            assert!(refused.status == 400 && why.contains("must be a whole number"), "{body}: {why}");
+        }
+        assert_eq!(mock.requests(), 0);
+    }
+}

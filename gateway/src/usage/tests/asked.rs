@@ -181,6 +181,8 @@ fn values_that_decoders_take_differently_are_refused_where_they_mean_something()
         );
         let unknown = Asked::read(Api::Unknown, body.as_bytes()).unwrap();
         assert_eq!((unknown.stream, unknown.max_tokens, unknown.completions), (false, None, 1));
+        let bound = key.starts_with("max_").then_some(NotRead::Kind { key, expected: "a whole number" });
+        assert_eq!(unknown.odd_bound(), bound, "{body}");
     }
     let longest = "m".repeat(128);
     assert_eq!(open_ai(&format!(r#"{{"model":"{longest}"}}"#)).model(), Some(&*longest));

@@ -81,18 +81,37 @@ fn an_unchanged_body_is_the_very_same_bytes() {
 }
 
 #[test]
-fn what_an_unknown_api_means_otherwise_is_not_edited() {
-    for body in [
-        r#"{"max_tokens":"few"}"#,
-        r#"{"stream_options":[1]}"#,
-        r#"{"stream_options":{"include_usage":"x"}}"#,
+fn what_an_unknown_api_means_otherwise_is_not_edited_and_all_else_is() {
+    let long = format!(r#"{{"model":"{}","max_tokens":9}}"#, "m".repeat(129));
+    let changes = Changes { include_usage: true, max_tokens: Some(5), model: Some("s") };
+    for (body, expected) in [
+        (
+            r#"{"max_tokens":"few"}"#,
+            r#"{"stream_options":{"include_usage":true},"model":"s","max_tokens":"few"}"#,
+        ),
+        (
+            r#"{"max_new_tokens":-1,"max_tokens":9}"#,
+            r#"{"stream_options":{"include_usage":true},"model":"s","max_new_tokens":-1,"max_tokens":5}"#,
+        ),
+        (r#"{"stream_options":[1],"n":"1"}"#, r#"{"model":"s","max_tokens":5,"stream_options":[1],"n":"1"}"#),
+        (
+            r#"{"stream_options":{"include_usage":"x"},"stream":1}"#,
+            r#"{"model":"s","max_tokens":5,"stream_options":{"include_usage":"x"},"stream":1}"#,
+        ),
+        (
+            r#"{"model":["m"],"max_tokens":9}"#,
+            r#"{"stream_options":{"include_usage":true},"model":["m"],"max_tokens":5}"#,
+        ),
+        (
+            &long,
+            &long
+                .replace('9', "5")
+                .replace(r#"{"model"#, r#"{"stream_options":{"include_usage":true},"model"#),
+        ),
     ] {
-        let body = Bytes::from_static(body.as_bytes());
+        let body = Bytes::copy_from_slice(body.as_bytes());
         let asked = Asked::read(Api::Unknown, &body).unwrap();
-        assert_eq!(
-            edit(&body, &asked, Changes { include_usage: true, max_tokens: Some(5), ..Changes::default() }),
-            body
-        );
+        assert_eq!(String::from_utf8_lossy(&edit(&body, &asked, changes)), expected);
     }
 }
 
