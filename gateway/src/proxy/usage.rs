@@ -168,10 +168,18 @@ impl Usage {
         if told.by_upstream {
             self.ask.learn(told.tokens.prompt);
         }
-        if whole && told.tokens.completion > 0 && !self.substituted {
+        if whole
+            && !self.substituted
+            && (told.tokens.completion > 0 || told.by_upstream && self.is_answered())
+        {
             permit.learn(told.tokens.completion / u64::from(self.ask.choices.max(1)));
         }
         told
+    }
+
+    /// The answer is one, and no error: of no tokens it tells what others will take, as embeddings do.
+    fn is_answered(&self) -> bool {
+        matches!(self.state, State::Answering { ok: true, .. })
     }
 
     /// The name of the model.

@@ -203,3 +203,24 @@ fn a_form_in_parts_is_charged_by_its_bytes() {
     // 0.27 * 1000 + 4 + 3 and 30 %, as for any prompt that nobody has counted.
     assert_eq!(logged(&gateway, &answer).0, Cost::of(361, 270));
 }
+
+#[test]
+fn an_upstream_that_says_that_it_answers_nothing_is_expected_to_answer_nothing() {
+    const ENOUGH: usize = 60;
+    let usage = r#""usage":{"prompt_tokens":8,"total_tokens":8}"#;
+    let embedding = format!(r#"{{"data":[{{"embedding":[0.5,-1]}}],{usage}}}"#);
+    let failure = format!(r#"{{"error":{{"message":"filtered"}},{usage}}}"#);
+    for (status, body, expected) in [("200 OK", embedding, 16), ("400 Bad Request", failure, 256)] {
+        let script = Script::start(move |_| {
+            let head = format!("HTTP/1.1 {status}\r\ncontent-type: application/json");
+            Reply::keep(format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()))
+        });
+        let gateway = gateway_at(script.address, &policy(&[]));
+        for _ in 0..ENOUGH {
+            post(EMBEDDINGS, r#"{"model":"m","input":"hello"}"#).send(gateway.http);
+        }
+        assert_eq!(charged(&gateway), Cost::of(8 * ENOUGH as u64, 0));
+        let told = gateway.admin("/explain?tenant=acme&route=openai-embeddings&model=m").json();
+        assert_eq!(told["estimate"]["completion"], expected, "{status}: {told}");
+    }
+}
