@@ -114,13 +114,21 @@ impl Api {
         FIELDS.iter().filter(move |(field, ..)| self.knows(*field)).map(|&(field, key, _)| (field, key))
     }
 
-    /// The field whose key this is but for capital letters, which decoders such as Go's overlook. An unknown API may
-    /// mean two things by them.
+    /// The field whose key this is but for capital letters and their like, which decoders such as Go's overlook. An
+    /// unknown API may mean two things by them.
     pub(super) fn in_other_letters(self, key: &[u8]) -> Option<Field> {
         if self == Api::Unknown {
             return None;
         }
-        self.fields().find(|(_, known)| known.as_bytes().eq_ignore_ascii_case(key)).map(|(field, _)| field)
+        let is_ascii = key.is_ascii();
+        let is_it = |known: &str| {
+            if is_ascii {
+                known.as_bytes().eq_ignore_ascii_case(key)
+            } else {
+                folds_to(key, known.as_bytes())
+            }
+        };
+        self.fields().find(|(_, known)| is_it(known)).map(|(field, _)| field)
     }
 
     pub(super) fn paths(self) -> &'static Paths<Field> {
@@ -149,4 +157,14 @@ impl Api {
             MEDIA.iter().try_fold(prompt, |paths, media| paths.apart(key, media, Media))
         })
     }
+}
+
+/// Is this key another one by Unicode's simple folding? Two letters beyond ASCII fold into it: the Kelvin sign and the long s.
+fn folds_to(key: &[u8], known: &[u8]) -> bool {
+    let fold = |letter| match letter {
+        '\u{212a}' => 'k',
+        '\u{17f}' => 's',
+        letter => letter.to_ascii_lowercase(),
+    };
+    std::str::from_utf8(key).is_ok_and(|key| key.chars().map(fold).eq(known.iter().copied().map(char::from)))
 }

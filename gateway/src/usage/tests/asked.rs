@@ -155,7 +155,18 @@ fn a_key_in_other_letters_is_ambiguous_where_it_means_something() {
         NotRead::Ambiguous { key: "max_tokens" }
     );
     assert_eq!(refused(Api::Pangu, r#"{"N":2}"#), NotRead::Ambiguous { key: "n" });
+    for (letters, key) in [
+        ("max_to\u{212a}ens", "max_tokens"),
+        ("max_token\u{17f}", "max_tokens"),
+        ("Max_To\\u212aen\\u017f", "max_tokens"),
+        ("\u{17f}tream", "stream"),
+    ] {
+        let body = format!(r#"{{"{letters}":5000}}"#);
+        assert_eq!(refused(Api::OpenAi, &body), NotRead::Ambiguous { key });
+        assert!(Asked::read(Api::Unknown, body.as_bytes()).is_ok());
+    }
     assert!(Asked::read(Api::Unknown, br#"{"N":2}"#).is_ok());
+    assert!(Asked::read(Api::OpenAi, "{\"max_tokenś\":2,\"\u{212a}\":1,\"最大\":1}".as_bytes()).is_ok());
 }
 
 #[test]
