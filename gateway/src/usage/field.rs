@@ -31,6 +31,8 @@ pub(super) enum Field {
     Messages,
     Prompt,
     Suffix,
+    System,
+    Instructions,
     Input,
     Query,
     Documents,
@@ -62,6 +64,8 @@ const FIELDS: &[(Field, &str, &str)] = &[
     (Messages,            "messages",                     "a list"),
     (Prompt,              "prompt",                       "a text or a list"),
     (Suffix,              "suffix",                       "a text"),
+    (System,              "system",                       "a text or a list"),
+    (Instructions,        "instructions",                 "a text or a list"),
     (Input,               "input",                        "a text or a list"),
     (Query,               "query",                        "a text"),
     (Documents,           "documents",                    "a list"),
@@ -96,7 +100,7 @@ impl Field {
 
     /// The strings of all that is below this are the prompt's text.
     pub(super) fn is_prompt(self) -> bool {
-        matches!(self, Messages | Prompt | Suffix | Input | Query | Documents)
+        matches!(self, Messages | Prompt | Suffix | System | Instructions | Input | Query | Documents)
     }
 }
 

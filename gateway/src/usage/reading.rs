@@ -184,6 +184,8 @@ impl Visitor<Field> for Reading<'_> {
             Field::Messages
             | Field::Prompt
             | Field::Suffix
+            | Field::System
+            | Field::Instructions
             | Field::Input
             | Field::Query
             | Field::Documents => {

@@ -70,6 +70,13 @@ fn parts_count_by_their_text_and_images_by_their_number() {
 }
 
 #[test]
+fn what_a_model_is_told_beside_the_messages_counts() {
+    assert_eq!(prompt(r#"{"instructions":"be brief","input":"天"}"#), text(8, 3));
+    let system = r#"{"system":[{"text":"be"},{"image":"AAAA"}],"messages":[{"content":"ab"}]}"#;
+    assert_eq!((prompt(system), open_ai(system).media), (text(4, 0), 1));
+}
+
+#[test]
 fn tools_count_as_they_stand() {
     assert_eq!(prompt(r#"{"tools":[{"type":"function"}],"functions":["天"]}"#), text(21 + 4, 3));
 }
