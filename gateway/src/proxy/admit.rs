@@ -4,7 +4,7 @@
 use super::body::{self, Held};
 use super::finish::Exchange;
 use super::grpc;
-use super::metered::Ask;
+use super::metered::{Ask, check_coding};
 use super::token;
 use super::upgrade;
 use super::usage::Usage;
@@ -66,7 +66,7 @@ pub async fn admit(exchange: &mut Exchange, head: &Parts, body: Incoming) -> Res
         }
     };
     let body = match &route.metering {
-        Some(metering) => take_metered(exchange, route, metering, body).await?,
+        Some(metering) => take_metered(exchange, route, metering, head, body).await?,
         None => {
             let now = if matches!(body, Admitted::Held(_)) { Now::read() } else { exchange.began };
             take(exchange, route, None, false, now)?;
@@ -155,6 +155,7 @@ async fn take_metered(
     exchange: &mut Exchange,
     route: &Route,
     metering: &Metering,
+    head: &Parts,
     body: Admitted,
 ) -> Result<Admitted, Reject> {
     // Who has no room for anything is not read.
@@ -163,6 +164,7 @@ async fn take_metered(
         Admitted::Held(held) => held,
         Admitted::Passing(body, cap) => body::read_whole(exchange, body, cap).await?,
     };
+    check_coding(route.api, &head.headers, &held.bytes)?;
     let plan = exchange.caller().map_or_else(Ceilings::default, |caller| caller.terms.ceilings);
     let mut ask = Ask::read(&exchange.policy, route, metering, plan, &held.bytes)?;
     let permit = take(exchange, route, Some(ask.metered()), ask.wants_spare(), Now::read())?;

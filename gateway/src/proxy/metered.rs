@@ -9,6 +9,8 @@ use crate::limit::{self, Permit};
 use crate::policy::{Api, Ceilings, Metering, Model, Route, Snapshot};
 use crate::reject::Reject;
 use crate::usage::{self, Asked, Changes, NotRead, Text, Tokens};
+use http::HeaderMap;
+use http::header::CONTENT_ENCODING;
 use std::sync::Arc;
 
 /// Tokens that an image, a piece of sound or film, or a file counts for until the model has told: about an image of a
@@ -173,7 +175,7 @@ fn may_stay_unread(
     ceilings: &Ceilings,
 ) -> bool {
     match (api, why) {
-        (_, NotRead::Ambiguous { .. } | NotRead::Kind { .. }) => false,
+        (_, NotRead::Ambiguous { .. } | NotRead::Kind { .. } | NotRead::Coded) => false,
         // Besides JSON these take forms in parts, for sound and files. Services of other words take anything.
         (usage::Api::OpenAi | usage::Api::Pangu, _) => body.is_empty() || usage::resembles_multipart(body),
         (usage::Api::Unknown, NotRead::NotObject) => true,
@@ -186,6 +188,18 @@ fn may_stay_unread(
 
 fn bounds_completion(ceilings: &Ceilings) -> bool {
     ceilings.completion_tokens.is_some() || ceilings.clamp_to_budget
+}
+
+/// Refuses a body that claims a content coding where the API takes JSON: what stands in it may be JSON as it is, and another
+/// once it is undone.
+///
+/// # Errors
+/// It has one, other than `identity`.
+pub fn check_coding(api: Api, headers: &HeaderMap, body: &[u8]) -> Result<(), Reject> {
+    let is_coded =
+        headers.get_all(CONTENT_ENCODING).iter().any(|coding| coding != "identity" && !coding.is_empty());
+    let is_read = matches!(api, Api::OpenAi | Api::Pangu) && !body.is_empty();
+    if is_coded && is_read { Err(Reject::BodyUnclear { what: NotRead::Coded }) } else { Ok(()) }
 }
 
 /// Which model a request is for.

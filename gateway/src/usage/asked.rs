@@ -67,6 +67,8 @@ pub enum NotRead {
     NotJson,
     /// JSON, but no object.
     NotObject,
+    /// In a content coding, which the upstream may undo and read something else in.
+    Coded,
     /// Two readings: the key is there twice, or once in other letters, which some decoders take for the same.
     Ambiguous {
         /// The key.
@@ -99,6 +101,7 @@ impl fmt::Display for NotRead {
             Self::NotJson | Self::NotObject => {
                 f.write_str("the body is not one JSON object; send UTF-8 without a byte order mark")
             }
+            Self::Coded => f.write_str("the body has a content coding; send it without `Content-Encoding`"),
             Self::Ambiguous { key } => {
                 write!(f, "the body has more than one `{key}`; send it once, in lower case")
             }

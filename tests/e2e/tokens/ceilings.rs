@@ -238,6 +238,23 @@ fn a_body_that_only_an_upstream_might_read_is_refused() {
 }
 
 #[test]
+fn a_body_in_a_content_coding_is_refused() {
+    let (mock, gateway) = start_under("{completion_tokens: 50}");
+    for coding in ["gzip", "br", "identity, deflate"] {
+        let refused = post(ECHO, &hello_m("")).header("content-encoding", coding).send(gateway.http);
+        let error = refused.json();
+        assert_eq!(
+            (refused.status, &error["error"]["code"]),
+            (400, &"body_unclear".into()),
+            "{coding}: {error}"
+        );
+    }
+    assert_eq!(mock.requests(), 0);
+    let plain = post(ECHO, &hello_m("")).header("content-encoding", "identity").send(gateway.http);
+    assert_eq!(plain.status, 200, "{}", plain.text());
+}
+
+#[test]
 fn a_service_may_take_anything_but_what_hides_its_model_or_its_bound() {
     let ceiling = "ceilings: {completion_tokens: 50}";
     let fixed = |ceiling: &str| {

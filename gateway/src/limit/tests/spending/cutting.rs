@@ -17,7 +17,7 @@ fn only_streams_that_could_spend_more_of_a_limit_are_ended_by_it() {
         (Measure::Prompt, false),
     ] {
         let shop = Shop::open(&cutting(budget(20, measure, "UTC")), later(0));
-        let mut permit = shop.admit(prompt(15), later(0)).ok().expect("room");
+        let mut permit = shop.admit(prompt(15), later(0)).expect("room");
         assert!(permit.cuts(), "{measure:?}");
         assert_eq!(permit.progress(cost(25, 30), later(1)), cut, "{measure:?}");
     }
@@ -26,8 +26,8 @@ fn only_streams_that_could_spend_more_of_a_limit_are_ended_by_it() {
 #[test]
 fn who_pays_nothing_is_not_ended_by_a_budget_of_money() {
     let shop = Shop::open(&cutting(budget(20_000, Measure::Money, "UTC")), later(0));
-    let mut dear = shop.admit(prompt(10), later(0)).ok().expect("room");
-    let mut free = shop.admit(prompt(10), later(0)).ok().expect("room");
+    let mut dear = shop.admit(prompt(10), later(0)).expect("room");
+    let mut free = shop.admit(prompt(10), later(0)).expect("room");
     free.reprice(Price::default());
     assert!(
         dear.progress(cost(10, 5), later(1)),

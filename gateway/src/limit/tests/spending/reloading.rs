@@ -19,7 +19,6 @@ fn ask(tenant: &Enrolled, applied: &Applied, now: Now) -> Permit {
         clamp: false,
     };
     admit(&Asking { caller, route: &applied.routes[0], metered: Some(metered), report: false }, now)
-        .ok()
         .expect("room")
 }
 
@@ -51,9 +50,9 @@ fn what_is_held_at_a_limit_that_reached_the_model_before_the_tenant_is_given_bac
 fn what_was_not_held_at_a_limit_that_came_later_is_not_given_back_there() {
     let bare = Rulebook::default();
     let mut shop = Shop::open(&bare, later(0));
-    let mut early = shop.admit(prompt(10), later(1)).ok().expect("room");
+    let mut early = shop.admit(prompt(10), later(1)).expect("room");
     shop.reload(&Rulebook { model: at_models(), ..bare }, later(2));
-    let mut late = shop.admit(prompt(7), later(3)).ok().expect("room");
+    let mut late = shop.admit(prompt(7), later(3)).expect("room");
     early.settle(cost(10, 0), later(4));
     drop(early);
     assert_eq!(of_acme(&shop, later(5)), (7, 7), "the late one's");
