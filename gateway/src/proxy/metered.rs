@@ -196,8 +196,8 @@ fn bounds_completion(ceilings: &Ceilings) -> bool {
 /// # Errors
 /// It has one, other than `identity`.
 pub fn check_coding(api: Api, headers: &HeaderMap, body: &[u8]) -> Result<(), Reject> {
-    let is_coded =
-        headers.get_all(CONTENT_ENCODING).iter().any(|coding| coding != "identity" && !coding.is_empty());
+    let is_none = |coding: &[u8]| coding.is_empty() || coding.eq_ignore_ascii_case(b"identity");
+    let is_coded = headers.get_all(CONTENT_ENCODING).iter().any(|coding| !is_none(coding.as_bytes()));
     let is_read = matches!(api, Api::OpenAi | Api::Pangu) && !body.is_empty();
     if is_coded && is_read { Err(Reject::BodyUnclear { what: NotRead::Coded }) } else { Ok(()) }
 }
