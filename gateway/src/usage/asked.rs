@@ -14,7 +14,9 @@ pub struct Asked {
     pub stream: bool,
     /// `stream_options.include_usage`. Default: no.
     pub include_usage: bool,
-    /// Completion tokens that one answer may have; the greatest if several keys say it. Default: the model's own.
+    /// Completion tokens that one answer may have; the greatest if several keys say it, of those that bound it where such
+    /// a body goes: `max_output_tokens` beside an `input`, `max_tokens` and its like beside `messages` or a `prompt`.
+    /// Default: the model's own.
     pub max_tokens: Option<u64>,
     /// Answers generated: the greater of `n` and `best_of`, for every prompt of a list. At least 1.
     pub completions: u64,
@@ -44,6 +46,8 @@ pub(super) struct Places {
     pub model: Option<Range<usize>>,
     /// By what [`Field::limit_keys`] says; a value of `null` is no number.
     pub max_tokens: [Option<(Range<usize>, Option<u64>)>; 4],
+    /// Which of them count: of each group one must be there, or the answer has no bound.
+    pub bounds: &'static [&'static [Field]],
 }
 
 /// Just after the `{` of an object.
@@ -84,6 +88,11 @@ pub enum NotRead {
 }
 
 impl Places {
+    /// What is given of a group of [`bounds`](Self::bounds).
+    pub(super) fn given(&self, keys: &[Field]) -> impl Iterator<Item = &(Range<usize>, Option<u64>)> {
+        keys.iter().filter_map(|key| self.max_tokens.get(key.limit_key()?)?.as_ref())
+    }
+
     pub(super) fn is_odd(&self, field: Field) -> bool {
         self.odd & field.bit() != 0
     }

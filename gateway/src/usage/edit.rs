@@ -1,7 +1,7 @@
 //! Changes to a request's body that leave every other byte as the caller wrote it.
 
 use super::asked::{Asked, Inside, Options, Places};
-use super::field::Field::{self, IncludeUsage, Model, StreamOptions};
+use super::field::Field::{IncludeUsage, Model, StreamOptions};
 use bytes::{Bytes, BytesMut};
 use std::ops::Range;
 
@@ -14,7 +14,7 @@ pub struct Changes<'a> {
     /// refuse it elsewhere.
     pub include_usage: bool,
     /// Completion tokens that one answer may have at most: a greater bound becomes this, and where there is none it
-    /// is added under the caller's own key, or else `max_tokens`. A lower bound stays.
+    /// is added: as `max_output_tokens` to a body of the Responses API, else as `max_tokens`. A lower bound stays.
     pub max_tokens: Option<u64>,
 }
 
@@ -72,16 +72,19 @@ fn name(places: &Places, model: &str, splices: &mut Vec<Splice>, members: &mut V
 }
 
 fn bound(places: &Places, most: u64, splices: &mut Vec<Splice>, members: &mut Vec<String>) {
-    let given = || places.max_tokens.iter().flatten();
-    let bounded = given().any(|(_, tokens)| tokens.is_some());
-    for (at, tokens) in given() {
-        // `null` is no bound; but beside a key that has one it says nothing and may stay.
-        if tokens.map_or(!bounded, |tokens| tokens > most) {
-            splices.push(Splice { at: at.clone(), new: most.to_string() });
+    for keys in places.bounds {
+        let given = || places.given(keys);
+        let bounded = given().any(|(_, tokens)| tokens.is_some());
+        for (at, tokens) in given() {
+            // `null` is no bound; but beside a key that has one it says nothing and may stay.
+            if tokens.map_or(!bounded, |tokens| tokens > most) {
+                splices.push(Splice { at: at.clone(), new: most.to_string() });
+            }
         }
-    }
-    if given().next().is_none() && !Field::LIMIT_KEYS.into_iter().any(|field| places.is_odd(field)) {
-        members.push(format!(r#""max_tokens":{most}"#));
+        let is_odd = keys.iter().any(|field| places.is_odd(*field));
+        if let (None, Some(first), false) = (given().next(), keys.first(), is_odd) {
+            members.push(format!(r#""{}":{most}"#, first.key()));
+        }
     }
 }
 

@@ -36,6 +36,8 @@ pub(super) enum Field {
     Input,
     Query,
     Documents,
+    Conversation,
+    PreviousResponse,
     Tools,
     Functions,
     /// An image, sound, film or file in a prompt.
@@ -71,6 +73,8 @@ const FIELDS: &[(Field, &str, &str)] = &[
     (Documents,           "documents",                    "a list"),
     (Tools,               "tools",                        "a list"),
     (Functions,           "functions",                    "a list"),
+    (Conversation,        "conversation",                 "a text or an object"),
+    (PreviousResponse,    "previous_response_id",         "a text"),
 ];
 
 /// Keys of what the model sees in another form than text: an image of a megabyte has no token per byte.
@@ -87,6 +91,13 @@ impl Field {
 
     /// Keys that bound an answer's length.
     pub(super) const LIMIT_KEYS: [Field; 4] = [MaxTokens, MaxCompletionTokens, MaxNewTokens, MaxOutputTokens];
+
+    /// The keys of which one bounds an answer, each time of one API that may take a body for its own; where none is given
+    /// the first is added.
+    pub(super) const OF_CHAT: &[&[Field]] = &[&[MaxTokens, MaxCompletionTokens]];
+    pub(super) const OF_RESPONSES: &[&[Field]] = &[&[MaxOutputTokens]];
+    pub(super) const OF_EITHER: &[&[Field]] = &[&[MaxTokens, MaxCompletionTokens], &[MaxOutputTokens]];
+    pub(super) const OF_ANY: &[&[Field]] = &[&Self::LIMIT_KEYS];
 
     /// Which of these this is, if it is one.
     pub(super) fn limit_key(self) -> Option<usize> {
@@ -109,7 +120,7 @@ impl Api {
     fn knows(self, field: Field) -> bool {
         match (self, field) {
             (Api::Unknown, _) => true,
-            (_, MaxNewTokens | MaxOutputTokens) | (Api::Pangu, MaxCompletionTokens) => false,
+            (_, MaxNewTokens) | (Api::Pangu, MaxCompletionTokens | MaxOutputTokens) => false,
             _ => true,
         }
     }

@@ -34,6 +34,9 @@ struct Reading<'a> {
     best_of: u64,
     /// In a list of prompts.
     prompts: u64,
+    /// It has what chats or text completions have, or the Responses API.
+    is_chat: bool,
+    is_response: bool,
     /// Where the value of the field at hand begins.
     begin: usize,
     trouble: Option<NotRead>,
@@ -62,6 +65,8 @@ impl<'a> Reading<'a> {
             n: 1,
             best_of: 1,
             prompts: 0,
+            is_chat: false,
+            is_response: false,
             begin: 0,
             trouble: None,
         }
@@ -75,8 +80,16 @@ impl<'a> Reading<'a> {
         if let Some(trouble) = self.trouble {
             return Err(trouble);
         }
-        let given = self.asked.places.max_tokens.iter().flatten();
-        self.asked.max_tokens = given.filter_map(|(_, tokens)| *tokens).max();
+        let places = &mut self.asked.places;
+        places.bounds = match (self.api, self.is_chat, self.is_response) {
+            (Api::Unknown, ..) => Field::OF_ANY,
+            (Api::OpenAi, false, true) => Field::OF_RESPONSES,
+            (Api::OpenAi, true, true) => Field::OF_EITHER,
+            (Api::OpenAi, _, false) | (Api::Pangu, ..) => Field::OF_CHAT,
+        };
+        let bound = |keys: &&[Field]| places.given(keys).filter_map(|(_, tokens)| *tokens).max();
+        self.asked.max_tokens =
+            places.bounds.iter().map(bound).reduce(|one, other| Some(one?.max(other?))).flatten();
         self.asked.completions = self.n.max(self.best_of).max(1).saturating_mul(self.prompts.max(1));
         Ok(self.asked)
     }
@@ -133,6 +146,10 @@ impl<'a> Reading<'a> {
             (Field::StreamOptions, _) => self.stream_options(value, at),
             (Field::Model, Value::Text | Value::Null) => self.asked.places.model = Some(at),
             (_, Value::Null) if field.limit_key().is_none() => {}
+            (Field::Messages, _) | (Field::Prompt, Value::Text | Value::Array { .. }) => self.is_chat = true,
+            // A prompt that is an object is a template of the Responses API.
+            (Field::Prompt, Value::Object { .. })
+            | (Field::Input | Field::Conversation | Field::PreviousResponse, _) => self.is_response = true,
             (Field::Stream, Value::Bool(false)) => {}
             (Field::Stream, Value::Bool(true)) => self.asked.stream = true,
             (Field::N, Value::Number(Some(n))) => self.n = n,

@@ -1,7 +1,7 @@
 //! Ceilings: how much one request may ask for; and bodies that would be read in two ways.
 
 use super::*;
-use harness::{Reply, Script};
+use harness::{Conn, Reply, Script};
 
 /// A ceiling on the routes.
 fn start_under(ceilings: &str) -> (Mock, Gateway) {
@@ -63,6 +63,49 @@ fn more_completion_than_may_be_is_refused_or_cut_down() {
     assert_eq!(post(PANGU_CHAT, &hello(r#","max_tokens":70"#)).send(gateway.http).status, 200);
     let arrived = mock.records(1)[0].body().expect("it is kept");
     assert_eq!(String::from_utf8_lossy(&arrived), hello(r#","max_tokens":50"#));
+}
+
+#[test]
+fn an_answer_of_the_responses_api_is_bounded_by_a_key_of_its_own() {
+    let (_mock, gateway) = start_under("{completion_tokens: 50}");
+    let refused =
+        arrives(&gateway, r#"{"input":"a","max_output_tokens":51}"#).expect_err("above the ceiling");
+    assert_eq!(refused.json()["error"]["code"], "max_tokens_exceeded");
+    for (sent, upstream) in [
+        (r#"{"input":"a","max_output_tokens":50}"#, r#"{"input":"a","max_output_tokens":50}"#),
+        (r#"{"input":"a"}"#, r#"{"max_output_tokens":50,"input":"a"}"#),
+        (r#"{"input":"a","max_tokens":1}"#, r#"{"max_output_tokens":50,"input":"a","max_tokens":1}"#),
+    ] {
+        assert_eq!(arrives(&gateway, sent).expect("within the ceiling"), upstream);
+    }
+    let (_mock, gateway) = start_under("{completion_tokens: 50, on_excess: clamp}");
+    let cut = arrives(&gateway, r#"{"input":"a","max_output_tokens":51}"#).expect("cut down");
+    assert_eq!(cut, r#"{"input":"a","max_output_tokens":50}"#);
+
+    let ceilings = "ceilings: {clamp_to_budget: true}";
+    let limits = "- {name: left, per: tenant, tokens: 1000/month, counts: completion}";
+    let (_mock, gateway) = start_metered(&policy(&[("limits", limits), ("of each route", ceilings)]));
+    for sent in [r#"{"input":"a"}"#, r#"{"max_output_tokens":4096,"input":"a"}"#] {
+        let left = 1000 - charged(&gateway).completion;
+        let arrived = arrives(&gateway, sent).map_err(|answer| answer.text());
+        assert_eq!(arrived, Ok(format!(r#"{{"max_output_tokens":{left},"input":"a"}}"#)), "{sent}");
+    }
+}
+
+#[test]
+fn what_is_held_of_an_answer_of_the_responses_api_is_its_bound() {
+    let (mock, gateway) = start_metered(&policy(&[]));
+    for (bound, held) in [(r#","max_output_tokens":7"#, 7), (r#","max_tokens":7"#, 256)] {
+        let body = format!(r#"{{"model":"m","input":"a"{bound}}}"#);
+        let mut conn = Conn::open(gateway.http);
+        conn.send(post(EMBEDDINGS, &body).header("x-mock-latency-ms", "30000").to_bytes());
+        eventually("it holds its bound", secs(5), || {
+            (number(&level(&gateway, "acme", "completion"), "held") == held).then_some(())
+        });
+        drop(conn);
+        eventually("it has left", secs(2), || (mock.count("open_connections") == 0).then_some(()));
+        charged(&gateway);
+    }
 }
 
 #[test]

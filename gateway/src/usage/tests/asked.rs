@@ -94,6 +94,36 @@ fn prompts_of_a_list_multiply_the_answers() {
 }
 
 #[test]
+fn which_key_bounds_an_answer_goes_by_what_the_body_has_beside_it() {
+    for (body, bound) in [
+        (r#"{"input":"a","max_output_tokens":9}"#, Some(9)),
+        (r#"{"input":["a"],"max_tokens":9}"#, None),
+        (r#"{"messages":[],"max_output_tokens":9}"#, None),
+        (r#"{"prompt":"a","max_output_tokens":9,"max_tokens":90}"#, Some(90)),
+        (r#"{"prompt":[1],"max_output_tokens":9}"#, None),
+        (r#"{"prompt":{"id":"a template"},"max_output_tokens":9}"#, Some(9)),
+        (r#"{"previous_response_id":"r","max_output_tokens":9}"#, Some(9)),
+        (r#"{"conversation":{"id":"c"},"max_output_tokens":9}"#, Some(9)),
+        (r#"{"input":"a","prompt":null,"messages":null,"max_output_tokens":9}"#, Some(9)),
+        (r#"{"input":null,"messages":[],"max_tokens":9}"#, Some(9)),
+        // Whoever takes it: without both there is none.
+        (r#"{"input":"a","messages":[],"max_output_tokens":9}"#, None),
+        (r#"{"input":"a","messages":[],"max_tokens":9}"#, None),
+        (r#"{"input":"a","messages":[],"max_tokens":9,"max_output_tokens":7}"#, Some(9)),
+    ] {
+        assert_eq!(open_ai(body).max_tokens, bound, "{body}");
+    }
+    let elsewhere = br#"{"input":"a","max_tokens":9}"#;
+    for api in [Api::Pangu, Api::Unknown] {
+        assert_eq!(Asked::read(api, elsewhere).unwrap().max_tokens, Some(9), "{api:?}");
+    }
+    assert!(matches!(
+        refused(Api::OpenAi, r#"{"input":"a","max_output_tokens":"9"}"#),
+        NotRead::Kind { key: "max_output_tokens", .. }
+    ));
+}
+
+#[test]
 fn token_numbers_in_place_of_text_are_counted() {
     let one = open_ai(r#"{"prompt":[1,2,3]}"#);
     assert_eq!((one.prompt_tokens, one.messages, one.completions), (3, 1, 1));

@@ -66,6 +66,23 @@ fn a_bound_is_lowered_or_added_but_never_raised() {
             r#"{"max_tokens":10,"max_completion_tokens":90}"#,
             r#"{"max_tokens":10,"max_completion_tokens":50}"#,
         ),
+        (r#"{"input":"a"}"#, r#"{"max_output_tokens":50,"input":"a"}"#),
+        (r#"{"input":"a","max_tokens":9}"#, r#"{"max_output_tokens":50,"input":"a","max_tokens":9}"#),
+        (r#"{"input":"a","max_output_tokens":null}"#, r#"{"input":"a","max_output_tokens":50}"#),
+        (r#"{"input":"a","max_output_tokens":51}"#, r#"{"input":"a","max_output_tokens":50}"#),
+        (r#"{"input":"a","max_output_tokens":49}"#, r#"{"input":"a","max_output_tokens":49}"#),
+        (
+            r#"{"messages":[],"max_output_tokens":9}"#,
+            r#"{"max_tokens":50,"messages":[],"max_output_tokens":9}"#,
+        ),
+        (
+            r#"{"input":"a","messages":[]}"#,
+            r#"{"max_tokens":50,"max_output_tokens":50,"input":"a","messages":[]}"#,
+        ),
+        (
+            r#"{"input":"a","max_output_tokens":9,"messages":[],"max_completion_tokens":99}"#,
+            r#"{"input":"a","max_output_tokens":9,"messages":[],"max_completion_tokens":50}"#,
+        ),
     ] {
         assert_eq!(edited(body, at_most(50)), expected);
     }
