@@ -130,7 +130,8 @@ impl Ask {
     /// end of a stream. All else as it came.
     pub fn edit(&mut self, api: Api, held: &mut Held, permit: &Permit) {
         let Some(asked) = &self.asked else { return };
-        let include_usage = api == Api::OpenAi && asked.stream && !asked.include_usage;
+        let include_usage =
+            api == Api::OpenAi && asked.stream && !asked.include_usage && !asked.is_response();
         let spare = permit.spare_completion().filter(|_| self.ceilings.clamp_to_budget);
         let spare = spare.map(|spare| (spare / u64::from(self.choices.max(1))).max(1));
         let max_tokens = [self.ceilings.completion_tokens, spare].into_iter().flatten().min();

@@ -144,6 +144,11 @@ impl Asked {
         Field::LIMIT_KEYS.into_iter().find(|field| self.places.is_odd(*field)).map(NotRead::kind)
     }
 
+    /// Is it a body of the Responses API? Its streams tell their usage unasked, and it has no option to ask for it.
+    pub fn is_response(&self) -> bool {
+        self.places.bounds == Field::OF_RESPONSES
+    }
+
     /// The model that was named; `None` if none was, or the name is longer than [`MODEL_MAX`](Self::MODEL_MAX).
     pub fn model(&self) -> Option<&str> {
         self.model.as_str().filter(|name| !name.is_empty())

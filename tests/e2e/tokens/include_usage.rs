@@ -101,6 +101,8 @@ fn only_a_stream_that_does_not_ask_is_changed_on_its_way_up() {
         r#"{"model":"m","messages":[]}"#,
         r#"{ "stream" : false , "messages":[], "x": "山  x"}"#,
         r#"{"stream":true,"stream_options":{"include_usage":true},"messages":[]}"#,
+        // The Responses API tells it unasked, and has no such option.
+        r#"{"stream":true,"input":"山"}"#,
         "--x\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nm\r\n--x--\r\n",
         "",
     ] {
