@@ -49,7 +49,7 @@ pub struct Seen {
     pub events: u64,
     /// Bytes that came from upstream.
     pub bytes: u64,
-    /// The upstream has said `[DONE]`.
+    /// The upstream has said `[DONE]`, or the last event of a response.
     pub done: bool,
 }
 
@@ -126,7 +126,7 @@ impl Reader {
             completion: usage.completion,
             exceeds_told: usage.completion.is_some() && said.exceeds_usage(),
             text: said.text,
-            unread: *events > 0 && said.text.bytes() == 0 && !said.has_choices,
+            unread: *events > 0 && said.text.bytes() == 0 && !said.has_place,
             events: *events,
             bytes: self.bytes,
             done: *done,
@@ -187,7 +187,7 @@ impl Document {
     #[inline]
     fn event_end(&mut self) {
         let done = self.head.as_bytes() == Some(b"[DONE]");
-        self.done |= done;
+        self.done |= done || self.said.ends_response();
         self.events += u64::from(self.has_data && !done);
         self.has_data = false;
         self.head.clear();

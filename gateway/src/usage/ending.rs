@@ -12,6 +12,7 @@ pub(super) fn of(dialect: Dialect, said: &Said, within: bool) -> Bytes {
         ending.push_str("\n\n");
     }
     let written = match dialect {
+        Dialect::OpenAi if said.names.response => response(&mut ending, said),
         Dialect::OpenAi => open_ai(&mut ending, &said.names),
         Dialect::Pangu => pangu(&mut ending, said),
         Dialect::Custom => ending.write_str("data: [DONE]\n\n"),
@@ -27,6 +28,26 @@ fn open_ai(to: &mut String, names: &Names) -> fmt::Result {
     head(to, object, names)?;
     choices(to, said, names)?;
     to.write_str("}\n\ndata: [DONE]\n\n")
+}
+
+/// The Responses API names its events, and ends without `[DONE]`.
+fn response(to: &mut String, said: &Said) -> fmt::Result {
+    let names = &said.names;
+    let (id, model) = (plain(names.id.as_str()), plain(names.model.as_str()));
+    write!(
+        to,
+        concat!(
+            "event: response.incomplete\n",
+            r#"data: {{"type":"response.incomplete","sequence_number":{},"response":{{"id":"{}","object":"response","#,
+            r#""created_at":{},"status":"incomplete","error":null,"incomplete_details":{{"reason":"max_output_tokens"}},"#,
+            r#""model":"{}","output":[],"parallel_tool_calls":true,"tool_choice":"auto","tools":[],"usage":null}}}}"#,
+            "\n\n"
+        ),
+        names.sequence.saturating_add(1),
+        id,
+        names.created,
+        model
+    )
 }
 
 /// Pangu's events start without a space, carry messages and not deltas, and tell the usage so far.

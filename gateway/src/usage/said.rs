@@ -24,8 +24,8 @@ pub(super) struct Said {
     outdated: bool,
     /// It was told that nothing was generated.
     denied: bool,
-    /// A document had choices: where text stands in them is known.
-    pub has_choices: bool,
+    /// A document had a place for text that is known: choices, or the output of a response.
+    pub has_place: bool,
     choices: Choices,
     /// This document has an object for `usage`.
     has_usage: bool,
@@ -66,6 +66,10 @@ pub(super) struct Names {
     pub last_choice: u8,
     /// Choices are text, not messages.
     pub text_completion: bool,
+    /// Events are those of the Responses API.
+    pub response: bool,
+    /// Number of the latest of them.
+    pub sequence: u64,
 }
 
 impl Usage {
@@ -104,6 +108,11 @@ impl Said {
         self.choices != Choices::Some
     }
 
+    /// This document has told the usage of a response, as the last one of a stream does.
+    pub fn ends_response(&self) -> bool {
+        self.names.response && self.has_usage
+    }
+
     /// A new document begins.
     #[inline]
     pub fn next(&mut self) {
@@ -132,11 +141,12 @@ impl Said {
 impl Visitor<Part> for Said {
     #[inline]
     fn begin(&mut self, part: Part, kind: Kind, At { depth, .. }: At) {
-        self.has_choices |= part == Part::Choices;
+        self.has_place |= matches!(part, Part::Choices | Part::Whole);
         match part {
             Part::Choices if depth > 1 => self.choices = Choices::Some,
             Part::Usage => self.has_usage |= kind == Kind::Object,
             Part::Completion => self.names.text_completion = true,
+            Part::Response => self.names.response |= kind == Kind::Object,
             _ => {}
         }
     }
@@ -145,6 +155,7 @@ impl Visitor<Part> for Said {
     fn text(&mut self, part: Part, piece: &[u8]) {
         match part {
             Part::Text | Part::Completion => self.text.add(Text::plain(piece)),
+            Part::Whole if self.text_before == 0 => self.text.add(Text::plain(piece)),
             Part::Id if !self.names.known => self.names.id.push(piece),
             Part::Model if !self.names.known => self.names.model.push(piece),
             _ => {}
@@ -164,10 +175,12 @@ impl Visitor<Part> for Said {
             _ => return,
         };
         match part {
-            Part::PromptTokens => self.counts.prompt = count,
-            Part::CompletionTokens => self.counts.completion = count,
-            Part::TotalTokens => self.counts.total = count,
+            // Some tell it by two names, one of which may be zero.
+            Part::PromptTokens => self.counts.prompt = self.counts.prompt.max(count),
+            Part::CompletionTokens => self.counts.completion = self.counts.completion.max(count),
+            Part::TotalTokens => self.counts.total = self.counts.total.max(count),
             Part::Created => self.names.created = count.unwrap_or(0),
+            Part::Sequence => self.names.sequence = count.unwrap_or(0),
             Part::Index => {
                 let index = count.map_or(0, |index| index.min(127) as u8);
                 self.names.last_choice = self.names.last_choice.max(index);

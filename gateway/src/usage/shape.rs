@@ -34,6 +34,12 @@ pub(super) enum Part {
     PromptTokens,
     CompletionTokens,
     TotalTokens,
+    /// What an event of the Responses API is about.
+    Response,
+    /// All text that was generated, which its last event repeats.
+    Whole,
+    /// Number of an event.
+    Sequence,
 }
 
 /// Paths such as `usage.prompt_tokens` in answers of other services: names of objects, with dots between them; lists
@@ -81,7 +87,8 @@ impl Shape {
 }
 
 /// What OpenAI and Pangu answer, streamed or not. Whatever a delta or a message has for text was generated, be it
-/// content, reasoning, refusals or arguments of tools, under names known today or not; but not the labels.
+/// content, reasoning, refusals or arguments of tools, under names known today or not; but not the labels. The Responses
+/// API has its answer in `output`, or events whose `delta` is a text, and tells its usage in words of its own.
 #[rustfmt::skip]
 fn known() -> Paths<Part> {
     let paths = Paths::new()
@@ -91,18 +98,36 @@ fn known() -> Paths<Part> {
         .and_then(|paths| paths.at("choices", Choices))
         .and_then(|paths| paths.at("choices.index", Index))
         .and_then(|paths| paths.at("choices.text", Completion))
-        .and_then(|paths| paths.at("usage", Usage));
-    let paths = ["choices.delta", "choices.message"].iter().fold(paths, |paths, said| {
-        let labels = ["role", "id", "type"].iter();
-        labels.fold(paths?.below(said, Text), |paths, label| paths?.except(said, label))
+        .and_then(|paths| paths.at("usage", Usage))
+        .and_then(|paths| paths.at("delta", Text))
+        .and_then(|paths| paths.at("sequence_number", Sequence))
+        .and_then(|paths| paths.at("response", Response))
+        .and_then(|paths| paths.at("response.id", Id))
+        .and_then(|paths| paths.at("response.model", Model))
+        .and_then(|paths| paths.at("response.created_at", Created))
+        .and_then(|paths| paths.at("response.usage", Usage));
+    let said = [
+        ("choices.delta",   Text,  &["role", "id", "type"][..]),
+        ("choices.message", Text,  &["role", "id", "type"]),
+        ("output",          Text,  &["role", "id", "type", "status", "call_id", "encrypted_content"]),
+        ("response.output", Whole, &["role", "id", "type", "status", "call_id", "encrypted_content"]),
+    ];
+    let paths = said.iter().fold(paths, |paths, (said, part, labels)| {
+        labels.iter().fold(paths?.below(said, *part), |paths, label| paths?.except(said, label))
     });
     let counts = [
-        ("prompt_tokens",     "promptTokens",     PromptTokens),
-        ("completion_tokens", "completionTokens", CompletionTokens),
-        ("total_tokens",      "totalTokens",      TotalTokens),
+        ("usage.prompt_tokens",          PromptTokens),
+        ("usage.promptTokens",           PromptTokens),
+        ("usage.completion_tokens",      CompletionTokens),
+        ("usage.completionTokens",       CompletionTokens),
+        ("usage.total_tokens",           TotalTokens),
+        ("usage.totalTokens",            TotalTokens),
+        ("usage.input_tokens",           PromptTokens),
+        ("usage.output_tokens",          CompletionTokens),
+        ("response.usage.input_tokens",  PromptTokens),
+        ("response.usage.output_tokens", CompletionTokens),
+        ("response.usage.total_tokens",  TotalTokens),
     ];
-    let paths = counts.iter().fold(paths, |paths, (name, pangu, part)| {
-        paths?.at(&format!("usage.{name}"), *part)?.at(&format!("usage.{pangu}"), *part)
-    });
+    let paths = counts.iter().fold(paths, |paths, (path, part)| paths?.at(path, *part));
     paths.expect("the names above are good paths; a test makes them all")
 }

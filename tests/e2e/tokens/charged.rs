@@ -121,6 +121,32 @@ fn what_nobody_tells_is_counted_wherever_reads_split_it() {
 }
 
 #[test]
+fn what_the_responses_api_tells_is_what_is_charged() {
+    let usage = r#""usage":{"input_tokens":50,"output_tokens":460,"total_tokens":510}"#;
+    let output =
+        r#""output":[{"type":"message","content":[{"type":"output_text","text":"The river runs east."}]}]"#;
+    let json = format!(r#"{{"id":"resp_1","object":"response",{output},{usage}}}"#);
+    let head = format!("content-type: application/json\r\ncontent-length: {}", json.len());
+    let begun = r#"{"type":"response.created","response":{"id":"resp_1","output":[],"usage":null}}"#;
+    let delta = r#"{"type":"response.output_text.delta","delta":"The river runs east."}"#;
+    let stream = stream_of(&[
+        begun,
+        delta,
+        &format!(r#"{{"type":"response.completed","response":{{{output},{usage}}}}}"#),
+    ]);
+    let untold = stream_of(&[begun, delta]);
+    let answers = [format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n{json}"), stream, untold];
+    let script = Script::start(move |n| Reply::keep(&answers[n]).in_pieces(7));
+    let gateway = gateway_at(script.address, &policy(&[]));
+    let request = |more: &str| post(EMBEDDINGS, &format!(r#"{{"model":"m","input":"hello"{more}}}"#));
+    let streamed = || request(r#","stream":true"#);
+    check(&gateway, "yes", &[("JSON", request(""), Cost::of(50, 460), "known")]);
+    check(&gateway, "yes", &[("stream", streamed(), Cost::of(50, 460), "known")]);
+    let answer = streamed().send(gateway.http);
+    assert_eq!(logged(&gateway, &answer).0.completion, counted("The river runs east."));
+}
+
+#[test]
 fn text_is_not_for_nothing_because_an_upstream_tells_nothing_of_it() {
     let text = "The river runs east, past mountains and cities.";
     let event =

@@ -41,6 +41,64 @@ fn an_embedding_tells_its_prompt_only() {
 }
 
 #[test]
+fn an_answer_of_the_responses_api_tells_its_usage_and_its_text() {
+    let output = r#"[{"type":"reasoning","id":"rs_1","summary":[{"type":"summary_text","text":"hm"}],"encrypted_content":"AAAA"},
+        {"type":"message","id":"msg_1","role":"assistant","status":"completed","content":[{"type":"output_text","text":"你好!","annotations":[]}]},
+        {"type":"function_call","call_id":"call_1","name":"f","arguments":"{}"}]"#;
+    let usage = r#"{"input_tokens":12,"input_tokens_details":{"cached_tokens":4},"output_tokens":7,
+        "output_tokens_details":{"reasoning_tokens":5},"total_tokens":19}"#;
+    let answer = |usage: &str| {
+        format!(
+            r#"{{"id":"resp_1","object":"response","status":"completed","output":{output},"usage":{usage}}}"#
+        )
+    };
+    let told = json(Shape::open_ai(), &answer(usage));
+    assert_eq!((tokens(told), told.text), ((Some(12), Some(7)), text(2 + 1 + 1 + 2, 6)));
+    let untold = json(Shape::open_ai(), &answer("null"));
+    assert_eq!((tokens(untold), untold.text, untold.unread), ((None, None), text(6, 6), false));
+
+    let event = |kind: &str, more: &str| format!("event: {kind}\ndata: {{\"type\":\"{kind}\",{more}}}\n\n");
+    let one_line = |json: &str| json.replace('\n', " ");
+    let begun = event(
+        "response.created",
+        r#""response":{"id":"resp_1","instructions":"be brief","output":[],"usage":null}"#,
+    );
+    let delta = event("response.output_text.delta", r#""delta":"天 ok","logprobs":[]"#);
+    let repeated = event("response.output_text.done", r#""text":"天 ok""#);
+    let last = |usage| {
+        event(
+            "response.completed",
+            &format!(r#""response":{{"output":{},"usage":{}}}"#, one_line(output), one_line(usage)),
+        )
+    };
+    let seen = events(Shape::open_ai(), &begun);
+    assert_eq!((seen.text, seen.unread, seen.done), (text(0, 0), false, false));
+    for (stream, expected, of_text, done) in [
+        (format!("{begun}{delta}{repeated}{}", last(usage)), (Some(12), Some(7)), text(3, 3), true),
+        (format!("{begun}{delta}{delta}"), (None, None), text(6, 6), false),
+        (format!("{begun}{}", last("null")), (None, None), text(6, 6), false),
+    ] {
+        for size in [1, 7, stream.len()] {
+            let (sent, seen) =
+                pass(Shape::open_ai(), Framing::Sse, Holding::default(), stream.as_bytes().chunks(size));
+            assert_eq!((tokens(seen), seen.text, seen.done), (expected, of_text, done), "{stream}");
+            assert!(!seen.unread && !seen.exceeds_told && sent == stream.as_bytes(), "{stream}");
+        }
+    }
+}
+
+#[test]
+fn a_count_that_is_told_by_two_names_is_the_greater() {
+    for usage in [
+        r#"{"prompt_tokens":12,"completion_tokens":7,"total_tokens":19,"input_tokens":0,"output_tokens":0}"#,
+        r#"{"input_tokens":0,"output_tokens":0,"prompt_tokens":12,"completion_tokens":7}"#,
+    ] {
+        let told = tokens(json(Shape::open_ai(), &format!(r#"{{"usage":{usage}}}"#)));
+        assert_eq!(told, (Some(12), Some(7)), "{usage}");
+    }
+}
+
+#[test]
 fn what_only_a_total_tells_is_derived_from_it() {
     for (usage, expected) in [
         (r#"{"prompt_tokens":8,"total_tokens":11}"#, (Some(8), Some(3))),

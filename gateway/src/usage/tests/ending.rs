@@ -85,6 +85,27 @@ fn a_pangu_stream_ends_with_its_usage_so_far() {
 }
 
 #[test]
+fn a_response_ends_as_incomplete() {
+    let begun = "event: response.created\ndata: {\"type\":\"response.created\",\"sequence_number\":0,\"response\":{\"id\":\"resp_7\",\"created_at\":1700,\"model\":\"m\",\"output\":[],\"usage\":null}}\n\n";
+    let delta = "event: response.output_text.delta\ndata: {\"sequence_number\":4,\"delta\":\"a\"}\n\n";
+    let sent = cut(Shape::open_ai(), WHOLE, &[begun, delta, &delta[..60]]);
+    assert!(sent.starts_with([begun, delta, "event: response.incomplete\n"].concat().as_bytes()));
+    let (events, done) = sdk(&sent).unwrap();
+    assert_eq!((events.len(), done), (3, false), "the half that was held back is not sent");
+    let last = &events[2];
+    assert_eq!((&last["type"], &last["sequence_number"]), (&json!("response.incomplete"), &json!(5)));
+    let response = &last["response"];
+    assert_eq!(
+        [&response["id"], &response["created_at"], &response["model"], &response["status"]],
+        [&json!("resp_7"), &json!(1700), &json!("m"), &json!("incomplete")]
+    );
+    assert_eq!(response["incomplete_details"], json!({"reason": "max_output_tokens"}));
+    let completed =
+        "data: {\"response\":{\"output\":[],\"usage\":{\"input_tokens\":1,\"output_tokens\":2}}}\n\n";
+    assert_eq!(cut(Shape::open_ai(), WHOLE, &[completed]), completed.as_bytes(), "it has its end");
+}
+
+#[test]
 fn other_streams_are_only_told_that_they_are_done() {
     let shape = Shape::custom(CustomPaths::default()).unwrap();
     assert_eq!(cut(shape, WHOLE, &["data: {\"x\":1}\n\ndata"]), b"data: {\"x\":1}\n\ndata: [DONE]\n\n");
