@@ -43,7 +43,7 @@ pub struct Seen {
     pub exceeds_told: bool,
     /// Text generated so far: to count by where nothing is told, before it is, and where it is more than that.
     pub text: Text,
-    /// A whole event or document had neither text nor a place for it: the answer is of a form that nobody knows.
+    /// A whole event or document had neither text nor a place for it, or is none: the answer is of a form that nobody knows.
     pub unread: bool,
     /// Events with data; 1 for a document once it has ended.
     pub events: u64,
@@ -76,6 +76,8 @@ struct Document {
     has_data: bool,
     events: u64,
     done: bool,
+    /// A whole answer that is no JSON: what was read is not all.
+    broken: bool,
 }
 
 impl Reader {
@@ -92,7 +94,10 @@ impl Reader {
         self.bytes = self.bytes.saturating_add(chunk.len() as u64);
         match self.framing {
             Framing::Sse => return self.events(chunk),
-            Framing::Json => self.document.read(&self.shape, &chunk),
+            Framing::Json => {
+                self.document.read(&self.shape, &chunk);
+                self.document.broken |= self.document.scanner.is_broken();
+            }
             Framing::Other => {}
         }
         Passed::whole(chunk)
@@ -119,14 +124,15 @@ impl Reader {
     /// What was told so far. Cheap: may be asked after each chunk.
     #[inline]
     pub fn seen(&self) -> Seen {
-        let Document { said, events, done, .. } = &self.document;
+        let Document { said, events, done, broken, .. } = &self.document;
+        let begun = *events > 0 || self.splitter.has_strays();
         let usage = said.usage();
         Seen {
             prompt: usage.prompt,
             completion: usage.completion,
             exceeds_told: usage.completion.is_some() && said.exceeds_usage(),
             text: said.text,
-            unread: *events > 0 && said.text.bytes() == 0 && !said.has_place,
+            unread: *broken || begun && said.text.bytes() == 0 && !said.has_place,
             events: *events,
             bytes: self.bytes,
             done: *done,

@@ -32,6 +32,8 @@ pub struct Splitter {
     name: Short<8>,
     /// A line of the event at hand was more than a comment.
     begun: bool,
+    /// There was a line of no field.
+    strays: bool,
     /// The last byte was `\r`; whether a boundary is due after the `\n` that may follow.
     after_cr: Option<bool>,
 }
@@ -53,11 +55,13 @@ enum Field {
     Object,
     Comment,
     Other,
+    /// Of a name that no field has.
+    Stray,
 }
 
 impl Default for Splitter {
     fn default() -> Self {
-        Self { line: Line::Name, name: Short::EMPTY, begun: false, after_cr: None }
+        Self { line: Line::Name, name: Short::EMPTY, begun: false, strays: false, after_cr: None }
     }
 }
 
@@ -85,7 +89,11 @@ impl Splitter {
                 Line::Name => {
                     at += 1;
                     match byte {
-                        b':' => self.line = Line::Colon(self.field()),
+                        b':' => {
+                            let field = self.field();
+                            self.strays |= field == Field::Stray;
+                            self.line = Line::Colon(field);
+                        }
                         b'\n' | b'\r' => self.line_end(byte, at, &mut found),
                         _ => self.name.push(&[byte]),
                     }
@@ -115,6 +123,12 @@ impl Splitter {
         }
     }
 
+    /// A line was none of an event's, nor a comment: perhaps this is no stream of events.
+    #[inline]
+    pub fn has_strays(&self) -> bool {
+        self.strays
+    }
+
     /// The stream has ended; whether that was the end of a boundary that was due.
     pub fn finish(&mut self) -> bool {
         self.after_cr.take() == Some(true)
@@ -125,7 +139,8 @@ impl Splitter {
             Some(b"data") => Field::Data,
             Some(b"event") => Field::Event,
             Some(b"") => Field::Comment,
-            _ => Field::Other,
+            Some(b"id" | b"retry") => Field::Other,
+            _ => Field::Stray,
         }
     }
 
@@ -133,6 +148,7 @@ impl Splitter {
     #[inline]
     fn line_end(&mut self, end: u8, at: usize, found: &mut impl FnMut(Piece<'_>)) {
         let comment = self.line == Line::Value(Field::Comment);
+        self.strays |= self.line == Line::Name && !self.name.is_empty() && self.field() == Field::Stray;
         let boundary = match self.line {
             Line::Name => self.name.is_empty(),
             _ => comment && !self.begun,

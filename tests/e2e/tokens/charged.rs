@@ -210,6 +210,22 @@ fn an_answer_in_words_of_its_own_is_charged_by_its_bytes() {
 }
 
 #[test]
+fn what_is_not_framed_as_its_head_says_is_charged_by_its_bytes() {
+    let line = r#"{"choices":[{"index":0,"delta":{"content":"The river runs east."}}]}"#;
+    let lines = format!("{line}\n{line}\n{line}\n");
+    let bytes = Cost::of(13, counted(&lines));
+    let answer = |kind: &str| {
+        format!("HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\r\n{lines}", lines.len())
+    };
+    let answers = ["text/event-stream", "application/json", "application/x-ndjson"].map(answer);
+    let script = Script::start(move |n| Reply::keep(&answers[n]).in_pieces(7));
+    let gateway = gateway_at(script.address, &policy(&[]));
+    for _ in 0..3 {
+        check(&gateway, "no", &[("lines", post(OPENAI_CHAT, &hello_m("")), bytes, "known")]);
+    }
+}
+
+#[test]
 fn an_upstream_is_asked_for_answers_that_can_be_read() {
     let (mock, gateway) = start_metered(&policy(&[]));
     let request = post(OPENAI_CHAT, &hello_m(""))

@@ -272,6 +272,30 @@ fn what_is_neither_json_nor_events_is_counted_by_bytes() {
 }
 
 #[test]
+fn what_is_not_framed_as_its_head_says_is_of_no_form_that_is_known() {
+    let chunk = r#"{"choices":[{"delta":{"content":"today"}}]}"#;
+    let lines = format!("{chunk}\n{chunk}\n");
+    let unread = |framing, body: &str| {
+        let all = [1, 7, body.len()].map(|size| {
+            pass(Shape::open_ai(), framing, Holding::default(), body.as_bytes().chunks(size)).1.unread
+        });
+        assert!(all.iter().all(|unread| *unread == all[0]), "{body}");
+        all[0]
+    };
+    for body in [&lines, chunk, "no events\n", "data\nof:something\n"] {
+        assert!(unread(Framing::Sse, body), "{body}");
+    }
+    for body in [": a heartbeat\n\n", "event: ping\n\n", "id: 1\nretry: 5\n\ndata\n\n"] {
+        assert!(!unread(Framing::Sse, body), "{body}");
+    }
+    assert!(!unread(Framing::Sse, &format!("note: well\ndata: {chunk}\n\n")), "its text is known");
+    for body in [&lines, &format!("data: {chunk}\n\n"), &chunk.replace("}]", "},]")] {
+        assert!(unread(Framing::Json, body), "{body}");
+    }
+    assert!(!unread(Framing::Json, &chunk[..chunk.len() - 3]), "as far as it came");
+}
+
+#[test]
 fn a_broken_event_is_forgotten_with_its_end() {
     let seen = events(
         Shape::open_ai(),
