@@ -163,6 +163,9 @@ impl Usage {
 
     /// Charges what the exchange has cost in all, and lets estimates learn from it.
     pub fn settle(&mut self, permit: &mut Permit, whole: bool, now: Now) -> Told {
+        if let (State::Answering { reader, .. }, false) = (&mut self.state, whole) {
+            reader.break_off();
+        }
         let told = self.told();
         permit.settle(told.tokens, now);
         if told.by_upstream {

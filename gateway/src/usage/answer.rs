@@ -121,6 +121,16 @@ impl Reader {
         }
     }
 
+    /// The answer goes no further: what has come of the event or the document at hand is all of it.
+    pub fn break_off(&mut self) {
+        let begun = match self.framing {
+            Framing::Sse => self.document.has_data,
+            Framing::Json => self.bytes > 0,
+            Framing::Other => false,
+        };
+        self.document.events += u64::from(begun);
+    }
+
     /// What was told so far. Cheap: may be asked after each chunk.
     #[inline]
     pub fn seen(&self) -> Seen {

@@ -42,6 +42,26 @@ fn a_caller_that_leaves_a_stream_is_charged_for_what_has_passed() {
 }
 
 #[test]
+fn a_caller_that_leaves_in_words_nobody_knows_is_charged_for_their_bytes() {
+    let json = format!("{{\"outcome\":\"{}", "a".repeat(988));
+    let heads = ["application/json", "text/event-stream"];
+    for (kind, begun) in heads.into_iter().zip([json.clone(), format!("data: {json}")]) {
+        let (bytes, whole) = (begun.len(), begun.len() + 1);
+        let answer =
+            format!("HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-length: {whole}\r\n\r\n{begun}");
+        let script = Script::start(move |_| Reply::keep(&answer));
+        let gateway = gateway_at(script.address, &policy(&[]));
+        let mut conn = Conn::open(gateway.http);
+        conn.send(post(OPENAI_CHAT, &hello_m("")).to_bytes());
+        assert_eq!(conn.head().map(|head| head.status), Some(200));
+        assert_eq!(conn.exactly(bytes).as_deref(), Some(begun.as_bytes()));
+        drop(conn);
+        assert_eq!(charged(&gateway), Cost::of(13, counted(&begun)), "{kind}");
+        assert_eq!(only_line(&gateway)["outcome"], "cancelled");
+    }
+}
+
+#[test]
 fn a_caller_that_leaves_before_the_head_is_charged_for_the_prompt() {
     let (mock, gateway) = start_metered(&policy(&[]));
     let mut conn = Conn::open(gateway.http);
