@@ -171,18 +171,21 @@ impl Usage {
         if told.by_upstream {
             self.ask.learn(told.tokens.prompt);
         }
-        if whole
-            && !self.substituted
-            && (told.tokens.completion > 0 || told.by_upstream && self.is_answered())
-        {
+        if whole && !self.substituted && (told.tokens.completion > 0 || self.is_answered_by_nothing()) {
             permit.learn(told.tokens.completion / u64::from(self.ask.choices.max(1)));
         }
         told
     }
 
-    /// The answer is one, and no error: of no tokens it tells what others will take, as embeddings do.
-    fn is_answered(&self) -> bool {
-        matches!(self.state, State::Answering { ok: true, .. })
+    /// The answer is no error and says that it has no tokens: so will others, as those of embeddings do.
+    fn is_answered_by_nothing(&self) -> bool {
+        match &self.state {
+            State::Answering { reader, ok: true, .. } => {
+                let seen = reader.seen();
+                seen.completion.is_some() && !seen.exceeds_told
+            }
+            _ => false,
+        }
     }
 
     /// The name of the model.
@@ -199,8 +202,9 @@ impl Usage {
             State::Answering { reader, framing, ok } => (reader, *framing, *ok),
         };
         let Seen { prompt, completion, exceeds_told, text, unread, bytes, .. } = reader.seen();
-        // Who counts nothing of a text has not counted its prompt either.
-        let prompt = prompt.filter(|&told| told > 0 || !exceeds_told);
+        // Who counts nothing at all, or nothing of a text, has not counted the prompt either.
+        let counts = !exceeds_told && completion.is_some_and(|told| told > 0);
+        let prompt = prompt.filter(|&told| told > 0 || counts);
         let is_told = prompt.is_some() && completion.is_some();
         if !ok && !is_told {
             // What a model refuses or fails to answer, nobody bills.

@@ -175,6 +175,32 @@ fn text_is_not_for_nothing_because_an_upstream_tells_nothing_of_it() {
 }
 
 #[test]
+fn a_prompt_is_not_for_nothing_because_an_upstream_counts_nothing() {
+    let none = r#"{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}"#;
+    let embedding = format!(r#"{{"data":[{{"embedding":[0.5,-1]}}],"usage":{none}}}"#);
+    let ranks = r#"{"results":[{"index":0,"relevance_score":0.5}],"usage":{"total_tokens":0}}"#.to_owned();
+    let silence = format!(r#"{{"choices":[{{"message":{{"content":""}}}}],"usage":{none}}}"#);
+    let failure = format!(r#"{{"error":{{"message":"filtered"}},"usage":{none}}}"#);
+    let answer = |status: &str, body: &str| {
+        let head = format!("HTTP/1.1 {status}\r\ncontent-type: application/json");
+        format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+    };
+    let answers = [
+        answer("200 OK", &embedding),
+        answer("200 OK", &ranks),
+        answer("200 OK", &silence),
+        answer("400 Bad Request", &failure),
+    ];
+    let script = Script::start(move |n| Reply::keep(&answers[n]));
+    let gateway = gateway_at(script.address, &policy(&[]));
+    for _ in 0..3 {
+        check(&gateway, "no", &[("nothing", post(OPENAI_CHAT, &hello_m("")), Cost::of(13, 0), "known")]);
+    }
+    let refused = post(OPENAI_CHAT, &hello_m("")).send(gateway.http);
+    assert_eq!((refused.status, logged(&gateway, &refused).0), (400, Cost::of(0, 0)));
+}
+
+#[test]
 fn what_is_no_text_is_charged_by_its_bytes() {
     let answer = |head: &str| {
         format!("HTTP/1.1 200 OK\r\n{head}\r\ncontent-length: 1000\r\n\r\n{}", "\u{7f}".repeat(1000))
