@@ -24,7 +24,7 @@ pub(super) struct Said {
     outdated: bool,
     /// It was told that nothing was generated.
     denied: bool,
-    /// A document had a place for text that is known: choices, or the output of a response.
+    /// A document had a place for text that is known: a message in a choice, or the output of a response.
     pub has_place: bool,
     choices: Choices,
     /// This document has an object for `usage`.
@@ -141,7 +141,7 @@ impl Said {
 impl Visitor<Part> for Said {
     #[inline]
     fn begin(&mut self, part: Part, kind: Kind, At { depth, .. }: At) {
-        self.has_place |= matches!(part, Part::Choices | Part::Whole);
+        self.has_place |= matches!(part, Part::Message | Part::Completion | Part::Whole);
         match part {
             Part::Choices if depth > 1 => self.choices = Choices::Some,
             Part::Usage => self.has_usage |= kind == Kind::Object,
@@ -154,7 +154,7 @@ impl Visitor<Part> for Said {
     #[inline]
     fn text(&mut self, part: Part, piece: &[u8]) {
         match part {
-            Part::Text | Part::Completion => self.text.add(Text::plain(piece)),
+            Part::Message | Part::Text | Part::Completion => self.text.add(Text::plain(piece)),
             Part::Whole if self.text_before == 0 => self.text.add(Text::plain(piece)),
             Part::Id if !self.names.known => self.names.id.push(piece),
             Part::Model if !self.names.known => self.names.model.push(piece),

@@ -26,6 +26,8 @@ pub(super) enum Part {
     Choices,
     /// Number of a choice.
     Index,
+    /// Where text that was generated stands, or the text itself.
+    Message,
     /// Text that was generated.
     Text,
     /// The same, of a text completion, which has no messages.
@@ -107,13 +109,14 @@ fn known() -> Paths<Part> {
         .and_then(|paths| paths.at("response.created_at", Created))
         .and_then(|paths| paths.at("response.usage", Usage));
     let said = [
-        ("choices.delta",   Text,  &["role", "id", "type"][..]),
-        ("choices.message", Text,  &["role", "id", "type"]),
-        ("output",          Text,  &["role", "id", "type", "status", "call_id", "encrypted_content"]),
-        ("response.output", Whole, &["role", "id", "type", "status", "call_id", "encrypted_content"]),
+        ("choices.delta",   Message, Text,  &["role", "id", "type"][..]),
+        ("choices.message", Message, Text,  &["role", "id", "type"]),
+        ("output",          Text,    Text,  &["role", "id", "type", "status", "call_id", "encrypted_content"]),
+        ("response.output", Whole,   Whole, &["role", "id", "type", "status", "call_id", "encrypted_content"]),
     ];
-    let paths = said.iter().fold(paths, |paths, (said, part, labels)| {
-        labels.iter().fold(paths?.below(said, *part), |paths, label| paths?.except(said, label))
+    let paths = said.iter().fold(paths, |paths, (said, here, below, labels)| {
+        let paths = paths?.below(said, *below)?.at(said, *here);
+        labels.iter().fold(paths, |paths, label| paths?.except(said, label))
     });
     let counts = [
         ("usage.prompt_tokens",          PromptTokens),

@@ -225,12 +225,15 @@ fn an_answer_in_words_of_its_own_is_charged_by_its_bytes() {
     let json = r#"{"outcome":"cat","scores":[0.9,0.05,0.05]}"#;
     let head = format!("content-type: application/json\r\ncontent-length: {}", json.len());
     let stream = stream_of(&[r#"{"outcome":"ca"}"#, r#"{"outcome":"t"}"#]);
-    let bytes = stream.split_once("\r\n\r\n").map_or(0, |(_, body)| body.len());
-    let answers = [format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n{json}"), stream];
+    let elsewhere = stream_of(&[r#"{"choices":[{"content":"cat"}]}"#, r#"{"choices":[],"outcome":"cat"}"#]);
+    let bytes = |stream: &str| stream.split_once("\r\n\r\n").map_or(0, |(_, body)| body.len());
+    let (of_stream, of_elsewhere) = (bytes(&stream), bytes(&elsewhere));
+    let answers = [format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n{json}"), stream, elsewhere];
     let script = Script::start(move |n| Reply::keep(&answers[n]).in_pieces(7));
     let gateway = gateway_at(script.address, &policy(&[]));
     let charged = |bytes: usize| Cost::of(13, counted(&"x".repeat(bytes)));
-    for (case, cost) in [("JSON", charged(json.len())), ("stream", charged(bytes))] {
+    let cases = [("JSON", json.len()), ("stream", of_stream), ("choices without messages", of_elsewhere)];
+    for (case, cost) in cases.map(|(case, bytes)| (case, charged(bytes))) {
         check(&gateway, "no", &[(case, post(OPENAI_CHAT, &hello_m("")), cost, "known")]);
     }
 }
