@@ -80,6 +80,9 @@ const FIELDS: &[(Field, &str, &str)] = &[
 /// Keys of what the model sees in another form than text: an image of a megabyte has no token per byte.
 const MEDIA: [&str; 7] = ["image", "image_url", "video", "video_url", "audio_url", "input_audio", "file"];
 
+/// The same in the Responses API only: elsewhere they may be what is known of a text.
+const FILES: [&str; 3] = ["file_data", "file_url", "file_id"];
+
 impl Field {
     pub(super) fn key(self) -> &'static str {
         FIELDS.iter().find(|(field, ..)| *field == self).map_or("", |(_, key, _)| key)
@@ -169,7 +172,8 @@ impl Api {
                 return paths.at(key, field);
             }
             let prompt = paths.below(key, field)?;
-            MEDIA.iter().try_fold(prompt, |paths, media| paths.apart(key, media, Media))
+            let files = FILES.iter().filter(|_| field == Input);
+            MEDIA.iter().chain(files).try_fold(prompt, |paths, media| paths.apart(key, media, Media))
         })
     }
 }

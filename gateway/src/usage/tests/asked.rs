@@ -66,6 +66,16 @@ fn parts_count_by_their_text_and_images_by_their_number() {
         (4, 0)
     );
     assert_eq!(media(r#"{"image_url":null},{"file":{"image":"of the file"}}"#), (1, 0));
+    let file = |key: &str| {
+        let item = format!(r#"{{"filename":"f","{key}":"{image}","image_url":null}}"#);
+        let asked = open_ai(&format!(r#"{{"input":[{{"role":"user","content":[{item}]}}]}}"#));
+        (asked.media, asked.prompt)
+    };
+    for key in ["file_data", "file_url", "file_id"] {
+        assert_eq!(file(key), (1, text(5, 0)), "{key}");
+    }
+    assert_eq!(media(r#"{"file":{"file_data":"A","filename":"b"}}"#), (1, 0), "of chats: one all the same");
+    assert_eq!(open_ai(r#"{"documents":[{"text":"a","file_id":"b"}]}"#).media, 0);
     assert_eq!(open_ai(r#"{"image":"no part of the prompt","input":["a",{"image":"b"}]}"#).media, 1);
 }
 
