@@ -27,8 +27,9 @@ pub struct Ask {
     pub messages: u32,
     /// Prompt tokens that no text tells: of lists of token numbers, and of images and the like.
     beyond_text: u64,
-    /// Has the prompt images and the like? How many tokens its text is cannot be learned from what the model tells.
-    media: bool,
+    /// Has the prompt images and the like, or more that is kept upstream? How many tokens its text is cannot be learned
+    /// from what the model tells.
+    more_than_text: bool,
     /// Completions it asks for; at least 1.
     pub choices: u32,
     /// Its prompt tokens, as estimated: what is charged if nobody tells the truth.
@@ -79,7 +80,7 @@ impl Ask {
             text,
             messages,
             beyond_text,
-            media: media > 0,
+            more_than_text: media > 0 || asked.as_ref().is_some_and(|asked| asked.refers),
             choices: u32::try_from(choices).unwrap_or(u32::MAX),
             prompt: estimator.reserve(text, messages).saturating_add(beyond_text),
             strip_usage: false,
@@ -142,7 +143,7 @@ impl Ask {
     /// Lets the model's estimator learn that the prompt was `actual` tokens.
     pub fn learn(&self, actual: u64) {
         let of_text = actual.saturating_sub(self.beyond_text);
-        if !self.media {
+        if !self.more_than_text {
             self.model.limits.teach(|estimator| estimator.learn(self.text, self.messages, of_text));
         }
     }

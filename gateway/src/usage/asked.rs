@@ -29,6 +29,8 @@ pub struct Asked {
     pub prompt_tokens: u64,
     /// Images, pieces of sound or film, and files in the prompt.
     pub media: u64,
+    /// Some of the prompt is kept upstream, and only named here: earlier answers, a conversation, a template.
+    pub refers: bool,
     pub(super) model: Short<{ Self::MODEL_MAX }>,
     pub(super) places: Places,
 }

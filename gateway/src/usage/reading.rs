@@ -53,6 +53,7 @@ impl<'a> Reading<'a> {
             prompt: Text::default(),
             prompt_tokens: 0,
             media: 0,
+            refers: false,
             model: Short::EMPTY,
             places: Places { len: body.len(), ..Places::default() },
         };
@@ -147,9 +148,11 @@ impl<'a> Reading<'a> {
             (Field::Model, Value::Text | Value::Null) => self.asked.places.model = Some(at),
             (_, Value::Null) if field.limit_key().is_none() => {}
             (Field::Messages, _) | (Field::Prompt, Value::Text | Value::Array { .. }) => self.is_chat = true,
+            (Field::Input, _) => self.is_response = true,
             // A prompt that is an object is a template of the Responses API.
-            (Field::Prompt, Value::Object { .. })
-            | (Field::Input | Field::Conversation | Field::PreviousResponse, _) => self.is_response = true,
+            (Field::Prompt, Value::Object { .. }) | (Field::Conversation | Field::PreviousResponse, _) => {
+                (self.is_response, self.asked.refers) = (true, true);
+            }
             (Field::Stream, Value::Bool(false)) => {}
             (Field::Stream, Value::Bool(true)) => self.asked.stream = true,
             (Field::N, Value::Number(Some(n))) => self.n = n,

@@ -182,15 +182,17 @@ fn what_is_no_text_teaches_nothing_of_text() {
     let told = |prompt: u32| {
         format!(r#"{{"choices":[],"usage":{{"prompt_tokens":{prompt},"completion_tokens":1}}}}"#)
     };
-    let answers = [told(1_500), told(500), "{}".to_owned()];
+    let answers = [told(1_500), told(500), told(200), told(200), told(200), "{}".to_owned()];
     let script = Script::start(move |n| {
-        let body = &answers[(n / EACH).min(2)];
+        let body = &answers[(n / EACH).min(5)];
         let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json";
         Reply::keep(format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()))
     });
     let gateway = gateway_at(script.address, &policy(&[]));
     let numbers = format!(r#"{{"model":"m","prompt":[{}]}}"#, vec!["7"; 500].join(","));
-    for question in [images(1), numbers] {
+    let after = |what: &str| format!(r#"{{"model":"m","input":"hello",{what}}}"#);
+    let kept = [r#""previous_response_id":"r""#, r#""conversation":{"id":"c"}"#, r#""prompt":{"id":"t"}"#];
+    for question in [images(1), numbers].into_iter().chain(kept.map(after)) {
         for _ in 0..EACH {
             assert_eq!(post(OPENAI_CHAT, &question).send(gateway.http).status, 200);
         }

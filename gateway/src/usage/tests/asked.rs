@@ -80,6 +80,16 @@ fn parts_count_by_their_text_and_images_by_their_number() {
 }
 
 #[test]
+fn what_is_kept_upstream_is_no_part_of_the_body() {
+    for kept in [r#""previous_response_id":"r""#, r#""conversation":"c""#, r#""prompt":{"id":"t"}"#] {
+        assert!(open_ai(&format!(r#"{{"input":"a",{kept}}}"#)).refers, "{kept}");
+    }
+    for here in [r#""previous_response_id":null"#, r#""conversation":null"#, r#""prompt":"t""#] {
+        assert!(!open_ai(&format!(r#"{{"input":"a",{here}}}"#)).refers, "{here}");
+    }
+}
+
+#[test]
 fn what_a_model_is_told_beside_the_messages_counts() {
     assert_eq!(prompt(r#"{"instructions":"be brief","input":"天"}"#), text(8, 3));
     let system = r#"{"system":[{"text":"be"},{"image":"AAAA"}],"messages":[{"content":"ab"}]}"#;
