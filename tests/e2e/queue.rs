@@ -9,7 +9,7 @@ mod refusals;
 mod shown;
 
 use crate::support::*;
-use harness::{Gateway, Mock, Request, Response, Setup, eventually, now};
+use harness::{Gateway, Mock, Reply, Request, Response, Script, Setup, eventually, now};
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::thread::JoinHandle;
@@ -50,6 +50,18 @@ fn slow(target: &str, tenant: &str, latency: Duration) -> Request {
     let body = r#"{"model":"m","messages":[{"role":"user","content":"hello"}]}"#;
     let request = bearer(Request::post(target, body), &key_of(tenant));
     request.header("x-mock-latency-ms", latency.as_millis().to_string())
+}
+
+/// Refuses the first request, with this `Retry-After`.
+fn busy_at_first(retry_after: impl Fn() -> String + Send + Sync + 'static) -> Script {
+    Script::start(move |number| {
+        let (status, more) = match number {
+            0 => ("429 Too Many Requests", format!("retry-after: {}\r\n", retry_after())),
+            _ => ("200 OK", String::new()),
+        };
+        let head = format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\n{more}");
+        Reply::keep(format!("{head}content-length: 2\r\n\r\n{{}}"))
+    })
 }
 
 /// An answer, and when it was whole.

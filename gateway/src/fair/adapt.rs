@@ -5,7 +5,8 @@
 //! of good answers adds one place; below the mark where trouble began each good answer adds one, which
 //! doubles it in a round (slow start, as in TCP: an outage leaves one place, and a hundred steps of one
 //! would take minutes). *Pause.* `Retry-After` of the upstream is obeyed: until then nothing is let in. What
-//! it takes is never below one, so it is always found out.
+//! it takes is never below one, so it is always found out. *Refusing* is an upstream in a pause, and one that
+//! has refused again after a step down, with no good answer since: who has a choice does not wait for it.
 
 use super::Adapt;
 
@@ -22,6 +23,8 @@ pub(super) struct Learned {
     well: bool,
     /// Requests let in up to the last step down.
     epoch: u64,
+    /// Steps down for refusals since there was a good answer.
+    steps: u32,
     paused_until_us: u64,
     first_token: FirstToken,
 }
@@ -52,16 +55,21 @@ impl Learned {
         self.paused_until_us
     }
 
+    /// Has it asked to be left alone, or refused again after a step down, with no good answer since?
+    pub(super) fn is_refusing(&self, now_us: u64) -> bool {
+        now_us < self.paused_until_us || self.steps >= 2
+    }
+
     /// The upstream has refused a request.
     pub(super) fn refused(&mut self, adapt: &Adapt, load: Load, retry_after_us: u64, now_us: u64) {
         let pause_us = retry_after_us.min(u64::try_from(adapt.pause_max.as_micros()).unwrap_or(u64::MAX));
         self.paused_until_us = self.paused_until_us.max(now_us.saturating_add(pause_us));
-        self.step_down(adapt.keep_percent, load);
+        self.steps = self.steps.saturating_add(self.step_down(adapt.keep_percent, load).into());
     }
 
     /// The upstream has given a good answer.
     pub(super) fn served(&mut self, load: Load) {
-        self.well = true;
+        (self.well, self.steps) = (true, 0);
         let Some(places) = self.places else { return };
         if !load.full {
             return;

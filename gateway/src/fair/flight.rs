@@ -57,6 +57,7 @@ impl<W> Scheduler<W> {
                 let retry_us =
                     retry_after.map_or(0, |wait| u64::try_from(wait.as_micros()).unwrap_or(u64::MAX));
                 self.learned.refused(&adapt, load, retry_us, self.now_us);
+                self.send_elsewhere();
             } else if slot.served {
                 self.learned.served(load);
             }

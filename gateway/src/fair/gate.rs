@@ -23,6 +23,8 @@ pub enum Entry {
     Now(Pass),
     /// It has a place in the queue.
     Wait(Ticket),
+    /// The upstream refuses, and the request [may go elsewhere](Ask::elsewhere).
+    Elsewhere,
     /// It does not get through.
     Refused(Refusal),
 }
@@ -39,8 +41,14 @@ impl Gate {
         match self.with(|scheduler| scheduler.at(now_us).enter(ask)) {
             Entered::Now(slot) => Entry::Now(Pass::new(Arc::clone(self), slot)),
             Entered::Wait(seat) => Entry::Wait(self.ticket(seat)),
+            Entered::Elsewhere => Entry::Elsewhere,
             Entered::Refused(refusal) => Entry::Refused(refusal),
         }
+    }
+
+    /// Does the upstream refuse, so that who can go elsewhere does not wait for it?
+    pub fn is_refusing(&self, now_us: u64) -> bool {
+        self.with(|scheduler| scheduler.at(now_us).is_refusing())
     }
 
     /// Refuses those whose time is up, and ends pauses. Deadlines are as exact as the calls are frequent:

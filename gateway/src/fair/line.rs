@@ -28,8 +28,8 @@ struct Seat<W> {
     answer: Option<Answer>,
 }
 
-/// What the wait came to.
-pub(super) type Answer = Result<Slot, Refusal>;
+/// What the wait came to; None: it goes elsewhere.
+pub(super) type Answer = Result<Option<Slot>, Refusal>;
 
 /// One request that waits.
 #[derive(Debug, Clone, Copy)]

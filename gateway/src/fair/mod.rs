@@ -30,7 +30,8 @@
 //! served in time is refused at once. `Retry-After` is the expected wait ([`pace`]), never zero.
 //!
 //! *Adaptive.* An upstream that answers 429 or 503 gets less at a time, and more again while it answers well
-//! ([`adapt`]).
+//! ([`adapt`]). While it has asked to be left alone, or does nothing but refuse, only those wait for it that
+//! have nowhere else to go; the others take what places it has, which finds out when that is over.
 //!
 //! *Time* is a parameter. Somebody calls [`Gate::tick`] ten times a second; no request has a timer.
 //!
@@ -139,6 +140,8 @@ pub struct Ask {
     pub output: u64,
     /// Bytes held while it waits.
     pub body_bytes: u64,
+    /// Somebody else would take it: it does not wait for an upstream that refuses.
+    pub elsewhere: bool,
 }
 
 /// Tells tenants apart; the gate knows nothing else of them.

@@ -45,6 +45,7 @@ pub(super) struct Scheduler<W> {
 pub(super) enum Entered {
     Now(Slot),
     Wait(SeatIx),
+    Elsewhere,
     Refused(Refusal),
 }
 
@@ -95,6 +96,9 @@ impl<W> Scheduler<W> {
 
     #[cold]
     fn queue(&mut self, lane: usize, account: usize, ask: &Ask) -> Entered {
+        if ask.elsewhere && self.is_refusing() {
+            return Entered::Elsewhere;
+        }
         let wait_max_us = self.config.wait_max_us(lane);
         let wait_us = self.expected_wait_us(lane, account, ask);
         if wait_us.is_some_and(|wait_us| wait_us > wait_max_us) {
@@ -138,7 +142,7 @@ impl<W> Scheduler<W> {
             self.unlink(seat);
         }
         let (answer, waker) = self.line.leave(seat);
-        if let Some(Ok(slot)) = answer {
+        if let Some(Ok(Some(slot))) = answer {
             self.settle_charge(&slot, Charge::of(0, 0)); // it never began
             self.leave(slot);
         }
@@ -179,6 +183,24 @@ impl<W> Scheduler<W> {
         }
     }
 
+    /// Does the upstream refuse, so that who can go elsewhere does not wait for it?
+    pub(super) fn is_refusing(&self) -> bool {
+        self.learned.is_refusing(self.now_us)
+    }
+
+    /// Who waits and can go elsewhere does, if the upstream refuses.
+    pub(super) fn send_elsewhere(&mut self) {
+        if !self.is_refusing() {
+            return;
+        }
+        let leavers = self.line.each().filter(|(_, waiter)| waiter.ask.elsewhere);
+        for seat in leavers.map(|(seat, _)| seat).collect::<Vec<_>>() {
+            self.unlink(seat);
+            let waker = self.line.tell(seat, Ok(None));
+            self.wakes.extend(waker);
+        }
+    }
+
     /// Counts a refusal, and says when to come back.
     fn refuse(&mut self, reason: Reason, wait_us: Option<u64>) -> Refusal {
         self.refused[reason as usize] += 1;
@@ -199,7 +221,7 @@ impl<W> Scheduler<W> {
             }
             self.unlink(seat);
             let slot = self.let_in(lane, account, &ask);
-            let waker = self.line.tell(seat, Ok(slot));
+            let waker = self.line.tell(seat, Ok(Some(slot)));
             self.wakes.extend(waker);
         }
     }

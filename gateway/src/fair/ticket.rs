@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 /// A place in the queue. Awaiting it gives the [`Pass`], or the [`Refusal`] if its time is up or it had to
-/// give way.
+/// give way; None: the upstream refuses by now, and the request [may go elsewhere](super::Ask::elsewhere).
 ///
 /// Dropping it, at any time and on any thread, gives the place up; also one that has been let in and does
 /// not know yet.
@@ -27,7 +27,7 @@ impl Ticket {
 }
 
 impl Future for Ticket {
-    type Output = Result<Pass, Refusal>;
+    type Output = Result<Option<Pass>, Refusal>;
 
     /// # Panics
     /// If it is polled after it gave its answer.
@@ -43,7 +43,7 @@ impl Future for Ticket {
         });
         let Some(answer) = answer else { return Poll::Pending };
         self.seat = None;
-        Poll::Ready(answer.map(|slot| Pass::new(Arc::clone(&self.gate), slot)))
+        Poll::Ready(answer.map(|slot| slot.map(|slot| Pass::new(Arc::clone(&self.gate), slot))))
     }
 }
 

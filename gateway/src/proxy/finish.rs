@@ -220,12 +220,17 @@ impl Exchange {
     pub fn answered(&mut self, status: StatusCode, headers: &HeaderMap) {
         let now_us = clock::mono_us();
         let wait_us = now_us.saturating_sub(self.began.mono_us);
-        if let Some(pass) = &mut self.pass {
-            pass.answered(status.as_u16(), retry_after(headers, clock::wall_ms), now_us);
-        }
+        self.pool_answered(status, headers, now_us);
         self.status = status.as_u16();
         self.first_byte_us = Some(wait_us);
         self.metrics().first_byte(wait_us);
+    }
+
+    /// A pool has given its last answer, of which the gate before it learns: also if another pool is asked then.
+    pub fn pool_answered(&mut self, status: StatusCode, headers: &HeaderMap, now_us: u64) {
+        if let Some(pass) = &mut self.pass {
+            pass.answered(status.as_u16(), retry_after(headers, clock::wall_ms), now_us);
+        }
     }
 
     /// A part of a metered answer's body has come.

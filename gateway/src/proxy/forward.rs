@@ -10,6 +10,7 @@ use super::metered::rename;
 use super::queue::{take_turn, wait_for_turn};
 use super::retry::{Outgoing, Tries, hold};
 use super::seal::hold_to_hash;
+use crate::clock;
 use crate::policy::{Fallback, Route};
 use crate::reject::Reject;
 use crate::upstream::retry::Reason;
@@ -41,13 +42,13 @@ pub async fn forward(
     let route = policy.route(exchange.route.expect("admit found a route"));
     let admitted = hold(exchange, route, head, admitted).await?;
     let admitted = hold_to_hash(exchange, route, admitted).await?;
-    let admitted = match has_anybody(exchange, route) {
+    let (admitted, has_turn) = match has_anybody(exchange, route) {
         true => wait_for_turn(exchange, route, admitted).await?,
-        false => admitted, // nobody to wait for: a fallback is asked at once
+        false => (admitted, false), // nobody to wait for: a fallback is asked at once
     };
     let mut body = Outgoing::from(admitted);
     let mut tries = Tries::new(exchange, route, head, &body);
-    let mut picked = tries.first(exchange).ok_or_else(|| nobody(route, tries.pool()))?;
+    let mut picked = tries.first(exchange, has_turn).ok_or_else(|| nobody(route, tries.pool()))?;
     loop {
         if let Some(fallback) = tries.fallback().filter(|_| !exchange.fell_back) {
             let since_ms = exchange.deadline.now_ms();
@@ -90,9 +91,12 @@ fn answered(
     choose::answered(exchange, status, received.call.upload().whole_us);
     let reason = Reason::of(status);
     let next = reason.and_then(|reason| tries.next(exchange, reason));
+    let (status, headers) = (received.response.status(), received.response.headers());
     if next.is_none() {
         tries.over(reason.is_none());
-        exchange.answered(received.response.status(), received.response.headers());
+        exchange.answered(status, headers);
+    } else if !std::ptr::eq(pool, tries.pool()) {
+        exchange.pool_answered(status, headers, clock::mono_us()); // the last word of this pool
     }
     next
 }
@@ -164,7 +168,7 @@ async fn fall_back(
     let Some(queue) = &fallback.queue else { return Ok(()) };
     exchange.deadline.forgive(); // an attempt that did not answer in time is why it is asked
     body.hold(exchange).await?;
-    take_turn(exchange, queue, body.bytes()).await
+    take_turn(exchange, queue, body.bytes(), false).await.map(drop)
 }
 
 impl Received {

@@ -9,15 +9,17 @@ use super::body::read_whole;
 use super::finish::Exchange;
 use crate::clock;
 use crate::fair::{Ask, Entry, TenantKey};
-use crate::policy::{Caller, Queue, Route};
+use crate::policy::{Caller, Fallback, Queue, Route};
 use crate::reject::Reject;
 use crate::usage::Tokens;
 use http_body::Body;
 use metrics::Histogram;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 /// Waits until the route's pool has room for the request, if the pool asks for that. The exchange then has its
-/// [`Pass`](crate::fair::Pass).
+/// [`Pass`](crate::fair::Pass). Returns whether the pool is to be asked: one whose upstream refuses is not waited for by
+/// a request that the fallback takes.
 ///
 /// # Errors
 /// [`Reject::Queue`]: the queue is full, or it would take or has taken too long. [`Reject::TotalLate`]: the route's
@@ -26,22 +28,50 @@ pub async fn wait_for_turn(
     exchange: &mut Exchange,
     route: &Route,
     admitted: Admitted,
-) -> Result<Admitted, Reject> {
-    let Some(queue) = &route.queue else { return Ok(admitted) };
+) -> Result<(Admitted, bool), Reject> {
+    let Some(queue) = &route.queue else { return Ok((admitted, true)) };
     let (admitted, body_bytes) = take_in(exchange, admitted).await?;
-    take_turn(exchange, queue, body_bytes).await?;
-    Ok(admitted)
+    let has_turn = take_turn(exchange, queue, body_bytes, other_pool(route).is_some()).await?;
+    if !has_turn && takes_now(exchange, route) {
+        return Ok((admitted, false));
+    }
+    if !has_turn {
+        take_turn(exchange, queue, body_bytes, false).await?;
+    }
+    Ok((admitted, true))
 }
 
-/// Waits until a pool has room for a request whose body is all there.
+/// The fallback, if that is another pool.
+fn other_pool(route: &Route) -> Option<&Fallback> {
+    let fallback = route.retry.as_ref()?.fallback.as_ref();
+    fallback.filter(|fallback| !Arc::ptr_eq(&fallback.pool, &route.pool))
+}
+
+/// Has the fallback's pool somebody to be asked, who does not refuse as well?
+fn takes_now(exchange: &Exchange, route: &Route) -> bool {
+    other_pool(route).is_some_and(|Fallback { pool, queue, .. }| {
+        route.credential(pool).missing().is_none()
+            && pool.has_anybody(exchange.connection.worker.deadlines.now_ms())
+            && queue.as_ref().is_none_or(|queue| !queue.gate.is_refusing(clock::mono_us()))
+    })
+}
+
+/// Waits until a pool has room for a request whose body is all there. Returns whether it has: not if the upstream
+/// refuses and the request may go `elsewhere`.
 ///
 /// # Errors
 /// As [`wait_for_turn`].
-pub async fn take_turn(exchange: &mut Exchange, queue: &Queue, body_bytes: u64) -> Result<(), Reject> {
-    let ask = ask(exchange, queue, body_bytes);
+pub async fn take_turn(
+    exchange: &mut Exchange,
+    queue: &Queue,
+    body_bytes: u64,
+    elsewhere: bool,
+) -> Result<bool, Reject> {
+    let ask = ask(exchange, queue, body_bytes, elsewhere);
     let now_us = clock::mono_us();
-    let pass = match queue.gate.enter(&ask, now_us) {
-        Entry::Now(pass) => pass,
+    exchange.pass = match queue.gate.enter(&ask, now_us) {
+        Entry::Now(pass) => Some(pass),
+        Entry::Elsewhere => None,
         Entry::Refused(refusal) => return Err(refusal.into()),
         Entry::Wait(ticket) => {
             exchange.deadline.rest();
@@ -51,8 +81,7 @@ pub async fn take_turn(exchange: &mut Exchange, queue: &Queue, body_bytes: u64) 
             deadline.bound(ticket).await.map_err(Reject::late)??
         }
     };
-    exchange.pass = Some(pass);
-    Ok(())
+    Ok(exchange.pass.is_some())
 }
 
 /// Reads the body, unless that has been done or there is none; how long it is.
@@ -68,7 +97,7 @@ async fn take_in(exchange: &mut Exchange, admitted: Admitted) -> Result<(Admitte
     Ok((Admitted::Held(held), bytes))
 }
 
-fn ask(exchange: &Exchange, queue: &Queue, body_bytes: u64) -> Ask {
+fn ask(exchange: &Exchange, queue: &Queue, body_bytes: u64, elsewhere: bool) -> Ask {
     let estimate = exchange.permit.as_ref().and_then(|permit| permit.estimate());
     let Tokens { prompt, completion } = estimate.unwrap_or(UNMETERED);
     let caller = exchange.caller();
@@ -79,6 +108,7 @@ fn ask(exchange: &Exchange, queue: &Queue, body_bytes: u64) -> Ask {
         prompt: prompt.max(1),
         output: completion,
         body_bytes,
+        elsewhere,
     }
 }
 

@@ -136,9 +136,6 @@ impl<'a> Tries<'a> {
     pub fn new(exchange: &Exchange, route: &'a Route, head: &Parts, body: &Outgoing) -> Tries<'a> {
         let now_ms = exchange.deadline.now_ms();
         let retry = route.retry.as_deref();
-        if let Some(Retry { rule, budget, .. }) = retry {
-            budget.earn(rule.budget_percent, now_ms);
-        }
         let keys = |pool: &Pool| choose::keys(exchange, route.api, pool, &head.headers, body);
         let fallback = retry.and_then(|retry| retry.fallback.as_ref());
         let repeatable = retry.is_some() && is_repeatable(head);
@@ -174,9 +171,15 @@ impl<'a> Tries<'a> {
         self.retry.is_none()
     }
 
-    /// The backend of the first attempt.
-    pub fn first(&mut self, exchange: &Exchange) -> Option<Picked> {
-        self.pick(exchange).or_else(|| self.fall_back(exchange, Reason::NoBackend))
+    /// The backend of the first attempt; of the route's own pool only if the request has its turn there.
+    pub fn first(&mut self, exchange: &Exchange, has_turn: bool) -> Option<Picked> {
+        let Some(backend) = has_turn.then(|| self.pick(exchange)).flatten() else {
+            return self.fall_back(exchange, Reason::NoBackend);
+        };
+        if let Some(Retry { rule, budget, .. }) = self.retry {
+            budget.earn(rule.budget_percent, exchange.deadline.now_ms());
+        }
+        Some(backend)
     }
 
     /// The backend of the next attempt, after one that was in vain; `None`: there is none, and what came of the last one

@@ -102,6 +102,55 @@ fn nobody_waits_for_a_pool_in_which_nobody_is_left() {
 }
 
 #[test]
+fn nobody_waits_out_a_pause_while_somebody_else_answers() {
+    let (first, mock) = (busy_at_first(|| "2".to_owned()), Mock::start());
+    let about_first = "queue: {in_flight_max: 4}";
+    let gateway = setup(mock.address, &behind(first.address, about_first, "on: [429]")).start();
+    for attempts in [2.into(), Value::Null] {
+        let answer = slow(OPENAI_CHAT, "acme", ms(0)).send(gateway.http);
+        assert_eq!((answer.status, answer.header("x-gateway-fallback")), (200, Some("models")));
+        let line = line(&gateway, &answer);
+        assert_eq!((&line["attempts"], &line["queued_us"]), (&attempts, &Value::Null));
+    }
+    let counted = gateway.admin("/metrics").text();
+    let counted = counted.lines().find(|line| {
+        line.starts_with("gateway_fallbacks_total") && line.contains("no_backend") && line.contains("ok")
+    });
+    assert!(counted.is_some_and(|line| line.ends_with(" 1")), "{counted:?}");
+    eventually("the first pool is asked again", secs(5), || {
+        let answer = slow(OPENAI_CHAT, "acme", ms(0)).send(gateway.http);
+        answer.header("x-gateway-fallback").is_none().then_some(())
+    });
+    assert_eq!(first.seen().len(), 2, "the refusal, and the one after the pause");
+}
+
+#[test]
+fn who_waits_when_a_pause_begins_leaves_for_the_fallback() {
+    let (first, mock) = (Mock::start(), Mock::start());
+    let about_first = "queue: {in_flight_max: 1}";
+    let gateway = setup(mock.address, &behind(first.address, about_first, "on: [429]")).start();
+    let refused = slow(OPENAI_CHAT, "globex", ms(500)).header("x-mock-fault", "status:429:5");
+    let refused = send(&gateway, refused);
+    until_taken(&gateway, "first");
+    let answer = slow(OPENAI_CHAT, "acme", ms(0)).send(gateway.http);
+    assert_eq!((answer.status, answer.header("x-gateway-fallback")), (200, Some("models")));
+    assert!(queued(&gateway, &answer) < Some(ms(1500)), "{:?}", queued(&gateway, &answer));
+    super::answer(refused);
+}
+
+#[test]
+fn a_pause_is_waited_out_if_the_fallback_has_one_too() {
+    let first = busy_at_first(|| "2".to_owned());
+    let second = busy_at_first(|| "2".to_owned());
+    let policy = behind(first.address, "queue: {in_flight_max: 4}", "on: [429]");
+    let gateway = setup(second.address, &policy.replace("adapt: false", "adapt: true")).start();
+    assert_eq!(slow(OPENAI_CHAT, "acme", ms(0)).send(gateway.http).status, 429, "both refuse");
+    let answer = slow(OPENAI_CHAT, "acme", ms(0)).send(gateway.http);
+    assert_eq!((answer.status, answer.header("x-gateway-fallback")), (200, None));
+    assert!(queued(&gateway, &answer) > Some(ms(1500)), "{:?}", queued(&gateway, &answer));
+}
+
+#[test]
 fn a_slow_upload_holds_no_place_there_either() {
     let mock = Mock::start();
     let nobody = "127.0.0.1:1".parse().expect("an address");

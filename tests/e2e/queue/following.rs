@@ -1,7 +1,7 @@
 //! What changes while requests wait: the policy, the upstream's mood, the life of the gateway.
 
 use super::*;
-use harness::{Reply, Script, http_date};
+use harness::http_date;
 
 #[test]
 fn a_reload_that_makes_room_lets_in_who_waits() {
@@ -47,18 +47,6 @@ fn who_waits_is_served_before_the_end() {
     assert!(sent.into_iter().all(|sent| answer(sent).status == 200));
     assert_eq!(gateway.process.wait(secs(3)).and_then(|status| status.code()), Some(0));
     assert_eq!(mock.requests(), 3);
-}
-
-/// Refuses the first request, with this `Retry-After`.
-fn busy_at_first(retry_after: impl Fn() -> String + Send + Sync + 'static) -> Script {
-    Script::start(move |number| {
-        let (status, more) = match number {
-            0 => ("429 Too Many Requests", format!("retry-after: {}\r\n", retry_after())),
-            _ => ("200 OK", String::new()),
-        };
-        let head = format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\n{more}");
-        Reply::keep(format!("{head}content-length: 2\r\n\r\n{{}}"))
-    })
 }
 
 #[test]

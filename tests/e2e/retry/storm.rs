@@ -118,3 +118,35 @@ fn when_all_is_down_the_budget_bounds_what_trying_again_adds() {
     let refused = metric(&gateway, "gateway_retries_total", &["outcome=\"no_budget\""]);
     assert_eq!(asked + refused, 2 * requests);
 }
+
+#[test]
+fn what_a_fallback_took_during_a_pause_pays_for_no_attempts_after_it() {
+    let [first, second, small] = [(); 3].map(|()| Mock::start());
+    let policy = include_str!("policy.yaml")
+        .replace("FIRST", &first.address.to_string())
+        .replace("SECOND", &second.address.to_string())
+        .replace("SMALL", &small.address.to_string())
+        .replace("connect_timeout: 1s", "queue: {in_flight_max: 64}")
+        .replace("# more plain", "retry: {on: [503], attempts: 2, budget: 20, fallback: {pool: small}}");
+    let gateway = Setup::in_front_of(first.address).policy(&policy).start();
+    let mut conn = Conn::open(gateway.http);
+    let mut send = |requests: usize| {
+        for _ in 0..requests {
+            conn.send(get().to_bytes());
+            assert_eq!(conn.response().expect("an answer").status, 200);
+        }
+    };
+    let refuse = |fault: &str| {
+        [&first, &second].into_iter().for_each(|mock| {
+            mock.behave(&format!(r#"{{"faults": ["{fault}"]}}"#));
+        });
+    };
+    refuse("status:503:2");
+    send(300);
+    assert_eq!(first.requests() + second.requests(), 2, "nobody is asked during the pause");
+    refuse("status:503");
+    thread::sleep(ms(2000));
+    send(60);
+    let again = metric(&gateway, "gateway_retries_total", &["reason=\"503\"", "outcome=\"failed\""]);
+    assert!((30..50).contains(&again), "{again} attempts: 30 are free, and a fifth of 61 requests");
+}

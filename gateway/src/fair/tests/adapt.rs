@@ -204,6 +204,60 @@ fn a_pause_longer_than_a_class_may_wait_refuses_at_once_until_its_end() {
     assert_eq!(bench.refusal(told).retry_after, Duration::from_secs(20));
 }
 
+/// Which of these went elsewhere.
+fn gone_elsewhere(bench: &Bench, numbers: &[usize]) -> Vec<usize> {
+    numbers.iter().copied().filter(|number| bench.sent[*number] == Stand::Elsewhere).collect()
+}
+
+fn may_go(tenant: u64) -> Ask {
+    Ask { elsewhere: true, ..ask(tenant) }
+}
+
+#[test]
+fn a_pause_is_waited_out_only_by_those_who_have_nowhere_else_to_go() {
+    let mut bench = Bench::new(adaptive(1));
+    let first = bench.send(ask(1));
+    let stays = bench.send(ask(2));
+    let goes = bench.send(may_go(2));
+    assert!(bench.waits(stays) && bench.waits(goes), "nobody has refused yet");
+    bench.answered(first, 503, Some(Duration::from_secs(5)));
+    bench.end(first);
+    let goes_too = bench.send(may_go(3));
+    assert_eq!(gone_elsewhere(&bench, &[stays, goes, goes_too]), [goes, goes_too]);
+    assert!(bench.waits(stays));
+    assert_eq!(bench.state().refused.iter().map(|refused| refused.count).sum::<u64>(), 0);
+    bench.at(5 * SECOND_US).tick();
+    assert!(bench.is_in(stays));
+    let waits = bench.send(may_go(3));
+    assert!(bench.waits(waits), "the pause is over");
+    bench.answered(stays, 200, None);
+    bench.end(stays);
+    assert!(bench.is_in(waits));
+}
+
+#[test]
+fn an_upstream_that_does_nothing_but_refuse_keeps_nobody_who_can_go_elsewhere() {
+    let mut bench = Bench::new(adaptive(2));
+    let asked: Vec<usize> = (0..4).map(|n| bench.send(may_go(n))).collect();
+    bench.answered(asked[0], 429, None);
+    assert_eq!(gone_elsewhere(&bench, &asked), [0; 0], "one wave of refusals is usual");
+    bench.answered(asked[1], 429, None);
+    assert_eq!(gone_elsewhere(&bench, &asked), [0; 0]);
+    bench.end(asked[0]);
+    bench.end(asked[1]);
+    assert!(bench.is_in(asked[2]) && bench.waits(asked[3]));
+    bench.answered(asked[2], 429, None);
+    assert_eq!(gone_elsewhere(&bench, &asked), [asked[3]], "less did not help");
+    bench.end(asked[2]);
+    let finds_out = bench.send(may_go(4));
+    assert!(bench.is_in(finds_out));
+    let goes = bench.send(may_go(5));
+    assert_eq!(gone_elsewhere(&bench, &[goes]), [goes]);
+    bench.answered(finds_out, 200, None);
+    let again = [5, 6].map(|n| bench.send(may_go(n)));
+    assert!(bench.is_in(again[0]) && bench.waits(again[1]), "it serves again, two at a time");
+}
+
 #[test]
 fn an_absurd_retry_after_is_obeyed_up_to_a_bound() {
     let mut bench = Bench::new(adaptive(10));

@@ -22,7 +22,8 @@ async fn walk(gate: Arc<Gate>, ask: Ask, now_us: u64) -> Result<(), Refusal> {
     pause().await; // its body comes
     let mut pass = match gate.enter(&ask, now_us) {
         Entry::Now(pass) => pass,
-        Entry::Wait(ticket) => ticket.await?,
+        Entry::Wait(ticket) => ticket.await?.expect("it has nowhere else to go"),
+        Entry::Elsewhere => panic!("it has nowhere else to go"),
         Entry::Refused(refusal) => return Err(refusal),
     };
     pause().await; // to the upstream
@@ -75,14 +76,14 @@ fn a_caller_that_goes_at_any_await_leaves_nothing_behind() {
 fn waiting(entry: Entry) -> Ticket {
     match entry {
         Entry::Wait(ticket) => ticket,
-        Entry::Now(_) | Entry::Refused(_) => panic!("it does not wait"),
+        Entry::Now(_) | Entry::Elsewhere | Entry::Refused(_) => panic!("it does not wait"),
     }
 }
 
 fn passed(entry: Entry) -> Pass {
     match entry {
         Entry::Now(pass) => pass,
-        Entry::Wait(_) | Entry::Refused(_) => panic!("it is not let in"),
+        Entry::Wait(_) | Entry::Elsewhere | Entry::Refused(_) => panic!("it is not let in"),
     }
 }
 
@@ -95,7 +96,7 @@ impl Wake for Bell {
     }
 }
 
-fn poll(ticket: &mut Ticket, bell: &Arc<Bell>) -> Poll<Result<Pass, Refusal>> {
+fn poll(ticket: &mut Ticket, bell: &Arc<Bell>) -> Poll<Result<Option<Pass>, Refusal>> {
     Pin::new(ticket).poll(&mut Context::from_waker(&Waker::from(Arc::clone(bell))))
 }
 

@@ -42,7 +42,8 @@ fn class(name: &str, wait_max_s: u64, holdback_percent: u8) -> Class {
 }
 
 fn ask(tenant: u64) -> Ask {
-    Ask { tenant: TenantKey(tenant), weight: weight(1), class: 0, prompt: 10, output: 10, body_bytes: 100 }
+    let (tenant, weight) = (TenantKey(tenant), weight(1));
+    Ask { tenant, weight, class: 0, prompt: 10, output: 10, body_bytes: 100, elsewhere: false }
 }
 
 /// A scheduler, and every request that was sent through it, by the order of sending.
@@ -56,6 +57,7 @@ struct Bench {
 enum Stand {
     Waiting(super::line::SeatIx),
     In(Slot),
+    Elsewhere,
     Refused(Refusal),
     Gone,
 }
@@ -80,6 +82,7 @@ impl Bench {
                 assert_eq!(before, None);
                 Stand::Waiting(seat)
             }
+            Entered::Elsewhere => Stand::Elsewhere,
             Entered::Refused(refusal) => Stand::Refused(refusal),
         };
         self.sent.push(stand);
@@ -139,7 +142,8 @@ impl Bench {
             if let Stand::Waiting(seat) = self.sent[number]
                 && let Some(answer) = self.scheduler.take(seat)
             {
-                self.sent[number] = answer.map_or_else(Stand::Refused, Stand::In);
+                let stand = |slot: Option<Slot>| slot.map_or(Stand::Elsewhere, Stand::In);
+                self.sent[number] = answer.map_or_else(Stand::Refused, stand);
             }
         }
     }

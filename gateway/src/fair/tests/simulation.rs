@@ -43,7 +43,7 @@ impl Fair {
 impl Order for Fair {
     fn send(&mut self, number: usize, job: &Job, now_us: u64) {
         let (tenant, weight) = (TenantKey(job.tenant), weight(job.weight));
-        let ask = Ask { tenant, weight, class: 0, prompt: job.prompt, output: job.output, body_bytes: 1 };
+        let ask = Ask { tenant, weight, class: 0, prompt: job.prompt, output: job.output, ..ask(0) };
         assert_eq!(self.bench.at(now_us).send(ask), number);
         self.sent.push(number);
     }

@@ -25,7 +25,12 @@ impl Upstream {
 
 async fn request(gate: Arc<Gate>, upstream: Arc<Upstream>, seed: u64) {
     let mut dice = Dice(seed);
-    let ask = Ask { class: dice.roll(0, 3) as u8, prompt: dice.roll(1, 50), ..ask(dice.roll(0, 6)) };
+    let ask = Ask {
+        class: dice.roll(0, 3) as u8,
+        prompt: dice.roll(1, 50),
+        elsewhere: dice.roll(0, 2) == 0,
+        ..ask(dice.roll(0, 6))
+    };
     let mut pass = match gate.enter(&ask, seed) {
         Entry::Now(pass) => pass,
         Entry::Wait(ticket) => {
@@ -34,11 +39,11 @@ async fn request(gate: Arc<Gate>, upstream: Arc<Upstream>, seed: u64) {
                 return; // the caller has gone; so does the ticket
             }
             match ticket.await {
-                Ok(pass) => pass,
-                Err(_) => return upstream.refuse(),
+                Ok(Some(pass)) => pass,
+                Ok(None) | Err(_) => return upstream.refuse(),
             }
         }
-        Entry::Refused(_) => return upstream.refuse(),
+        Entry::Elsewhere | Entry::Refused(_) => return upstream.refuse(),
     };
     let now = upstream.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
     upstream.most.fetch_max(now, Ordering::Relaxed);
