@@ -3,7 +3,7 @@
 use super::clamp::clamped;
 use super::common::{Common, Locked};
 use super::constrained::most_constrained;
-use super::decide::{Refusal, SUBJECTS, Subject, decide, foresee};
+use super::decide::{Over, Refusal, SUBJECTS, Subject, decide, foresee};
 use super::denial::{Place, Worth};
 use super::measure::Cost;
 use super::pairs::Pair;
@@ -143,17 +143,17 @@ fn admit_caller(
     let cost = fitted(asking, &subjects, cost, now);
     let by_each = cost.map(Cost::by_each);
     match decide(&mut subjects, by_each.as_ref(), now) {
-        Ok(skipped) => {
+        Ok((skipped, over)) => {
             let standings = asking.report.then(|| Box::new(most_constrained(&subjects, cost, now)));
             let cuts = cost.is_some() && cuts(&subjects);
-            let (route, model, shared_born) = shared.open(asking);
+            let (route, model, shared_born) = shared.open(asking, over);
             let born =
                 Born { tenant: born, on_route: on_route_born, for_model: for_model_born, ..shared_born };
-            let counted = books.begin(user, asking);
+            let counted = books.begin(user, asking, over);
             tenant.denial.forget();
             let tenant = counted.any().then(|| (Arc::clone(tenant), counted));
             let ledger = cost.map(|cost| Ledger::new(cost, skipped, born, cuts, now));
-            Ok(Permit { tenant, route, model, ledger, standings, began_us: now.mono_us, seen: now })
+            Ok(Permit { tenant, route, model, ledger, standings, over, began_us: now.mono_us, seen: now })
         }
         Err(refusal) => {
             let asked = (Place::of(route), asking.metered.as_ref().map(Worth::of));
@@ -190,6 +190,7 @@ fn admit_anybody(asking: &Asking<'_>, now: Now) -> Result<Permit, Limited> {
             model: None,
             ledger: None,
             standings,
+            over: Over::default(),
             began_us: now.mono_us,
             seen: now,
         });
@@ -200,12 +201,21 @@ fn admit_anybody(asking: &Asking<'_>, now: Now) -> Result<Permit, Limited> {
     let cost = fitted(asking, &subjects, cost, now);
     let by_each = cost.map(Cost::by_each);
     match decide(&mut subjects, by_each.as_ref(), now) {
-        Ok(skipped) => {
+        Ok((skipped, over)) => {
             let standings = asking.report.then(|| Box::new(most_constrained(&subjects, cost, now)));
             let cuts = cost.is_some() && cuts(&subjects);
-            let (route, model, born) = shared.open(asking);
+            let (route, model, born) = shared.open(asking, over);
             let ledger = cost.map(|cost| Ledger::new(cost, skipped, born, cuts, now));
-            Ok(Permit { tenant: None, route, model, ledger, standings, began_us: now.mono_us, seen: now })
+            Ok(Permit {
+                tenant: None,
+                route,
+                model,
+                ledger,
+                standings,
+                over,
+                began_us: now.mono_us,
+                seen: now,
+            })
         }
         Err(refusal) => Err(named(refusal, None, asking)),
     }
@@ -246,14 +256,15 @@ impl<'a> Shared<'a> {
 
     /// Counts an open request where its end changes something, and says which reload is in force.
     #[inline]
-    fn open(self, asking: &Asking<'a>) -> (Option<Arc<Common>>, Option<Arc<Common>>, Born) {
+    fn open(self, asking: &Asking<'a>, over: Over) -> (Option<Arc<Common>>, Option<Arc<Common>>, Born) {
         let born = |locked: &Option<Locked<'_>>| locked.as_ref().map_or(0, |locked| locked.born);
         let born = Born { route: born(&self.route), model: born(&self.model), ..Born::default() };
-        let route = self.route.is_some_and(|mut locked| asking.route.begin(&mut locked));
+        let route =
+            self.route.is_some_and(|mut locked| asking.route.begin(&mut locked, over.at(SUBJECTS - 2)));
         let route = route.then(|| Arc::clone(asking.route));
         let model = self.model.zip(asking.metered);
         let model = model.and_then(|(mut locked, metered)| {
-            metered.model.begin(&mut locked).then(|| Arc::clone(metered.model))
+            metered.model.begin(&mut locked, over.at(SUBJECTS - 1)).then(|| Arc::clone(metered.model))
         });
         (route, model, born)
     }

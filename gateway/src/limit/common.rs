@@ -158,11 +158,11 @@ impl Common {
     /// Notes that its levels moved, and counts an open request if its end changes something; `books` are its own,
     /// locked.
     #[inline]
-    pub(super) fn begin(&self, books: &mut CommonBooks) -> bool {
+    pub(super) fn begin(&self, books: &mut CommonBooks, over: bool) -> bool {
         self.moved();
         let counted = books.rules.all.waits_for_the_end();
         if counted {
-            books.open.begin();
+            books.open.begin(over);
         }
         counted
     }
@@ -193,8 +193,8 @@ impl Common {
     }
 
     /// Ends what [`begin`](Common::begin) counted.
-    pub(super) fn close(&self, took_us: u64) {
-        self.books.lock().open.end(took_us);
+    pub(super) fn close(&self, over: bool, took_us: u64) {
+        self.books.lock().open.end(over, took_us);
     }
 }
 

@@ -34,6 +34,24 @@ pub(super) struct Subject<'a> {
 /// [marks](SpendRule::mark).
 pub(super) type Skipped = [u16; SUBJECTS];
 
+/// The subjects at which a shadow of `concurrent` would have refused a request, which then takes no place in its count. A
+/// bit for each.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Over(u8);
+
+impl Over {
+    #[inline]
+    fn add(&mut self, at: usize) {
+        self.0 |= 1 << at;
+    }
+
+    /// Is the subject at this position one?
+    #[inline]
+    pub(super) fn at(self, at: usize) -> bool {
+        self.0 & (1 << at) != 0
+    }
+}
+
 /// The limit with the longest wait among those that had no room.
 pub(super) struct Refusal {
     pub(super) per: Per,
@@ -45,7 +63,8 @@ pub(super) struct Refusal {
 }
 
 /// Hot path. Takes one request, and room for `cost`, from every level of every subject, if all have room. `cost` is
-/// None where nothing is metered: limits on spending then have no say. Returns which shadows it was not held at.
+/// None where nothing is metered: limits on spending then have no say. Returns which shadows it was not held at, and where it
+/// takes no place of a shadow's.
 ///
 /// # Errors
 /// [`Refusal`]: no level moved.
@@ -54,20 +73,23 @@ pub(super) fn decide(
     subjects: &mut [Option<Subject<'_>>; SUBJECTS],
     cost: Option<&ByMeasure<u64>>,
     now: Now,
-) -> Result<Skipped, Refusal> {
+) -> Result<(Skipped, Over), Refusal> {
     if !have_room(subjects, cost, now) {
         return Err(refuse(subjects, cost, now));
     }
-    let mut skipped = Skipped::default();
+    let (mut skipped, mut over) = (Skipped::default(), Over::default());
     for (at, subject) in subjects.iter_mut().enumerate() {
         if let Some(subject) = subject {
-            let marks = subject.take(cost, now);
+            let (marks, is_over) = subject.take(cost, now);
             if marks != 0 {
                 skipped[at] = marks;
             }
+            if is_over {
+                over.add(at);
+            }
         }
     }
-    Ok(skipped)
+    Ok((skipped, over))
 }
 
 /// Is there certainly no room, whatever the request may turn out to cost? Moves nothing.
@@ -112,31 +134,31 @@ impl Subject<'_> {
     #[inline]
     fn has_room(&self, cost: Option<&ByMeasure<u64>>, now: Now) -> bool {
         self.rates().all(|(rate, level)| rate.shadow || level.has_room(&rate.quota, now.mono_us))
-            && self.rules.slots.iter().all(|slots| slots.shadow || self.open.requests < slots.most)
+            && self.rules.slots.iter().all(|slots| slots.shadow || slots.has_room(self.open))
             && cost.is_none_or(|cost| {
                 self.spends()
                     .all(|(rule, spend)| rule.shadow || spend.has_room(rule, *cost.by(rule.measure), now))
             })
     }
 
-    /// Moves every level; returns the marks of those that it left as they are.
+    /// Moves every level; returns the marks of those that it left as they are, and whether a shadow had no place.
     #[inline]
-    fn take(&mut self, cost: Option<&ByMeasure<u64>>, now: Now) -> u16 {
+    fn take(&mut self, cost: Option<&ByMeasure<u64>>, now: Now) -> (u16, bool) {
         if self.rules.shadows {
             return self.take_beside_shadows(cost, now);
         }
         for (rate, level) in self.rules.rates.iter().zip(self.rates.iter_mut()) {
             level.take(&rate.quota, now.mono_us);
         }
-        let Some(cost) = cost else { return 0 };
+        let Some(cost) = cost else { return (0, false) };
         for (rule, spend) in self.rules.spends.iter().zip(self.spends.iter_mut()) {
             spend.hold(rule, *cost.by(rule.measure), now);
         }
-        0
+        (0, false)
     }
 
     /// The same where some are shadows: one without room is left as it is, as it would be had it refused.
-    fn take_beside_shadows(&mut self, cost: Option<&ByMeasure<u64>>, now: Now) -> u16 {
+    fn take_beside_shadows(&mut self, cost: Option<&ByMeasure<u64>>, now: Now) -> (u16, bool) {
         for (rate, level) in self.rules.rates.iter().zip(self.rates.iter_mut()) {
             if rate.shadow && !level.has_room(&rate.quota, now.mono_us) {
                 rate.tally.would_refuse();
@@ -144,12 +166,12 @@ impl Subject<'_> {
                 level.take(&rate.quota, now.mono_us);
             }
         }
-        for slots in self.rules.slots.iter().filter(|slots| slots.shadow) {
-            if self.open.requests >= slots.most {
-                slots.tally.would_refuse();
-            }
+        let mut over = false;
+        for slots in self.rules.slots.iter().filter(|slots| slots.shadow && !slots.has_room(self.open)) {
+            slots.tally.would_refuse();
+            over = true;
         }
-        let Some(cost) = cost else { return 0 };
+        let Some(cost) = cost else { return (0, over) };
         let mut skipped = 0;
         for (rule, spend) in self.rules.spends.iter().zip(self.spends.iter_mut()) {
             let cost = *cost.by(rule.measure);
@@ -160,7 +182,7 @@ impl Subject<'_> {
                 spend.hold(rule, cost, now);
             }
         }
-        skipped
+        (skipped, over)
     }
 }
 
@@ -209,7 +231,7 @@ impl Subject<'_> {
             let wait_us = level.wait_us(&rate.quota, now_us);
             Blocked { per, wait_us, by: By::Rate(rate, level) }
         });
-        let full = |slots: &&Slots| !slots.shadow && self.open.requests >= slots.most;
+        let full = |slots: &&Slots| !slots.shadow && !slots.has_room(self.open);
         let slots = self.rules.slots.iter().filter(full).map(move |slots| {
             let by = By::Slots(slots, self.open.requests);
             Blocked { per, wait_us: PLACE_WAIT_US, by }

@@ -59,7 +59,8 @@ pub struct LimitState {
     pub window_ms: Option<u64>,
     /// Most at once: the burst of a token bucket, else `quota`.
     pub most: u64,
-    /// What counts now, holds included; for a limit on concurrency, the open requests.
+    /// What counts now, holds included; for a limit on concurrency, the open requests, of a shadow those that it
+    /// would have let in.
     pub used: u64,
     /// The part of `used` that requests hold whose cost is not known yet.
     #[serde(skip_serializing_if = "is_zero")]
@@ -230,7 +231,7 @@ impl<'a> On<'a> {
             each(Seen { on: self, tally: &rate.tally, shadow: rate.shadow, standing, spend: None });
         }
         for slots in &rules.slots {
-            let standing = standing_of_slots(slots, open.requests);
+            let standing = standing_of_slots(slots, slots.used(open));
             each(Seen { on: self, tally: &slots.tally, shadow: slots.shadow, standing, spend: None });
         }
         for (rule, spend) in rules.spends.iter().zip(spends) {

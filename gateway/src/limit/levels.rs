@@ -54,22 +54,26 @@ impl Levels {
 pub(super) struct Open {
     /// How many there are; counted only where the end of a request changes something.
     pub(super) requests: u32,
+    /// Of these, those that a shadow of `concurrent` would have refused.
+    pub(super) over: u32,
     /// How long those that have ended took, in milliseconds: a moving average. 0: none has ended yet.
     pub(super) typical_ms: u32,
 }
 
 impl Open {
-    /// One more.
+    /// One more. `over`: a shadow of `concurrent` would have refused it.
     #[inline]
-    pub(super) fn begin(&mut self) {
+    pub(super) fn begin(&mut self, over: bool) {
         self.requests += 1;
+        self.over += u32::from(over);
     }
 
-    /// One less, which took `took_us`.
+    /// One less, which took `took_us` and began so.
     #[inline]
-    pub(super) fn end(&mut self, took_us: u64) {
+    pub(super) fn end(&mut self, over: bool, took_us: u64) {
         debug_assert!(self.requests > 0, "a request ends once");
         self.requests = self.requests.saturating_sub(1);
+        self.over = self.over.saturating_sub(u32::from(over));
         let took_ms = u32::try_from(took_us / 1000).unwrap_or(u32::MAX).max(1);
         self.typical_ms = match self.typical_ms {
             0 => took_ms,

@@ -65,7 +65,7 @@ impl Pairs {
 
     /// Counts an open request if its end changes something.
     #[inline]
-    pub(super) fn begin(&mut self, key: CommonKey, plan: &Rules) -> Option<CommonKey> {
+    pub(super) fn begin(&mut self, key: CommonKey, plan: &Rules, over: bool) -> Option<CommonKey> {
         if self.0.is_empty() {
             return None;
         }
@@ -73,23 +73,23 @@ impl Pairs {
         if !plan.waits_for_the_end() && !pair.common_rules.tenant.waits_for_the_end() {
             return None;
         }
-        pair.open.begin();
+        pair.open.begin(over);
         Some(key)
     }
 
     /// Counts an open request: its end teaches how long answers are.
     #[inline]
-    pub(super) fn begin_always(&mut self, key: CommonKey) -> Option<CommonKey> {
-        self.get(key)?.open.begin();
+    pub(super) fn begin_always(&mut self, key: CommonKey, over: bool) -> Option<CommonKey> {
+        self.get(key)?.open.begin(over);
         Some(key)
     }
 
     /// Ends what [`begin`](Pairs::begin) counted; until then the pair was not forgotten.
-    pub(super) fn close(&mut self, key: CommonKey, took_us: u64) {
+    pub(super) fn close(&mut self, key: CommonKey, over: bool, took_us: u64) {
         let pair = self.get(key);
         debug_assert!(pair.is_some(), "a busy pair stays");
         if let Some(pair) = pair {
-            pair.open.end(took_us);
+            pair.open.end(over, took_us);
         }
     }
 

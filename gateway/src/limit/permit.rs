@@ -2,7 +2,7 @@
 
 use super::common::{Common, CommonKey};
 use super::constrained::Standings;
-use super::decide::{SUBJECTS, Skipped};
+use super::decide::{Over, SUBJECTS, Skipped};
 use super::measure::{ByMeasure, Cost};
 use super::price::Price;
 use super::spend::{Spend, SpendRule, Step};
@@ -24,6 +24,8 @@ pub struct Permit {
     pub(super) ledger: Option<Ledger>,
     /// Boxed: most of a permit's size, and made only where headers are asked for.
     pub(super) standings: Option<Box<Standings>>,
+    /// Where it takes no place of a shadow's.
+    pub(super) over: Over,
     pub(super) began_us: u64,
     /// The latest moment it has seen; what Drop takes for the end.
     pub(super) seen: Now,
@@ -241,13 +243,13 @@ impl Drop for Permit {
         }
         let took_us = self.seen.mono_us.saturating_sub(self.began_us);
         if let Some((tenant, counted)) = self.tenant.take() {
-            tenant.books.lock().close(counted, took_us);
+            tenant.books.lock().close(counted, self.over, took_us);
         }
         if let Some(route) = self.route.take() {
-            route.close(took_us);
+            route.close(self.over.at(SUBJECTS - 2), took_us);
         }
         if let Some(model) = self.model.take() {
-            model.close(took_us);
+            model.close(self.over.at(SUBJECTS - 1), took_us);
         }
     }
 }

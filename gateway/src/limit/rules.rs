@@ -1,5 +1,6 @@
 //! Limits as admission reads them: grouped by what they are counted per, numbers worked out.
 
+use super::levels::Open;
 use super::quota::Quota;
 use super::spend::SpendRule;
 use super::tally::{Tallies, Tally};
@@ -22,6 +23,19 @@ pub(super) struct Slots {
     pub(super) most: u32,
     pub(super) shadow: bool,
     pub(super) tally: Arc<Tally>,
+}
+
+impl Slots {
+    /// Requests that take its places. What a shadow would have refused would not be there.
+    #[inline]
+    pub(super) fn used(&self, open: Open) -> u32 {
+        if self.shadow { open.requests.saturating_sub(open.over) } else { open.requests }
+    }
+
+    #[inline]
+    pub(super) fn has_room(&self, open: Open) -> bool {
+        self.used(open) < self.most
+    }
 }
 
 /// The limits of one kind of subject.

@@ -2,6 +2,7 @@
 
 use super::admit::Asking;
 use super::common::CommonKey;
+use super::decide::Over;
 use super::denial::Denial;
 use super::levels::{Levels, Open};
 use super::pairs::{Pair, Pairs};
@@ -148,33 +149,37 @@ impl Books {
     /// Counts an open request wherever its end changes something. Where it does not, it is not counted, and a
     /// limit that a reload brings later does not see it.
     #[inline]
-    pub(super) fn begin(&mut self, user: UserIx, asking: &Asking<'_>) -> Counted {
+    pub(super) fn begin(&mut self, user: UserIx, asking: &Asking<'_>, over: Over) -> Counted {
         let tenant = self.plan.tenant.waits_for_the_end();
         if tenant {
-            self.open.begin();
+            self.open.begin(over.at(0));
         }
         let for_model = asking.metered.map(|metered| metered.model.key());
         Counted {
             tenant,
-            user: if self.plan.user.waits_for_the_end() { self.users.begin(user) } else { None },
-            on_route: self.on_routes.begin(asking.route.key(), &self.plan.tenant_route),
-            for_model: for_model.and_then(|key| self.for_models.begin_always(key)),
+            user: if self.plan.user.waits_for_the_end() { self.users.begin(user, over.at(1)) } else { None },
+            on_route: self.on_routes.begin(
+                asking.route.key(),
+                &self.plan.tenant_route,
+                over.at(2) || over.at(3),
+            ),
+            for_model: for_model.and_then(|key| self.for_models.begin_always(key, over.at(4) || over.at(5))),
         }
     }
 
     /// Ends what [`begin`](Books::begin) counted.
-    pub(super) fn close(&mut self, counted: Counted, took_us: u64) {
+    pub(super) fn close(&mut self, counted: Counted, over: Over, took_us: u64) {
         if counted.tenant {
-            self.open.end(took_us);
+            self.open.end(over.at(0), took_us);
         }
         if let Some(user) = counted.user {
-            self.users.close(user, took_us);
+            self.users.close(user, over.at(1), took_us);
         }
         if let Some(route) = counted.on_route {
-            self.on_routes.close(route, took_us);
+            self.on_routes.close(route, over.at(2) || over.at(3), took_us);
         }
         if let Some(model) = counted.for_model {
-            self.for_models.close(model, took_us);
+            self.for_models.close(model, over.at(4) || over.at(5), took_us);
         }
     }
 

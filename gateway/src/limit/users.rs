@@ -66,17 +66,17 @@ impl Users {
 
     /// Counts an open request; None if the user is gone.
     #[inline]
-    pub(super) fn begin(&mut self, user: UserIx) -> Option<UserIx> {
+    pub(super) fn begin(&mut self, user: UserIx, over: bool) -> Option<UserIx> {
         self.seat(user)?;
-        self.seats[user.at as usize].open.begin();
+        self.seats[user.at as usize].open.begin(over);
         Some(user)
     }
 
     /// Ends what [`begin`](Users::begin) counted; until then the seat was not given away.
-    pub(super) fn close(&mut self, user: UserIx, took_us: u64) {
+    pub(super) fn close(&mut self, user: UserIx, over: bool, took_us: u64) {
         debug_assert!(self.seat(user).is_some(), "a busy seat stays");
         if let Some(seat) = self.seats.get_mut(user.at as usize) {
-            seat.open.end(took_us);
+            seat.open.end(over, took_us);
         }
     }
 

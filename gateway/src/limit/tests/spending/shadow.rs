@@ -44,6 +44,7 @@ fn amounts() -> impl Strategy<Value = Amount> {
         (1_000..500_000u64).prop_map(|most| budget(most, Measure::Money, "Asia/Shanghai")),
         (1..8u32, 1..6u32).prop_map(|(n, burst)| requests(Algorithm::TokenBucket, n, MINUTE, burst)),
         (1..8u32).prop_map(|n| requests(Algorithm::SlidingWindow, n, MINUTE, n)),
+        (1..5u32).prop_map(|n| Amount::Concurrent(std::num::NonZeroU32::new(n).expect("at least one"))),
     ]
 }
 
@@ -135,4 +136,20 @@ fn a_shadow_that_is_enforced_goes_on_with_what_it_counted() {
         drop(first);
         assert_eq!(shop.admit(prompt(41), later(0)).is_ok(), held);
     }
+}
+
+#[test]
+fn what_a_shadow_of_places_would_have_refused_takes_none_of_them() {
+    let places = Amount::Concurrent(std::num::NonZeroU32::new(2).expect("two"));
+    let mut shop = Shop::open(&book(Per::User, &places, true, false), later(0));
+    let ask = || shop.admit(prompt(1), later(0)).expect("a shadow refuses nobody");
+    let mut open: Vec<Permit> = (0..5).map(|_| ask()).collect();
+    drop(open.remove(0));
+    open.push(ask()); // the second of two, though the fifth that is open
+    let [state] = &counted(&shop, later(0)).0[..] else { panic!("one level") };
+    assert_eq!((state.used, counted(&shop, later(0)).1), (2, 3));
+    shop.reload(&book(Per::User, &places, false, false), later(0));
+    assert!(shop.admit(prompt(1), later(0)).is_err(), "in force, it counts all that are open");
+    drop(open);
+    assert!(shop.admit(prompt(1), later(0)).is_ok());
 }
