@@ -288,10 +288,7 @@ pub(super) fn named(
             .map(|tenant| Arc::clone(tenant.name())),
         user: user.flatten().filter(|_| per == Per::User).cloned(),
         route: matches!(per, Per::Route | Per::TenantRoute).then(|| Arc::clone(asking.route.name())),
-        model: asking
-            .metered
-            .filter(|_| matches!(per, Per::Model | Per::TenantModel))
-            .map(|metered| Arc::clone(metered.model.name())),
+        model: asking.metered.filter(|_| per.is_of_model()).map(|metered| Arc::clone(metered.model.name())),
         unit,
         budget,
         requested,

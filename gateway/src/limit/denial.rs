@@ -5,7 +5,7 @@ use super::common::{Common, CommonKey};
 use super::sync::{ArcSwapOption, AtomicU64};
 use super::tally::Tally;
 use super::users::UserIx;
-use super::{Full, Limited, Per, Unit};
+use super::{Full, Limited, Unit};
 use arc_swap::Guard;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -94,7 +94,7 @@ impl Refused {
     #[inline]
     fn covers(&self, cost: Option<&Metered<'_>>) -> bool {
         match (cost, &self.cost) {
-            (None, _) => !matches!(self.full.per, Per::Model | Per::TenantModel),
+            (None, _) => !self.full.per.is_of_model(),
             (Some(cost), Some(refused)) => refused.covers(&Worth::of(cost)),
             (Some(_), None) => false,
         }

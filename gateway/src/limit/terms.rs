@@ -28,6 +28,11 @@ pub enum Per {
 }
 
 impl Per {
+    /// Does it count the requests for a model?
+    pub fn is_of_model(self) -> bool {
+        matches!(self, Per::Model | Per::TenantModel)
+    }
+
     /// As policy writes it.
     pub fn name(self) -> &'static str {
         match self {

@@ -4,8 +4,8 @@ use crate::auth;
 use crate::fair::{Gate, TenantKey};
 use crate::iam;
 use crate::ids::{CallerId, RouteId};
-use crate::limit;
 use crate::limit::price::Price;
+use crate::limit::{self, Per};
 use crate::observe::metrics::RouteMetrics;
 use crate::observe::retries::RetryMetrics;
 use crate::observe::tenants::OnRoute;
@@ -156,6 +156,18 @@ pub enum Api {
     Grpc,
     /// Anything else: not a model endpoint.
     Plain,
+}
+
+impl Api {
+    /// Are its requests for a model, and their tokens counted? Else limits on tokens, on money and of models have no say.
+    pub fn is_metered(self) -> bool {
+        !matches!(self, Api::Grpc | Api::Plain)
+    }
+
+    /// Does a limit per `per` count its requests? `spending`: it counts tokens or money.
+    pub fn is_counted(self, per: Per, spending: bool) -> bool {
+        self.is_metered() || !(per.is_of_model() || spending)
+    }
 }
 
 /// The gate before a pool, and its classes of requests.

@@ -3,7 +3,7 @@
 use super::{Check, Index};
 use crate::limit::Per;
 use crate::policy::snapshot::Api;
-use crate::policy::spec::{Limits, Model, Policy, Route};
+use crate::policy::spec::{Limit, Limits, Model, Policy, Route};
 
 /// What to do about a model endpoint that none covers.
 const HELP: &str = "add `limits` to the route, limits to the plan, or `unlimited: \"the reason\"`";
@@ -38,11 +38,16 @@ impl Check<'_> {
             }
             let unlimited = callers.find_map(|tenant| {
                 let plan = &policy.plans[*plans.get(&tenant.plan.value)?];
-                (!plan.limits.refuse()).then_some((tenant, plan))
+                let counts =
+                    |limit: &Limit| route.api.is_counted(limit.per, limit.amount.value.is_spending());
+                (!refuses_some(&plan.limits, counts)).then_some((tenant, plan))
             });
             if let Some((tenant, plan)) = unlimited {
-                let nothing =
-                    if plan.limits.list.is_empty() { "limits nothing" } else { "has only shadow limits" };
+                let nothing = match &plan.limits.list[..] {
+                    [] => "limits nothing",
+                    list if list.iter().all(|limit| limit.shadow) => "has only shadow limits",
+                    _ => "refuses only by tokens, money or model, which nobody reads in its messages",
+                };
                 uncovered(format!(
                     "a model endpoint that no limit covers: tenant `{}` may call it, and its plan `{}` {nothing}",
                     tenant.name.value, tenant.plan.value
@@ -53,8 +58,10 @@ impl Check<'_> {
 
     /// Do limits written at the route, or at every model it may be asked for, refuse?
     fn limited(&self, route: &Route, policy: &Policy) -> bool {
-        let model_limited = |model: &Model| refuses_some(&model.limits, route.auth.is_some());
+        let counts = |limit: &Limit| route.auth.is_some() || limit.per == Per::Model;
+        let model_limited = |model: &Model| refuses_some(&model.limits, counts);
         let by_model = match &route.metering.model {
+            _ if !route.api.is_metered() => false,
             Some(name) if route.metering.fixed => {
                 let mut models = policy.models.iter().filter(|model| model.name.value == name.value);
                 self.broken.contains(&name.value) || models.any(model_limited)
@@ -69,8 +76,7 @@ impl Check<'_> {
     }
 }
 
-/// Does a model's limit refuse requests of those who may call?
-fn refuses_some(limits: &Limits, known: bool) -> bool {
-    let counts = |per: Per| known || per == Per::Model;
-    limits.broken || limits.list.iter().any(|limit| !limit.shadow && counts(limit.per))
+/// Does any of them that `counts` refuse requests?
+fn refuses_some(limits: &Limits, counts: impl Fn(&Limit) -> bool) -> bool {
+    limits.broken || limits.list.iter().any(|limit| !limit.shadow && counts(limit))
 }

@@ -3,7 +3,6 @@
 use super::{Check, Names, Route, good};
 use crate::ids::RouteId;
 use crate::limit::Per;
-use crate::policy::snapshot::Api;
 use crate::policy::spec;
 use crate::route::{Conflict, Table, TableBuilder};
 
@@ -43,7 +42,7 @@ impl Check<'_> {
         if route.auth.is_none() {
             self.nobody_to_count(&path, &route.limits);
         }
-        if matches!(route.api, Api::Plain | Api::Grpc) {
+        if !route.api.is_metered() {
             self.nothing_to_spend(&path, &route.limits);
         }
         let pool = self.find(format!("{path}.pool"), "pool", &route.pool, &names.pools);
