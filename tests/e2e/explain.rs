@@ -140,6 +140,22 @@ fn explain_tells_every_level_before_and_after_requests() {
     assert!(others.contains("a user that has used nothing") && others.contains("refused by rpd"), "{others}");
 }
 
+/// No tokens are counted there: neither limits on them nor ceilings say anything.
+#[test]
+fn explain_tells_of_a_plain_route_only_what_counts_there() {
+    let policy = POLICY
+        .replace("gold:\n", "gold:\n    ceilings: {prompt_tokens: 8k}\n    limits:\n")
+        .replace("    api: plain\n    auth: none\n", "    api: plain\n    auth: [api_key]\n");
+    let (_mock, gateway) = start_with(&policy);
+    let page = gateway.admin("/explain?tenant=acme&route=open").json();
+    let limits = page["limits"].as_array().expect("limits");
+    let names: Vec<&str> = limits.iter().filter_map(|limit| limit["limit"].as_str()).collect();
+    assert_eq!(names, ["rpd", "user-rpm", "open-rps"], "{page}");
+    assert_eq!(page["ceilings"]["prompt_tokens"], Value::Null, "{page}");
+    let page = gateway.admin("/explain?tenant=acme&route=chat").json();
+    assert_eq!(page["ceilings"]["prompt_tokens"], 8000, "{page}");
+}
+
 #[test]
 fn explain_says_what_there_is_when_a_name_is_unknown() {
     let (_mock, gateway) = start_explained();

@@ -46,7 +46,8 @@ pub fn explain(policy: &Store, query: Query<'_>, now: Now) -> Result<Explained, 
         model: model.map(|model| (&model.limits, model.price)),
     };
     let answer = limit::explain(&question, now);
-    let ceilings = [caller.map(|caller| caller.terms.ceilings), model.map(|model| model.ceilings)];
+    let of_plan = caller.filter(|_| model.is_some()).map(|caller| caller.terms.ceilings);
+    let ceilings = [of_plan, model.map(|model| model.ceilings)];
     Ok(Explained {
         now: shown::time(now.wall_ms),
         tenant: caller.map(|caller| caller.tenant_name().to_string()),

@@ -115,7 +115,9 @@ impl<'a> Question<'a> {
         let mut limits = Vec::new();
         let user = caller.and_then(|(_, user)| user);
         for subject in subjects.iter().flatten() {
-            let levels = (&*subject.rates, &*subject.spends);
+            // Where nothing is metered, limits on spending have no say.
+            let spends = if self.model.is_some() { &*subject.spends } else { &[] };
+            let levels = (&*subject.rates, spends);
             self.on(subject.per, user).each(subject.rules, levels, subject.open, now, &mut |seen| {
                 limits.push(seen.state());
             });
@@ -135,10 +137,7 @@ impl<'a> Question<'a> {
             per,
             user: user.filter(|_| per == Per::User),
             route: Some(self.route.name()).filter(|_| matches!(per, Per::Route | Per::TenantRoute)),
-            model: self
-                .model
-                .map(|(model, _)| model.name())
-                .filter(|_| matches!(per, Per::Model | Per::TenantModel)),
+            model: self.model.map(|(model, _)| model.name()).filter(|_| per.is_of_model()),
         }
     }
 

@@ -128,6 +128,11 @@ impl Amount {
             Amount::Tokens { measure, .. } | Amount::Budget { measure, .. } => measure.unit(),
         }
     }
+
+    /// Does it count what requests cost?
+    pub fn is_spending(&self) -> bool {
+        matches!(self, Amount::Tokens { .. } | Amount::Budget { .. })
+    }
 }
 
 /// The limits of a plan (per tenant, user, tenant+route, tenant+model).

@@ -133,7 +133,10 @@ fn of_route(route: &Route, checked: &Checked) -> RoutePosture {
         limits: route.limits.iter().map(limit_line).collect(),
         plan_limits: plans
             .iter()
-            .map(|plan| (plan.name.to_string(), plan.limits.iter().map(limit_line).collect()))
+            .map(|plan| {
+                let counting = plan.limits.iter().filter(|limit| limit.counts(route.api));
+                (plan.name.to_string(), counting.map(limit_line).collect())
+            })
             .collect(),
         caps: format!(
             "body {}, head {}, {} headers, target {}",
@@ -149,6 +152,7 @@ fn of_route(route: &Route, checked: &Checked) -> RoutePosture {
         ceilings: ceilings_line(&route.ceilings),
         plan_ceilings: plans
             .iter()
+            .filter(|_| route.api.is_metered())
             .filter_map(|plan| Some((plan.name.to_string(), ceilings_line(&plan.ceilings)?)))
             .collect(),
         versions: versions::lines(pool),

@@ -115,6 +115,23 @@ fn a_limit_on_answers_that_is_spent_refuses_one_token() {
 }
 
 #[test]
+fn a_request_that_is_not_metered_meets_no_limit_on_spending() {
+    let plan = vec![
+        limit("rpm", Per::Tenant, bucket(10, MINUTE)),
+        limit("daily", Per::Tenant, budget(7, Measure::Total)),
+        limit("tpm", Per::User, tokens(9)),
+    ];
+    let place = Place::new(plan, vec![], vec![]);
+    place.spend(0, 20, at_hour(1));
+    let Enrolled { tenant, users } = &place.applied.tenants[0];
+    let question =
+        Question { tenant: Some(tenant), user: Some(users[0]), route: &place.applied.routes[0], model: None };
+    let answer = explain(&question, at_hour(1));
+    let told: Vec<&str> = answer.limits.iter().map(|limit| &*limit.limit).collect();
+    assert_eq!((told, answer.refused), (vec!["rpm"], None));
+}
+
+#[test]
 fn every_level_is_told_in_the_order_it_is_asked() {
     let place = everywhere();
     let names = |answer: Answer| -> Vec<(String, Per, u64, Option<String>)> {

@@ -159,6 +159,11 @@ pub struct Limit {
 }
 
 impl Limit {
+    /// Does it count requests of `api`?
+    pub fn counts(&self, api: Api) -> bool {
+        api.is_counted(self.rule.per, self.rule.amount.is_spending())
+    }
+
     /// Does it count per day or month?
     pub fn is_budget(&self) -> bool {
         matches!(self.rule.amount, limit::Amount::Budget { .. })

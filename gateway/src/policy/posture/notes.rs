@@ -74,7 +74,10 @@ pub fn of_route(route: &Route, pool: &Pool, callers: &[&Tenant], plans: &[&Plan]
         note(format!("version `{version}` gets nothing: it has no weight, and no rule names it"));
     }
     let concurrent = |limits: &[Limit]| {
-        limits.iter().any(|Limit { rule, .. }| !rule.shadow && matches!(rule.amount, Amount::Concurrent(_)))
+        limits
+            .iter()
+            .filter(|limit| limit.counts(route.api))
+            .any(|Limit { rule, .. }| !rule.shadow && matches!(rule.amount, Amount::Concurrent(_)))
     };
     if route.api != Api::Plain && !concurrent(&route.limits) {
         let without: Vec<&str> =

@@ -152,6 +152,19 @@ fn posture_tells_tokens_and_money() {
     );
 }
 
+/// On a route that is not metered, neither tokens nor money nor models are known.
+#[test]
+fn posture_tells_of_a_plain_route_only_what_counts_there() {
+    let text = with(
+        "{name: tpm, per: tenant, tokens: 5k/min}, {name: bill, per: user, budget: 12.5 CNY/month}, \
+         {name: each, per: tenant+model, requests: 5/min}",
+    )
+    .replace("api: openai", "api: plain");
+    let posture = Posture::of(&load_text(text).map_err(|problems| lines(&problems)).unwrap().checked);
+    let said: Vec<&str> = posture.routes[0].plan_limits["gold"].iter().map(String::as_str).collect();
+    assert_eq!(said, ["user-rpm: 20 requests in 1m per user, 20 at once"]);
+}
+
 #[test]
 fn posture_takes_no_shadow_for_a_limit() {
     let text = GOOD
