@@ -12,7 +12,8 @@ pub const SIZE_HELP: &str = "write a whole number and B, KB, KiB, MB, MiB, GB or
 /// What a duration looks like.
 pub const DURATION_HELP: &str = "write a whole number and ms, s, m, h or d, such as `30s`";
 /// What a rate looks like.
-pub const RATE_HELP: &str = "write a whole number per s, min, h or day, such as `20/min`";
+pub const RATE_HELP: &str =
+    "write a whole number per s, min, h or day, such as `20/min`: at least 1, at most 4294967295";
 /// What a number of bytes per second looks like.
 pub const SPEED_HELP: &str = "write a size per s, such as `10MiB/s`, below 4GiB/s";
 /// What a count looks like.
@@ -20,7 +21,7 @@ pub const COUNT_HELP: &str =
     "write a whole number, such as `64`; k, M and G stand for 1,000, 1,000,000 and 1,000,000,000";
 /// What a number of model tokens looks like.
 pub const TOKENS_HELP: &str =
-    "write a whole number per s, min, h, day or month, such as `500k/min` or `50M/day`";
+    "write a whole number per s, min, h, day or month, such as `500k/min` or `50M/day`: at least 1";
 
 /// What a percentage looks like.
 pub const PERCENT_HELP: &str = "write a whole number from 0 to 100 and `%`, such as `50%`";
@@ -136,7 +137,8 @@ pub fn count(text: &str) -> Option<u32> {
     u32::try_from(large(text)?).ok()
 }
 
-fn large(text: &str) -> Option<u64> {
+/// The same, also where it is more than a count may be.
+pub fn large(text: &str) -> Option<u64> {
     let (number, unit) = split(text);
     let factor: u64 = match unit {
         "" => 1,

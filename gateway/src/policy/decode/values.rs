@@ -51,9 +51,9 @@ impl<'a> Entry<'a> {
 
     /// A whole number within the table's range for `key`.
     pub fn count(&self, key: &'a str) -> Option<u32> {
-        let count = self.parsed(key, units::count, "a count", units::COUNT_HELP)?;
+        let count = self.parsed(key, units::large, "a count", units::COUNT_HELP)?;
         let range = range(self.object, key);
-        if range.contains(&count) {
+        if let Some(count) = u32::try_from(count).ok().filter(|count| range.contains(count)) {
             return Some(count);
         }
         self.wrong(
