@@ -70,10 +70,15 @@ fn find(page: &Value, name: &str) -> Value {
 
 /// Runs `pangu-gateway explain`: exit code, output, errors.
 fn explain(gateway: &Gateway, args: &[&str]) -> (Option<i32>, String, String) {
+    let admin = format!("http://{}", gateway.admin);
+    explain_at(gateway, &[&["--admin", &admin], args].concat())
+}
+
+/// The same with `--admin` among `args`; the gateway lends its directory.
+fn explain_at(gateway: &Gateway, args: &[&str]) -> (Option<i32>, String, String) {
     let dir = gateway.dir().join("explain");
     std::fs::create_dir_all(&dir).expect("directory is ours");
-    let admin = format!("http://{}", gateway.admin);
-    let args = [&["explain", "--admin", &admin], args].concat();
+    let args = [&["explain"], args].concat();
     let mut process = Process::start("pangu-gateway", args, &[], &dir);
     let status = process.wait(secs(10)).expect("it ends");
     (status.code(), process.stdout(), process.stderr())
@@ -207,13 +212,21 @@ fn explain_shows_the_admin_token_and_never_prints_it() {
 #[test]
 fn explain_says_so_when_nobody_answers() {
     let (_mock, gateway) = start_explained();
-    let dir = gateway.dir().join("nobody");
-    std::fs::create_dir_all(&dir).expect("directory is ours");
-    let args = ["explain", "--tenant", "a", "--route", "b", "--admin", "http://127.0.0.1:1"];
-    let mut process = Process::start("pangu-gateway", args, &[], &dir);
-    let status = process.wait(secs(10)).expect("it ends");
-    assert_eq!(status.code(), Some(1));
-    assert!(process.stderr().contains("is the gateway running"), "{}", process.stderr());
+    let args = ["--tenant", "a", "--route", "b", "--admin", "http://127.0.0.1:1"];
+    let (code, _, error) = explain_at(&gateway, &args);
+    assert_eq!(code, Some(1));
+    assert!(error.contains("is the gateway running"), "{error}");
+}
+
+#[test]
+fn explain_asks_for_the_admin_address_where_somebody_else_answers() {
+    let (mock, gateway) = start_explained();
+    for other in [gateway.http, mock.address] {
+        let admin = format!("http://{other}");
+        let args = ["--tenant", "acme", "--route", "chat", "--admin", &admin];
+        let (code, _, error) = explain_at(&gateway, &args);
+        assert!(code == Some(1) && error.contains("is this the gateway's `admin.address`"), "{error}");
+    }
 }
 
 #[test]

@@ -67,7 +67,10 @@ impl Explain {
     }
 
     fn not_understood(&self, error: &serde_json::Error) -> String {
-        format!("{}: {error}; use the `explain` of the version that runs there", self.admin)
+        format!(
+            "{}: no answer to `explain` ({error}); is this the gateway's `admin.address`, and of the same version?",
+            self.admin
+        )
     }
 }
 
