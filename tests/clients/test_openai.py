@@ -153,7 +153,7 @@ def test_an_exhausted_budget_says_so(gateway, mock, paying):
     error = raised.value
     assert (error.code, error.type) == ("insufficient_quota", "insufficient_quota")
     assert "Budget user-budget reached for user paying" in error.message, error.message
-    assert "Limit 0.1 per month, used 0.1" in error.message, error.message
+    assert "Limit 0.1 CNY per month, used 0.1 CNY" in error.message, error.message
     assert error.response.json()["error_code"] == "APIG.0308"
     assert mock.requests() == 1
 

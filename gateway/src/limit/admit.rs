@@ -278,7 +278,7 @@ pub(super) fn named(
     asking: &Asking<'_>,
 ) -> Limited {
     let Refusal { per, standing, requested, wait_us, .. } = refusal;
-    let Standing { limit, unit, quota, most, window, used, held, reset, budget, .. } = standing;
+    let Standing { limit, unit, currency, quota, most, window, used, held, reset, budget, .. } = standing;
     let (tenant, user) = caller.unzip();
     let full = Full {
         limit,
@@ -290,6 +290,7 @@ pub(super) fn named(
         route: matches!(per, Per::Route | Per::TenantRoute).then(|| Arc::clone(asking.route.name())),
         model: asking.metered.filter(|_| per.is_of_model()).map(|metered| Arc::clone(metered.model.name())),
         unit,
+        currency,
         budget,
         requested,
         quota,

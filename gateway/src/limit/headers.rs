@@ -6,7 +6,7 @@
 //! the `t` beside it.
 
 use super::constrained::Standings;
-use super::money::Money;
+use super::money::{Currency, Money};
 use super::{Full, Limited, Per, Standing, Unit};
 use http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use std::fmt::{self, Display, Write};
@@ -105,8 +105,9 @@ impl RetryAfter {
 /// The sentence for the caller: which limit, at which level, how much, when.
 pub(super) fn explain(limited: &Limited) -> impl Display + '_ {
     fmt::from_fn(move |f| {
-        let Full { limit, unit, quota, most, window, used, held, requested, budget, .. } = &*limited.full;
-        let amount = |n: &u64| Amount(*n, *unit);
+        let Full { limit, unit, currency, quota, most, window, used, held, requested, budget, .. } =
+            &*limited.full;
+        let amount = |n: &u64| Amount(*n, *unit, *currency);
         let kind = match unit {
             _ if *budget => "Budget",
             Unit::Places => "Concurrency limit",
@@ -129,18 +130,20 @@ pub(super) fn explain(limited: &Limited) -> impl Display + '_ {
         if *held > 0 {
             write!(f, " ({} of it held for requests under way)", amount(held))?;
         }
-        let wait = GoDuration(limited.retry_after);
-        write!(f, ", requested {}. Please try again in {wait}.", amount(requested))
+        if *requested > 0 {
+            write!(f, ", requested {}", amount(requested))?;
+        }
+        write!(f, ". Please try again in {}.", GoDuration(limited.retry_after))
     })
 }
 
-/// So much of a unit: money as a decimal, all else as it is counted.
-struct Amount(u64, Unit);
+/// So much of a unit: money as a decimal with its currency, all else as it is counted.
+struct Amount(u64, Unit, Currency);
 
 impl Display for Amount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.1 {
-            Unit::Money => Money { nano: self.0 }.fmt(f),
+            Unit::Money => write!(f, "{} {}", Money { nano: self.0 }, self.2),
             _ => self.0.fmt(f),
         }
     }

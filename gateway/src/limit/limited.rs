@@ -1,6 +1,7 @@
 //! A refusal, as the caller is told it.
 
 use super::denial::Remembered;
+use super::money::Currency;
 use super::{Per, Standing, Unit, headers};
 use std::fmt;
 use std::ops::Deref;
@@ -101,9 +102,11 @@ pub struct Full {
     pub model: Option<Arc<str>>,
     /// What it counts.
     pub unit: Unit,
+    /// See [`Standing::currency`].
+    pub currency: Currency,
     /// A limit of days or months of a calendar.
     pub budget: bool,
-    /// How much of it the request asked for.
+    /// How much of it the request asked for; 0: what it would cost is not known, or nothing.
     pub requested: u64,
     /// See [`Standing::quota`].
     pub quota: u64,
@@ -127,10 +130,11 @@ impl Full {
 impl Limited {
     /// Where the limit stands.
     pub fn standing(&self) -> Standing {
-        let Full { limit, unit, budget, quota, most, window, used, held, .. } = &*self.full;
+        let Full { limit, unit, currency, budget, quota, most, window, used, held, .. } = &*self.full;
         Standing {
             limit: Arc::clone(limit),
             unit: *unit,
+            currency: *currency,
             quota: *quota,
             most: *most,
             window: *window,

@@ -3,6 +3,7 @@
 use super::Unit;
 use super::decide::PLACE_WAIT_US;
 use super::level::Level;
+use super::money::Currency;
 use super::rules::{Rate, Slots};
 use super::spend::{Spend, SpendRule};
 use crate::clock::Now;
@@ -16,6 +17,8 @@ pub struct Standing {
     pub limit: Arc<str>,
     /// What it counts.
     pub unit: Unit,
+    /// Of money, else none.
+    pub currency: Currency,
     /// So much of it per window; for a concurrency limit, at the same time.
     pub quota: u64,
     /// Most at once: the burst of a token bucket, else `quota`.
@@ -41,6 +44,7 @@ pub(super) fn standing_of_rate(rate: &Rate, level: &Level, now_us: u64) -> Stand
     Standing {
         limit: Arc::clone(name),
         unit: Unit::Requests,
+        currency: Currency::NONE,
         quota: quota.requests,
         most: quota.most,
         window: quota.window(),
@@ -58,6 +62,7 @@ pub(super) fn standing_of_slots(slots: &Slots, open: u32) -> Standing {
     Standing {
         limit: Arc::clone(&slots.name),
         unit: Unit::Places,
+        currency: Currency::NONE,
         quota: most,
         most,
         window: Duration::ZERO,
@@ -75,6 +80,7 @@ pub(super) fn standing_of_spend(rule: &SpendRule, spend: &Spend, now: Now) -> St
     Standing {
         limit: Arc::clone(&rule.name),
         unit: rule.measure.unit(),
+        currency: rule.currency,
         quota: rule.quota(),
         most: rule.most(),
         window: rule.window(),

@@ -38,7 +38,11 @@ fn a_budget_in_money_is_spent_by_the_prices_of_models() {
     assert_eq!((refused.status, &error["error"]["code"]), (429, &"insufficient_quota".into()), "{error}");
     assert_eq!(error["error"]["type"], "insufficient_quota");
     let why = error["error_msg"].as_str().expect("a sentence");
-    assert!(why.starts_with("Budget tested reached for tenant acme") && why.contains("per month"), "{why}");
+    assert!(
+        why.starts_with("Budget tested reached for tenant acme: Limit 0.1 CNY per month, used 0.0"),
+        "{why}"
+    );
+    assert!(why.contains(" CNY, requested 0.0"), "{why}");
     let wait: u64 = refused.header("retry-after").expect("a time").parse().expect("seconds");
     assert!(wait <= 31 * 86_400 * 11 / 10, "not beyond the month: {wait}");
 
@@ -52,6 +56,16 @@ fn a_budget_in_money_is_spent_by_the_prices_of_models() {
     assert_eq!(used, Some(thousandths as f64 / 1000.0), "{level}");
     // Whoever pays nothing may go on: another model has no price.
     assert_eq!(post(PANGU_CHAT, &hello("")).send(gateway.http).status, 200);
+}
+
+/// It is refused before its body is read.
+#[test]
+fn a_request_before_a_debt_in_money_is_told_no_cost_that_nobody_knows() {
+    let (_mock, gateway) = start_metered(&limited("- {name: tested, per: tenant, budget: 0.1 CNY/month}"));
+    assert_eq!(request(60).send(gateway.http).status, 200);
+    charged(&gateway);
+    let why = request(5).send(gateway.http).json()["error_msg"].as_str().expect("a sentence").to_owned();
+    assert!(why.contains("Limit 0.1 CNY per month, used 0.122 CNY. Please try again in "), "{why}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::limit::headers::{RetryAfter, admitted, refused};
+use crate::limit::money::Currency;
 use http::HeaderMap;
 use proptest::prelude::*;
 
@@ -9,6 +10,7 @@ fn standing(limit: &str, window: Duration, remaining: u64, reset: Duration) -> S
     Standing {
         limit: limit.into(),
         unit: if window.is_zero() { Unit::Places } else { Unit::Requests },
+        currency: Currency::NONE,
         quota: 2000,
         most: 2000,
         window,
@@ -21,7 +23,7 @@ fn standing(limit: &str, window: Duration, remaining: u64, reset: Duration) -> S
 }
 
 fn limited(standing: Standing, per: Per, retry_after: Duration) -> Limited {
-    let Standing { limit, unit, quota, most, window, used, held, reset, budget, .. } = standing;
+    let Standing { limit, unit, currency, quota, most, window, used, held, reset, budget, .. } = standing;
     let [tenant, user, route, model] = ["acme", "alice", "chat", "pangu"].map(|name| Some(name.into()));
     let full = Full {
         limit,
@@ -31,6 +33,7 @@ fn limited(standing: Standing, per: Per, retry_after: Duration) -> Limited {
         route,
         model,
         unit,
+        currency,
         budget,
         requested: 1,
         quota,
