@@ -3,7 +3,7 @@
 use super::clamp::clamped;
 use super::common::{Common, Locked};
 use super::constrained::most_constrained;
-use super::decide::{Over, Refusal, SUBJECTS, Subject, decide, foresee};
+use super::decide::{Over, Refusal, SUBJECTS, Subject, decide, have_room, refuse};
 use super::denial::{Place, Worth};
 use super::measure::Cost;
 use super::pairs::Pair;
@@ -84,8 +84,8 @@ pub fn check(asking: &Asking<'_>, now: Now) -> Result<(), Limited> {
     let least = Cost { tokens: Tokens { prompt: 1, completion: 1 }, price: Price::default() };
     let mut books = tenant.books.lock();
     let mut on_route = asking.route.lock_if_limited();
-    let Books { plan, levels, open, users, .. } = &mut *books;
-    let subjects = [
+    let Books { plan, levels, open, users, on_routes, .. } = &mut *books;
+    let mut subjects = [
         levels.subject(Per::Tenant, &plan.tenant, *open),
         users.subject(user, &plan.user),
         None,
@@ -95,10 +95,16 @@ pub fn check(asking: &Asking<'_>, now: Now) -> Result<(), Limited> {
         on_route.as_mut().and_then(|on_route| on_route.subject()),
         None,
     ];
-    foresee(&subjects, Some(&least.by_each()), now).map_err(|refusal| {
-        let name = users.name(user);
-        named(refusal, Some((tenant, name)), asking)
-    })
+    let least = least.by_each();
+    if have_room(&subjects, Some(&least), now) {
+        return Ok(());
+    }
+    // Whoever comes back when these have room must not find that those would have had him wait for longer.
+    if let Some(pair) = on_routes.get(asking.route.key()) {
+        [subjects[2], subjects[3]] = pair.subjects(&plan.tenant_route);
+    }
+    let refusal = refuse(&subjects, Some(&least), now);
+    Err(named(refusal, Some((tenant, users.name(user))), asking))
 }
 
 fn admit_caller(

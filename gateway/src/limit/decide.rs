@@ -92,23 +92,13 @@ pub(super) fn decide(
     Ok((skipped, over))
 }
 
-/// Is there certainly no room, whatever the request may turn out to cost? Moves nothing.
-///
-/// # Errors
-/// As [`decide`] would.
-pub(super) fn foresee(
-    subjects: &[Option<Subject<'_>>; SUBJECTS],
-    least: Option<&ByMeasure<u64>>,
-    now: Now,
-) -> Result<(), Refusal> {
-    match have_room(subjects, least, now) {
-        true => Ok(()),
-        false => Err(refuse(subjects, least, now)),
-    }
-}
-
+/// Have all of them room for `cost`? Moves nothing.
 #[inline]
-fn have_room(subjects: &[Option<Subject<'_>>; SUBJECTS], cost: Option<&ByMeasure<u64>>, now: Now) -> bool {
+pub(super) fn have_room(
+    subjects: &[Option<Subject<'_>>; SUBJECTS],
+    cost: Option<&ByMeasure<u64>>,
+    now: Now,
+) -> bool {
     subjects.iter().all(|subject| subject.as_ref().is_none_or(|subject| subject.has_room(cost, now)))
 }
 
@@ -199,9 +189,9 @@ enum By<'a> {
     Spend(&'a SpendRule, &'a Spend, u64),
 }
 
-/// What is said of the longest wait, once some limit has no room.
+/// What is said of the longest wait, once some limit has no room; counts the refusal.
 #[cold]
-fn refuse(subjects: &[Option<Subject<'_>>], cost: Option<&ByMeasure<u64>>, now: Now) -> Refusal {
+pub(super) fn refuse(subjects: &[Option<Subject<'_>>], cost: Option<&ByMeasure<u64>>, now: Now) -> Refusal {
     let longest = longest(subjects, cost, now).expect("called because a limit has no room");
     longest.tally().refused();
     longest.refusal(now)

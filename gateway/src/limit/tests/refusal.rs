@@ -54,6 +54,23 @@ fn a_refusal_moves_no_level_at_every_level_and_in_every_order() {
     }
 }
 
+/// Before its body is read, as after.
+#[test]
+fn a_refusal_ahead_of_the_body_tells_the_longest_wait_too() {
+    let plan =
+        [limit("fast", Per::User, bucket(1, SECOND)), limit("slow", Per::TenantRoute, bucket(1, MINUTE))];
+    let world = world(&plan, &[]);
+    assert_eq!(world.drain(ALICE, 0), 1);
+    let before = world.state(0);
+    let Enrolled { tenant, users } = &world.applied.tenants[0];
+    let route = &world.applied.routes[0];
+    let asking = Asking { caller: Some((tenant, users[0])), route, metered: None, report: false };
+    tenant.denial.forget(); // what is remembered tells it in any case
+    let limited = check(&asking, at_us(0)).expect_err("spent");
+    assert_eq!((&*limited.full.limit, limited.retry_after), ("slow", MINUTE));
+    assert_eq!(world.state(0), before, "nothing moves");
+}
+
 #[test]
 fn levels_count_whom_they_say() {
     let others = |per| {
