@@ -159,9 +159,9 @@ impl Meter {
         self.spent(quota, now_us).saturating_add(self.held)
     }
 
-    /// Microseconds until nothing is spent; holds aside.
+    /// Microseconds until nothing counts any more, were what is held spent now.
     pub fn reset_us(&self, quota: &Quota, now_us: u64) -> u64 {
-        match self.level(quota, now_us) {
+        match self.level(quota, now_us).saturating_add(self.held.saturating_mul(quota.unit)) {
             0 => 0,
             level => level.div_ceil(quota.leak).saturating_add(self.seen.us().saturating_sub(now_us)),
         }

@@ -128,11 +128,11 @@ impl Spend {
         rule.most().saturating_sub(self.spent(rule, now).saturating_add(self.held()))
     }
 
-    /// Microseconds until nothing is spent, holds aside.
+    /// Microseconds until nothing counts any more, were what is held spent now.
     pub(super) fn reset_us(&self, rule: &SpendRule, now: Now) -> u64 {
         match (self, &rule.bound) {
             (Spend::Bucket(meter), Bound::Bucket(quota)) => meter.reset_us(quota, now.mono_us),
-            (Spend::Calendar(dated), _) if dated.at(now.wall_ms).spent().1 == 0 => 0,
+            (Spend::Calendar(dated), _) if dated.at(now.wall_ms).spent().1 == 0 && self.held() == 0 => 0,
             (Spend::Calendar(dated), Bound::Calendar { calendar, .. }) => {
                 dated.ends_in_us(calendar, now.wall_ms)
             }

@@ -131,6 +131,18 @@ fn a_request_that_is_not_metered_meets_no_limit_on_spending() {
     assert_eq!((told, answer.refused), (vec!["rpm"], None));
 }
 
+/// It counts, and `x-ratelimit-reset-tokens` is read from the same.
+#[test]
+fn what_is_held_takes_its_time_to_come_back() {
+    let plan =
+        vec![limit("tpm", Per::Tenant, tokens(60)), limit("daily", Per::Tenant, budget(70, Measure::Total))];
+    let place = Place::new(plan, vec![], vec![]);
+    let _permit = place.admit(0, 30, at_hour(1)).expect("room");
+    let limits = place.explain(Some(0), at_hour(1)).limits;
+    let told: Vec<_> = limits.iter().map(|limit| (limit.held, limit.reset_ms)).collect();
+    assert_eq!(told, [(30, Some(30_000)), (30, Some(23 * HOUR_MS))]);
+}
+
 #[test]
 fn every_level_is_told_in_the_order_it_is_asked() {
     let place = everywhere();
