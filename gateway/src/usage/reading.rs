@@ -232,9 +232,14 @@ impl Visitor<Field> for Reading<'_> {
     }
 
     fn other_key(&mut self, within: Field, key: &[u8]) {
-        let field = self.api.in_other_letters(key).filter(|_| within == Field::Body);
-        if let Some(field) = field {
-            self.ambiguous(field);
+        match self.api.in_other_letters(key) {
+            _ if within != Field::Body => {}
+            Some(field) => self.ambiguous(field),
+            // Some decoders take overlong forms for letters, or leave out what is none: that may be a key that counts.
+            None if std::str::from_utf8(key).is_err() => {
+                self.trouble.get_or_insert(NotRead::NotJson);
+            }
+            None => {}
         }
     }
 }

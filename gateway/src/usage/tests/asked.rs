@@ -227,6 +227,19 @@ fn a_key_in_other_letters_is_ambiguous_where_it_means_something() {
 }
 
 #[test]
+fn a_key_that_is_no_utf8_is_not_read() {
+    for body in [
+        b"{\"max\xc1\x9ftokens\":5000}".as_slice(), // an overlong `_`, which some decoders take for one
+        b"{\"max_tokens\":5,\"max\xe0\x81\x9ftokens\":5000}",
+        b"{\"max_\xfftokens\":5000}", // others leave out what is no letter
+    ] {
+        for api in [Api::OpenAi, Api::Pangu, Api::Unknown] {
+            assert_eq!(Asked::read(api, body), Err(NotRead::NotJson), "{}", body.escape_ascii());
+        }
+    }
+}
+
+#[test]
 fn values_that_decoders_take_differently_are_refused_where_they_mean_something() {
     for (body, key) in [
         (r#"{"max_tokens":"9"}"#, "max_tokens"),
