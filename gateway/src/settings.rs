@@ -34,8 +34,8 @@ pub struct Settings {
     pub timeouts: Timeouts,
     /// What one request head may measure before any route is known.
     pub heads: Heads,
-    /// Bytes of request bodies held in memory while their signatures are checked, over all workers.
-    /// Default: 256 MiB. Beyond it, signed requests get a 503.
+    /// Bytes of request bodies held in memory because they are read whole before they go on (to check a signature, to
+    /// meter, to wait, to be sent again), over all workers. Default: 256 MiB. Beyond it, such requests get a 503.
     pub buffered_bodies_max: u64,
     /// Who is asked for the addresses of names.
     pub dns: Dns,

@@ -164,7 +164,7 @@ pub const METRICS: &[Metric] = &[
     counter  (CERT_RELOADS,        &[],                        "Certificate sets that took effect after the first."),
     counter  (CERT_FAILURES,       &[],                        "Certificate sets refused; handshakes kept the ones before."),
     counter  (LOG_DROPPED,         &[],                        "Access-log lines lost because their sink stood still."),
-    gauge    (BUFFERED_BYTES,      &[],                        "Body bytes held while their signatures are checked."),
+    gauge    (BUFFERED_BYTES,      &[],                        "Bytes of request bodies that are held whole: signed ones, those for models, those that wait or may be sent again."),
     gauge    (REPLAY_SIGNATURES,   &[],                        "Signatures remembered, so that none is accepted twice."),
     gauge    (FAILING_PAIRS,       &[],                        "Pairs of credential and address with failures that still count."),
     counter  (IAM_CALLS,           &["call", "outcome"],       "Calls of IAM: `call` issue or check; `outcome` ok, refused, limited, failed, unreachable, timeout, malformed; held or no_token: not made."),
