@@ -96,6 +96,46 @@ fn a_place_is_kept_until_the_end() {
     });
 }
 
+/// The first caller says goodbye, hears it, and keeps its connection.
+#[test]
+fn a_place_is_free_after_the_goodbyes_whatever_becomes_of_the_connections() {
+    let (address, backend) = one_connection(|mut stream| {
+        use std::io::{Read, Write};
+        let mut close = [0; 8];
+        stream.read_exact(&mut close).expect("the caller says goodbye");
+        stream.write_all(b"\x88\x02\x03\xe8").expect("and hears it");
+        stream.read_to_end(&mut Vec::new()).expect("the gateway ends it: this backend does not")
+    });
+    let gateway = Setup::in_front_of(address).policy(POLICY).start();
+    let mut socket = open(&gateway);
+    assert!(socket.send(CLOSE, &1000_u16.to_be_bytes()));
+    assert_eq!(socket.frame(), Some((CLOSE, vec![0x03, 0xe8])));
+    assert_given_back(&gateway);
+    assert_eq!(backend.join().unwrap(), 0);
+    assert_eq!(socket.conn.exactly(1), None, "nothing follows a close");
+}
+
+#[test]
+fn a_place_is_free_when_the_upstream_has_ended() {
+    let (address, _backend) = one_connection(|mut stream| {
+        std::io::Write::write_all(&mut stream, b"\x82\x03bye").expect("the gateway listens");
+    });
+    let gateway = Setup::in_front_of(address).policy(POLICY).start();
+    let mut socket = open(&gateway);
+    assert_eq!(socket.frame(), Some((BINARY, b"bye".to_vec())));
+    assert_given_back(&gateway);
+    assert_eq!(socket.conn.exactly(1), None);
+}
+
+/// Long before the 2 s of silence that would end it, and as an end like any other.
+fn assert_given_back(gateway: &Gateway) {
+    eventually("nothing is in flight", secs(1), || {
+        let metrics = gateway.admin("/metrics").text();
+        metrics.contains("gateway_requests_in_flight{route=\"talk\"} 0\n").then_some(())
+    });
+    assert_eq!(line(gateway)["outcome"], "ok");
+}
+
 #[test]
 fn only_a_flawless_handshake_passes() {
     let (mock, gateway) = start();

@@ -41,7 +41,7 @@ mod worker;
 pub use answer::Answer;
 pub use body::Upload;
 pub use queue::ANYBODY;
-pub use tunnel::{Close, Tunnel};
+pub use tunnel::Tunnel;
 pub use upgrade::WEBSOCKET_VERSION;
 pub use worker::{Budget, Connection, Listener, Shared, Worker};
 

@@ -3,6 +3,9 @@
 /// The longest header of a frame: two bytes, a length of eight, a masking key.
 const HEADER_MAX: usize = 14;
 
+/// The opcode of the last frame of a direction.
+const CLOSE: u8 = 8;
+
 /// Follows the frames of one direction. Knows how long a message is, never what it says: reserved bits, unknown
 /// opcodes and masks are between the two ends.
 pub struct Frames {
@@ -14,12 +17,14 @@ pub struct Frames {
     payload: u64,
     /// Length of the message so far.
     message: u64,
+    /// A close has begun: it is the last frame (section 5.5.1).
+    closing: bool,
 }
 
 impl Frames {
     /// Of messages of at most so many bytes; they may come in several frames.
     pub fn new(message_max: u64) -> Frames {
-        Frames { message_max, header: [0; HEADER_MAX], have: 0, payload: 0, message: 0 }
+        Frames { message_max, header: [0; HEADER_MAX], have: 0, payload: 0, message: 0, closing: false }
     }
 
     /// Whether a frame of somebody else's may stand here.
@@ -27,13 +32,18 @@ impl Frames {
         self.have == 0 && self.payload == 0
     }
 
-    /// Follows the next `bytes`.
+    /// Whether the last frame has come, whole.
+    pub fn closed(&self) -> bool {
+        self.closing && self.payload == 0
+    }
+
+    /// Follows the next `bytes`; none of those after the last frame.
     ///
     /// # Errors
     /// How many of them stand before the frame with which its message gets too long.
     pub fn follow(&mut self, bytes: &[u8]) -> Result<(), usize> {
         let (mut at, mut frame) = (0, 0);
-        while at < bytes.len() {
+        while at < bytes.len() && !self.closed() {
             if self.payload > 0 {
                 let here = usize::try_from(self.payload).unwrap_or(usize::MAX).min(bytes.len() - at);
                 self.payload -= here as u64;
@@ -58,6 +68,7 @@ impl Frames {
         let header = &self.header[..std::mem::take(&mut self.have)];
         self.payload = payload_len(header);
         let (last, opcode) = (header[0] & 0x80 != 0, header[0] & 0x0f);
+        self.closing = opcode == CLOSE;
         if opcode & 0x08 != 0 {
             return Ok(()); // a control frame, which may stand between the frames of a message
         }
@@ -143,6 +154,20 @@ mod tests {
         );
         let two = [wire.clone(), wire].concat();
         assert_eq!(follow(&mut Frames::new(100), &two, two.len()), Ok(()), "each counts for itself");
+    }
+
+    #[test]
+    fn a_close_is_the_last_frame_once_it_is_whole() {
+        for (close, piece) in [(0, 1), (2, 1), (2, 100), (125, 7)] {
+            let mut frames = Frames::new(10);
+            let wire = [frame(true, 1, true, 8), frame(true, 8, true, close)].concat();
+            follow(&mut frames, &wire[..wire.len() - 1], piece).unwrap();
+            assert!(!frames.closed(), "a byte of {close} is missing");
+            follow(&mut frames, &wire[wire.len() - 1..], piece).unwrap();
+            assert!(frames.closed() && frames.between_two());
+            assert_eq!(follow(&mut frames, &frame(true, 1, true, 80)[..9], piece), Ok(()));
+            assert!(frames.closed() && frames.between_two(), "what follows it is nobody's frame");
+        }
     }
 
     #[test]

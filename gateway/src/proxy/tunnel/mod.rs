@@ -1,8 +1,9 @@
-//! After a switch of protocols: bytes both ways, until both ends have said their last.
+//! After a switch of protocols: bytes both ways, until both ends have said their last, or nobody is left to answer.
 //!
 //! [`connection`](crate::server) runs it on the caller's socket once the 101 has been written; the exchange goes on in
-//! it, and with it the request's place among the concurrent ones. Each direction ends for itself ([`pump`]), so that an
-//! end may go on talking to one that has fallen silent. Messages of the caller are held to their length ([`frames`]);
+//! it, and with it the request's place among the concurrent ones. Each direction ends for itself ([`pump`]), so that the
+//! upstream may go on talking to a caller that has fallen silent. A caller that keeps its connection after both have said
+//! goodbye, or after the upstream has ended, keeps nothing else by it. Messages of the caller are held to their length ([`frames`]);
 //! what they say is between the two ends.
 //!
 //! Where it is the gateway that ends it, both ends are told in a frame of its own, each if one fits there: between two frames,
@@ -26,9 +27,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
-/// The last frame of a direction: unmasked, no more than a status (RFC 6455 sections 5.5.1 and 7.4.1).
-pub type Close = [u8; 4];
-
 /// "The endpoint is going away."
 const GOING_AWAY: u16 = 1001;
 /// "A message that is too big to process."
@@ -37,7 +35,8 @@ const TOO_BIG: u16 = 1009;
 /// How long the upstream may take to take its last frame, for which there was room when it was written.
 const GOODBYE: Duration = Duration::from_millis(100);
 
-const fn close(status: u16) -> Close {
+/// The last frame of a direction: unmasked, no more than a status (RFC 6455 sections 5.5.1 and 7.4.1).
+const fn close(status: u16) -> [u8; 4] {
     let [high, low] = status.to_be_bytes();
     [0x88, 2, high, low]
 }
@@ -69,14 +68,14 @@ impl Tunnel {
     }
 
     /// Moves bytes until the end, whatever that is, or until `over`, when the gateway itself ends; `early` is what the caller has
-    /// sent already. Returns the frame that tells the caller why, if it was the gateway that ended it, and the frame may stand
-    /// where its answers ended.
+    /// sent already. Returns what the caller is still to be told before its connection is closed with care: the frame that says
+    /// why, if it was the gateway that ended it, or nothing after a proper end; None where nothing can be told.
     pub async fn run<IO>(
         mut self,
         caller: &mut IO,
         early: Bytes,
         over: impl Future<Output = ()>,
-    ) -> Option<Close>
+    ) -> Option<Bytes>
     where
         IO: AsyncRead + AsyncWrite + Unpin,
     {
@@ -92,14 +91,19 @@ impl Tunnel {
             Err(TooLong) => End::MessageTooLong,
         };
         self.count();
-        let status = self.finish(end)?;
-        self.tell_upstream(status).await;
-        self.down.has_room().then_some(close(status))
+        let parting = self.finish(end)?;
+        self.tell_upstream(parting).await;
+        match parting {
+            Parting::Said => Some(Bytes::new()),
+            Parting::Close(status) => self.down.has_room().then(|| Bytes::copy_from_slice(&close(status))),
+        }
     }
 
     /// What becomes of it is the upstream's own affair: it is closed in any case.
-    async fn tell_upstream(&mut self, status: u16) {
-        if self.up.has_room() {
+    async fn tell_upstream(&mut self, parting: Parting) {
+        if let Parting::Close(status) = parting
+            && self.up.has_room()
+        {
             let frame = masked_close(status);
             let telling = async {
                 self.upstream.write_all(&frame).await?;
@@ -135,7 +139,7 @@ impl Tunnel {
             });
         }
         self.count();
-        if self.up.pump.has_ended() && self.down.pump.has_ended() {
+        if self.down.pump.has_ended() || self.up.said_goodbye() && self.down.said_goodbye() {
             return Poll::Ready(End::Both);
         }
         self.poll_deadline(cx, before != (self.up.pump.came, self.down.pump.came))
@@ -162,14 +166,14 @@ impl Tunnel {
         self.exchange.bytes_out = self.down.pump.went;
     }
 
-    /// Notes how it ended. Returns the status that both ends are told, if it was the gateway that ended it.
-    fn finish(&mut self, end: End) -> Option<u16> {
+    /// Notes how it ended. Returns how to part, if both ends are still there.
+    fn finish(&mut self, end: End) -> Option<Parting> {
         let exchange = &mut self.exchange;
         match end {
             End::Both => {
                 exchange.completed();
                 choose::completed(exchange);
-                None
+                Some(Parting::Said)
             }
             End::CallerBroke(error) => {
                 exchange.ended("cancelled", format!("the caller broke off: {error}"));
@@ -186,19 +190,19 @@ impl Tunnel {
             }
             End::MessageTooLong => {
                 exchange.ended("message_too_long", "longer than `websocket.message_max`");
-                Some(TOO_BIG)
+                Some(Parting::Close(TOO_BIG))
             }
             End::Idle => {
                 exchange.ended("idle", "both ends were silent for longer than `timeouts.idle`");
-                Some(GOING_AWAY)
+                Some(Parting::Close(GOING_AWAY))
             }
             End::Total => {
                 exchange.ended("total_late", "open for longer than `timeouts.total`");
-                Some(GOING_AWAY)
+                Some(Parting::Close(GOING_AWAY))
             }
             End::Drained => {
                 exchange.ended("drained", "the gateway stopped, and `timeouts.drain` is over");
-                Some(GOING_AWAY)
+                Some(Parting::Close(GOING_AWAY))
             }
         }
     }
@@ -206,7 +210,7 @@ impl Tunnel {
 
 /// How a tunnel came to its end.
 enum End {
-    /// Both ends have said their last.
+    /// Both ends have said goodbye, or the upstream has ended.
     Both,
     CallerBroke(std::io::Error),
     UpstreamBroke(std::io::Error),
@@ -217,6 +221,15 @@ enum End {
     Total,
     /// The gateway ends.
     Drained,
+}
+
+/// What is left to say.
+#[derive(Clone, Copy)]
+enum Parting {
+    /// Nothing: both ends have said it.
+    Said,
+    /// This status, in a frame of the gateway's own.
+    Close(u16),
 }
 
 /// One direction, what is said in it, and how long it may stand still.
@@ -242,7 +255,15 @@ impl Direction {
 
     /// May a frame of the gateway's own stand next?
     fn has_room(&self) -> bool {
-        self.frames.between_two() && !self.pump.is_stalled() && !self.pump.has_ended()
+        self.frames.between_two()
+            && !self.frames.closed()
+            && !self.pump.is_stalled()
+            && !self.pump.has_ended()
+    }
+
+    /// Has its last frame gone on?
+    fn said_goodbye(&self) -> bool {
+        self.frames.closed() && !self.pump.is_stalled()
     }
 
     fn poll<R, W>(

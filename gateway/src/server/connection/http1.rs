@@ -67,8 +67,8 @@ where
             // What the caller has said after its handshake, whoever has read it.
             let early = Bytes::from([&parts.read_buf[..], &held].concat());
             let over = farewell(stage, connection.worker.shared.settings.timeouts.drain);
-            if let Some(close) = Box::pin(tunnel.run(&mut stream, early, over)).await
-                && write_within(&mut stream, &close).await
+            if let Some(last) = Box::pin(tunnel.run(&mut stream, early, over)).await
+                && write_within(&mut stream, &last).await
             {
                 Box::pin(linger(stream)).await;
             }
