@@ -153,6 +153,11 @@ impl Ask {
         self.asked.as_ref().is_some_and(|asked| asked.stream)
     }
 
+    /// Is its usage to be told at the end of the stream?
+    pub fn wants_usage(&self) -> bool {
+        self.asked.as_ref().is_some_and(|asked| asked.include_usage)
+    }
+
     /// Charged where the upstream was asked, but told nothing.
     pub fn least(&self) -> Tokens {
         Tokens { prompt: self.prompt, completion: 0 }

@@ -154,7 +154,7 @@ impl Usage {
             State::Answering { reader, framing: Framing::Sse, .. }
                 if spent && cuts && !reader.seen().done =>
             {
-                self.end = reader.cut_ending();
+                self.end = reader.cut_ending(told.tokens, self.ask.wants_usage());
                 true
             }
             _ => false,

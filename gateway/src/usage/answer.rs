@@ -7,7 +7,7 @@ use super::said::Said;
 use super::shape::Shape;
 use super::short::Short;
 use super::sse::{Piece, Splitter};
-use super::tokens::Text;
+use super::tokens::{Text, Tokens};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -153,14 +153,17 @@ impl Reader {
     /// for its length, and `[DONE]`, as the upstream would have written them. Empty if the upstream has said that
     /// already, and where nothing but the end of the connection tells an end.
     ///
+    /// They tell what it `cost` as the API does: unasked in Pangu and the Responses API, where it was `asked` for in an
+    /// event of its own.
+    ///
     /// With [`Holding::whole_events`] what was sent so far ends with an event. Otherwise, and after an event of more
     /// than [`HELD_MAX`](super::HELD_MAX), the cut may be in the middle of one: it is ended first, and a caller who
     /// parses it will find it broken.
-    pub fn cut_ending(&self) -> Bytes {
+    pub fn cut_ending(&self, cost: Tokens, asked: bool) -> Bytes {
         if self.framing != Framing::Sse || self.document.done {
             return Bytes::new();
         }
-        ending::of(self.shape.dialect, &self.document.said, self.gate.begun)
+        ending::of(self.shape.dialect, &self.document.said, self.gate.begun, cost, asked)
     }
 
     fn events(&mut self, chunk: Bytes) -> Passed {

@@ -69,6 +69,34 @@ fn streams_overshoot_by_a_chunk_each_end_properly_and_the_debt_is_paid() {
     }
 }
 
+#[test]
+fn a_stream_that_is_cut_tells_its_usage_to_whoever_asked() {
+    let cut = "- {name: tested, per: tenant, tokens: 30/month, counts: completion, on_exhausted: cut}";
+    for (options, asked) in [("", false), (r#","stream_options":{"include_usage":true}"#, true)] {
+        let (_mock, gateway) = start_metered(&limited(cut));
+        let body = hello_m(&format!(r#","stream":true,"max_tokens":10{options}"#));
+        let request = post(OPENAI_CHAT, &body).header("x-mock-tokens", "100000");
+        let answer = request.header("x-mock-token-every-ms", "5").send(gateway.http);
+        let (cost, line) = logged(&gateway, &answer);
+        assert_eq!(line["outcome"], "limit_spent", "{line}");
+        let text = answer.text();
+        let (done, events) =
+            events(&text).split_last().map(|(done, events)| (*done, events.to_vec())).unwrap();
+        let events: Vec<Value> =
+            events.iter().map(|event| serde_json::from_str(event).expect("JSON")).collect();
+        let told: Vec<&Value> = events.iter().filter(|event| event["usage"].is_object()).collect();
+        assert_eq!((done, told.len()), ("[DONE]", usize::from(asked)), "{text}");
+        if asked {
+            let [.., end, usage] = &events[..] else { panic!("no two events: {text}") };
+            assert_eq!(end["choices"][0]["finish_reason"], "length", "{text}");
+            assert_eq!((&usage["choices"], &usage["id"]), (&serde_json::json!([]), &end["id"]));
+            let expected = serde_json::json!({"prompt_tokens": cost.prompt, "completion_tokens": cost.completion,
+                "total_tokens": cost.prompt + cost.completion});
+            assert_eq!(usage["usage"], expected, "what is charged: {line}");
+        }
+    }
+}
+
 /// The debt is paid before the next admission, and `Retry-After` says when that is.
 fn pay(gateway: &Gateway, target: &str) {
     let request = || post(target, &hello_m(r#","max_tokens":1"#)).header("x-mock-tokens", "1");

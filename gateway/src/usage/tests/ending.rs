@@ -1,7 +1,7 @@
 //! What is said when a stream is cut reads well in an SDK.
 
 use super::{STRIP, WHOLE};
-use crate::usage::{CustomPaths, Framing, Holding, Reader, Shape};
+use crate::usage::{CustomPaths, Framing, Holding, Reader, Shape, Tokens};
 use bytes::Bytes;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -23,14 +23,20 @@ fn sdk(stream: &[u8]) -> Result<(Vec<Value>, bool), String> {
     Ok((events, false))
 }
 
-/// Feeds these chunks and cuts.
+const COST: Tokens = Tokens { prompt: 4, completion: 9 };
+
+/// Feeds these chunks and cuts; its usage was not asked for.
 fn cut(shape: Shape, holding: Holding, chunks: &[&str]) -> Vec<u8> {
+    cut_asked(shape, holding, chunks, false)
+}
+
+fn cut_asked(shape: Shape, holding: Holding, chunks: &[&str], asked: bool) -> Vec<u8> {
     let mut reader = Reader::new(Arc::new(shape), Framing::Sse, holding);
     let mut sent = Vec::new();
     for chunk in chunks {
         sent.extend(reader.feed(Bytes::copy_from_slice(chunk.as_bytes())).into_iter().flatten());
     }
-    sent.extend_from_slice(&reader.cut_ending());
+    sent.extend_from_slice(&reader.cut_ending(COST, asked));
     sent
 }
 
@@ -43,6 +49,23 @@ fn an_open_ai_stream_ends_for_its_length() {
     let expected = json!({"id": "chatcmpl-7", "object": "chat.completion.chunk", "created": 1700, "model": "盘古",
         "choices": [{"index": 0, "delta": {}, "logprobs": null, "finish_reason": "length"}]});
     assert_eq!(events[2], expected);
+}
+
+#[test]
+fn usage_that_was_asked_for_is_told_before_the_end() {
+    for (choice, object) in
+        [(r#""delta":{"content":"a"}"#, "chat.completion.chunk"), (r#""text":"a""#, "text_completion")]
+    {
+        let chunk = format!(
+            "data: {{\"id\":\"c\",\"created\":3,\"model\":\"m\",\"choices\":[{{\"index\":0,{choice}}}]}}\n\n"
+        );
+        let (events, done) = sdk(&cut_asked(Shape::open_ai(), WHOLE, &[&chunk], true)).unwrap();
+        assert_eq!((events.len(), done), (3, true));
+        assert_eq!(events[1]["choices"][0]["finish_reason"], "length");
+        let expected = json!({"id": "c", "object": object, "created": 3, "model": "m", "choices": [],
+            "usage": {"prompt_tokens": 4, "completion_tokens": 9, "total_tokens": 13}});
+        assert_eq!(events[2], expected);
+    }
 }
 
 #[test]
@@ -99,6 +122,9 @@ fn a_response_ends_as_incomplete() {
         [&response["id"], &response["created_at"], &response["model"], &response["status"]],
         [&json!("resp_7"), &json!(1700), &json!("m"), &json!("incomplete")]
     );
+    let usage = json!({"input_tokens": 4, "input_tokens_details": {"cached_tokens": 0}, "output_tokens": 9,
+        "output_tokens_details": {"reasoning_tokens": 0}, "total_tokens": 13});
+    assert_eq!(response["usage"], usage, "unasked, as ever in this API");
     assert_eq!(response["incomplete_details"], json!({"reason": "max_output_tokens"}));
     let completed =
         "data: {\"response\":{\"output\":[],\"usage\":{\"input_tokens\":1,\"output_tokens\":2}}}\n\n";
@@ -125,7 +151,7 @@ fn names_that_would_break_the_json_are_left_out() {
 fn nothing_is_added_where_the_end_is_said_or_cannot_be() {
     assert_eq!(cut(Shape::open_ai(), WHOLE, &["data: [DO", "NE]\n\n"]), b"data: [DONE]\n\n");
     let reader = Reader::new(Arc::new(Shape::open_ai()), Framing::Json, Holding::default());
-    assert_eq!(reader.cut_ending(), "");
+    assert_eq!(reader.cut_ending(COST, true), "");
 }
 
 #[test]
