@@ -77,6 +77,28 @@ fn draining_ends_when_its_time_is_up() {
 }
 
 #[test]
+fn what_the_end_of_a_drain_cuts_is_no_caller_who_left() {
+    let mock = Mock::start();
+    let mut gateway = Setup::new(&mock).set("timeouts", "{drain: 1s}").start();
+    let (mut answered, mut waiting) = (Conn::open(gateway.http), Conn::open(gateway.http));
+    answered.send(keyed_stream(1000, ms(100)).to_bytes());
+    answered.head().expect("the stream starts");
+    waiting.send(keyed_chat().header("x-mock-latency-ms", "20000").to_bytes());
+    let mut left = Conn::open(gateway.http);
+    left.send(keyed_stream(1000, ms(100)).to_bytes());
+    left.head().expect("the stream starts");
+    drop(left);
+    gateway.access_line("a caller has left", |line| line["outcome"] == "cancelled");
+    gateway.process.signal("TERM");
+    assert!(gateway.process.wait(secs(4)).is_some(), "it drains for longer than it may");
+    for status in [200, 503] {
+        let line = gateway
+            .access_line("it is logged", |line| line["status"] == status && line["outcome"] == "drained");
+        assert!(line["detail"].as_str().is_some_and(|why| why.contains("timeouts.drain")), "{line}");
+    }
+}
+
+#[test]
 fn readiness_goes_before_liveness() {
     let (_mock, mut gateway) = start();
     let mut conn = Conn::open(gateway.http);

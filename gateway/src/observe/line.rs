@@ -28,13 +28,13 @@ pub struct Line<'a> {
     pub tenant: Option<&'a str>,
     /// User's name, once authenticated.
     pub user: Option<&'a str>,
-    /// Status the caller got; 499 if the caller left before there was one. Of a call of gRPC, which always gets 200, what
+    /// Status the caller got; where there was none, 499 if the caller left, and 503 if the gateway ended (`drained`). Of a call of gRPC, which always gets 200, what
     /// `grpc_status` stands for in HTTP.
     pub status: u16,
     /// How a call of gRPC went.
     #[cfg_attr(test, serde(skip_serializing_if = "Option::is_none"))]
     pub grpc_status: Option<u8>,
-    /// `ok`, `cancelled`, `cut` (upstream broke off), the refusal's code, or how a WebSocket came to its end.
+    /// `ok`, `cancelled`, `cut` (upstream broke off), `drained` (cut by the gateway at its end), the refusal's code, or how a WebSocket came to its end.
     pub outcome: &'static str,
     /// What the log may know and the caller may not: why a credential was refused, which error an upstream gave.
     #[cfg_attr(test, serde(skip_serializing_if = "Option::is_none"))]

@@ -29,6 +29,10 @@ use std::time::Duration;
 
 /// What nginx made the custom for "the caller left before there was an answer".
 const CALLER_LEFT: u16 = 499;
+/// Instead, where it is the gateway that ended before there was one.
+const GATEWAY_ENDED: u16 = 503;
+/// Why what was open then was cut.
+pub const DRAINED: &str = "the gateway stopped, and `timeouts.drain` is over";
 /// Paths are cut to this in the log.
 const LOGGED_PATH_MAX: usize = 1024;
 
@@ -326,6 +330,18 @@ impl Exchange {
         self.detail = Some(detail.into());
     }
 
+    /// Nobody has said how it ended.
+    fn broke_off(&mut self) {
+        if self.connection.worker.has_ended() {
+            self.ended("drained", DRAINED);
+            if self.status == CALLER_LEFT {
+                self.status = GATEWAY_ENDED;
+            }
+        } else if self.deadline.expired() == Some(Waiting::Write) {
+            self.detail = Some("the caller did not read its answer".into());
+        }
+    }
+
     /// The handles that count this exchange.
     pub fn metrics(&self) -> &RouteMetrics {
         match self.route() {
@@ -337,8 +353,8 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        if self.outcome == "cancelled" && self.deadline.expired() == Some(Waiting::Write) {
-            self.detail = Some("the caller did not read its answer".into());
+        if self.outcome == "cancelled" {
+            self.broke_off();
         }
         self.settle(false);
         let duration_us = clock::mono_us().saturating_sub(self.began.mono_us);

@@ -61,6 +61,7 @@ pub struct Worker {
     pub stamp: RefCell<Stamp>,
     policy: RefCell<Rc<InForce>>,
     draining: Cell<bool>,
+    ended: Cell<bool>,
     turn: Cell<usize>,
     ids: Cell<(u64, u64)>,
 }
@@ -78,6 +79,7 @@ impl Worker {
             log: RefCell::new(log),
             stamp: RefCell::default(),
             draining: Cell::new(false),
+            ended: Cell::new(false),
             turn: Cell::new(number),
             ids: Cell::new((seed, 0)),
         }
@@ -101,6 +103,16 @@ impl Worker {
     /// Is that so?
     pub fn draining(&self) -> bool {
         self.draining.get()
+    }
+
+    /// What is still open is cut now.
+    pub fn end(&self) {
+        self.ended.set(true);
+    }
+
+    /// Is that so?
+    pub fn has_ended(&self) -> bool {
+        self.ended.get()
     }
 
     /// Counts up: whose turn it is in a pool.

@@ -156,6 +156,7 @@ impl Plan {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         ticking.abort();
+        worker.end();
         worker.log.borrow_mut().flush();
         here.get()
     }

@@ -14,7 +14,7 @@ mod pump;
 
 use super::choose;
 use super::deadline::{Deadline, Waiting};
-use super::finish::Exchange;
+use super::finish::{DRAINED, Exchange};
 use crate::policy::{Timeouts, WebSocket};
 use crate::upstream::Socket;
 use bytes::Bytes;
@@ -201,7 +201,7 @@ impl Tunnel {
                 Some(Parting::Close(GOING_AWAY))
             }
             End::Drained => {
-                exchange.ended("drained", "the gateway stopped, and `timeouts.drain` is over");
+                exchange.ended("drained", DRAINED);
                 Some(Parting::Close(GOING_AWAY))
             }
         }
