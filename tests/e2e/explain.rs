@@ -161,6 +161,25 @@ fn explain_tells_of_a_plain_route_only_what_counts_there() {
     assert_eq!(page["ceilings"]["prompt_tokens"], 8000, "{page}");
 }
 
+/// Where anybody may call there is no tenant to name, and perhaps none at all.
+#[test]
+fn explain_needs_no_tenant_where_anybody_may_call() {
+    let (_mock, gateway) = start_explained();
+    let (code, table, error) = explain(&gateway, &["--route", "open"]);
+    assert_eq!(code, Some(0), "{error}");
+    assert!(table.starts_with("anybody (") && table.contains("\nopen-rps "), "{table}");
+    let (_, asked_for_one, _) = explain(&gateway, &["--route", "open", "--tenant", "acme"]);
+    assert!(asked_for_one.starts_with("anybody ("), "{asked_for_one}");
+    let (code, _, error) = explain(&gateway, &["--route", "chat"]);
+    assert_eq!(code, Some(1));
+    assert!(error.contains("name a tenant"), "{error}");
+    let (code, _, error) = explain(&gateway, &["--route", "opne"]);
+    assert_eq!(code, Some(1));
+    assert!(error.contains("did you mean `open`?"), "{error}");
+    let page = gateway.admin("/explain?tenant=acme");
+    assert!(page.status == 400 && page.text().contains("name a route"), "{}", page.text());
+}
+
 #[test]
 fn explain_says_what_there_is_when_a_name_is_unknown() {
     let (_mock, gateway) = start_explained();

@@ -27,15 +27,19 @@ pub enum No {
 /// # Errors
 /// [`No`]
 pub fn explain(policy: &Store, query: Query<'_>, now: Now) -> Result<Explained, No> {
-    let (Some(tenant), Some(route)) = (query.get("tenant"), query.get("route")) else {
+    let tenant = query.get("tenant");
+    let Some(route) = query.get("route") else {
         return Err(No::Unclear(
-            "name a tenant and a route: /explain?tenant=NAME&route=NAME[&user=NAME][&model=NAME]\n",
+            "name a route: /explain?route=NAME[&tenant=NAME][&user=NAME][&model=NAME]\n",
         ));
     };
     let policy = policy.current();
-    let callers = callers(&policy, &tenant)?;
-    let user = query.get("user").map(|name| user(&callers, &name)).transpose()?;
+    let callers = tenant.as_deref().map_or(Ok(Vec::new()), |tenant| callers(&policy, tenant))?;
     let route = find_route(&policy, &route)?;
+    if callers.is_empty() && (route.auth.is_some() || query.get("user").is_some()) {
+        return Err(No::Unclear("name a tenant: /explain?tenant=NAME&route=NAME[&user=NAME][&model=NAME]\n"));
+    }
+    let user = query.get("user").map(|name| user(&callers, &name)).transpose()?;
     let model = model(&policy, route, query.get("model").as_deref())?;
     let caller = callers.first().filter(|_| route.auth.is_some());
     let user = user.filter(|_| caller.is_some());

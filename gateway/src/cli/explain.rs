@@ -10,9 +10,9 @@ use std::path::PathBuf;
 /// Whose request, and whom to ask.
 #[derive(Debug, Args)]
 pub struct Explain {
-    /// Who calls.
+    /// Who calls. Needed unless anybody may call the route.
     #[arg(long, value_name = "NAME")]
-    tenant: String,
+    tenant: Option<String>,
     /// On which route.
     #[arg(long, value_name = "NAME")]
     route: String,
@@ -57,8 +57,8 @@ impl Explain {
     }
 
     fn target(&self) -> String {
-        let mut target = format!("/explain?tenant={}&route={}", encoded(&self.tenant), encoded(&self.route));
-        for (name, value) in [("user", &self.user), ("model", &self.model)] {
+        let mut target = format!("/explain?route={}", encoded(&self.route));
+        for (name, value) in [("tenant", &self.tenant), ("user", &self.user), ("model", &self.model)] {
             if let Some(value) = value {
                 let _ = write!(target, "&{name}={}", encoded(value)); // writing to a string cannot fail
             }
