@@ -1,6 +1,6 @@
 //! Server-sent events, split as they pass: where the data of an event is, and where an event ends.
 //!
-//! After the WHATWG standard: lines end in `\n`, `\r\n` or `\r`; an empty line ends an event; one space after the
+//! After the WHATWG standard: a byte order mark before everything is ignored; lines end in `\n`, `\r\n` or `\r`; an empty line ends an event; one space after the
 //! colon is not part of the value; a line that begins with a colon is a comment. A comment between two events counts
 //! as something of its own, so that a heartbeat need not wait for the event after it.
 
@@ -25,11 +25,16 @@ pub enum Piece<'a> {
     },
 }
 
+/// U+FEFF in UTF-8.
+const MARK: &[u8] = "\u{feff}".as_bytes();
+
 /// Splits one stream. A `\r` that could be half of a line end waits for the byte after it.
 #[derive(Debug, Clone)]
 pub struct Splitter {
     line: Line,
     name: Short<8>,
+    /// In the first line of all, which may have a mark before it.
+    first: bool,
     /// A line of the event at hand was more than a comment.
     begun: bool,
     /// There was a line of no field.
@@ -61,7 +66,14 @@ enum Field {
 
 impl Default for Splitter {
     fn default() -> Self {
-        Self { line: Line::Name, name: Short::EMPTY, begun: false, strays: false, after_cr: None }
+        Self {
+            line: Line::Name,
+            name: Short::EMPTY,
+            first: true,
+            begun: false,
+            strays: false,
+            after_cr: None,
+        }
     }
 }
 
@@ -95,7 +107,13 @@ impl Splitter {
                             self.line = Line::Colon(field);
                         }
                         b'\n' | b'\r' => self.line_end(byte, at, &mut found),
-                        _ => self.name.push(&[byte]),
+                        _ => {
+                            self.name.push(&[byte]);
+                            if self.first && self.name.as_bytes() == Some(MARK) {
+                                self.name.clear();
+                                self.first = false;
+                            }
+                        }
                     }
                 }
                 Line::Colon(field) => {
@@ -160,6 +178,7 @@ impl Splitter {
         }
         self.begun = !boundary && (self.begun || !comment);
         self.line = Line::Name;
+        self.first = false;
         self.name.clear();
         if end == b'\r' {
             self.after_cr = Some(boundary);

@@ -126,6 +126,26 @@ fn a_chunk_passes_as_the_very_bytes_that_came() {
     }
 }
 
+/// WHATWG: one is ignored, at the very beginning.
+#[test]
+fn a_byte_order_mark_before_the_first_event_hides_nothing() {
+    let (mark, event) = ("\u{feff}", format!("data: {USAGE}\n\n"));
+    for splits in [&[][..], &[1], &[2], &[3], &[1, 2, 3, 4], &[5]] {
+        let marked = [mark, &event].concat();
+        let (sent, seen) = sse(WHOLE, marked.as_bytes(), splits);
+        assert_eq!(
+            (sent, seen.prompt, seen.completion),
+            (marked.into_bytes(), Some(5), Some(7)),
+            "{splits:?}"
+        );
+    }
+    let late = [&event[..], mark, "data: {\"usage\":{\"completion_tokens\":9}}\n\n"].concat();
+    for other in [late, [mark, mark, &event].concat()] {
+        assert_ne!(sse(WHOLE, other.as_bytes(), &[]).1.completion, Some(9), "{other}");
+        assert!(sse(WHOLE, other.as_bytes(), &[]).1.events < 2, "{other}");
+    }
+}
+
 #[test]
 fn an_event_waits_only_while_it_might_be_the_one() {
     let mut reader = Reader::new(Arc::new(Shape::open_ai()), Framing::Sse, STRIP);
