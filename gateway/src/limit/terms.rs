@@ -120,6 +120,11 @@ pub enum Amount {
 }
 
 impl Amount {
+    /// May an answer spend it in its middle?
+    pub fn grows_with_answers(&self) -> bool {
+        matches!(self.unit(), Unit::Tokens | Unit::CompletionTokens | Unit::Money)
+    }
+
     /// What it counts.
     pub fn unit(&self) -> Unit {
         match self {

@@ -39,7 +39,7 @@ pub fn limit_line(limit: &Limit) -> String {
             format!("{requests} requests in {} per {per}, {how}", format_duration(*period))
         }
     };
-    if rule.cut {
+    if rule.cut && !rule.shadow && rule.amount.grows_with_answers() {
         line += "; cuts streams when spent";
     }
     if rule.shadow {

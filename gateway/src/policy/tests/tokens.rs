@@ -152,6 +152,25 @@ fn posture_tells_tokens_and_money() {
     );
 }
 
+/// What cannot be spent in the middle of an answer cuts none, nor does what ends nothing.
+#[test]
+fn posture_tells_only_of_limits_that_cut_that_they_do() {
+    let text = with(
+        "{name: prompts, per: tenant, tokens: 5k/min, counts: prompt, on_exhausted: cut}, \
+         {name: trial, per: tenant, tokens: 1M/day, mode: shadow, on_exhausted: cut}, \
+         {name: answers, per: tenant, tokens: 2k/min, counts: completion, on_exhausted: cut}",
+    );
+    let said =
+        Posture::of(&load_text(text).map_err(|problems| lines(&problems)).unwrap().checked).to_string();
+    for part in [
+        "prompts: 5000 prompt tokens in 1m per tenant, 5000 at once\n",
+        "trial: 1000000 tokens in every day (UTC) per tenant; shadow: refuses nobody\n",
+        "answers: 2000 completion tokens in 1m per tenant, 2000 at once; cuts streams when spent\n",
+    ] {
+        assert!(said.contains(part), "{part:?} is not in:\n{said}");
+    }
+}
+
 /// On a route that is not metered, neither tokens nor money nor models are known.
 #[test]
 fn posture_tells_of_a_plain_route_only_what_counts_there() {
