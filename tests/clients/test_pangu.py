@@ -173,7 +173,8 @@ def test_an_exhausted_budget_says_so(gateway, mock, paying):
     client.preset_headers.update({"x-mock-tokens": "50"})
     assert chat(client).choices
     message = refused(lambda: chat(client), 429, "APIG.0308")
-    assert "Budget user-budget reached for user paying" in message and "Limit 0.1 per month" in message, message
+    said = "Budget user-budget reached for user paying", "Limit 0.1 CNY per month"
+    assert all(words in message for words in said), message
     assert mock.requests() == 1
 
 
