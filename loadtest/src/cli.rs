@@ -47,6 +47,15 @@ pub enum Command {
     Sign(SignArgs),
     /// Compare the gateway with nginx, haproxy, envoy and a proxy on pingora
     Compare(CompareArgs),
+    /// Pass the bytes of TCP connections on and do nothing else: what any proxy costs at least
+    Relay {
+        /// Where to listen
+        #[arg(value_name = "ADDRESS")]
+        listen: SocketAddr,
+        /// Where the bytes go
+        #[arg(value_name = "ADDRESS")]
+        origin: SocketAddr,
+    },
     /// Show that this load generator sees what wrk and h2load see on the same target
     Agree(AgreeArgs),
     /// Measure what the gateway holds in memory, and how soon a change of its policy takes effect

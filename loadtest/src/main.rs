@@ -13,12 +13,14 @@ mod show;
 
 use std::error::Error;
 use std::io::{Write, stdout};
+use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 
 use cli::{Cli, Command, MockArgs, SignArgs};
+use pangu_loadtest::compare;
 use pangu_loadtest::mock::Mock;
 use pangu_loadtest::sign::{self, Scheme, Signer, Unsigned};
 
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         Command::Hash { string } => print_hash(&string).map(|()| ExitCode::SUCCESS),
         Command::Sign(args) => print_signed(&args).map(|()| ExitCode::SUCCESS),
         Command::Compare(args) => peers::compare(&args),
+        Command::Relay { listen, origin } => relay(listen, origin),
         Command::Agree(args) => agreement::agree(&args),
         Command::Footprint(args) => memory::footprint(&args),
     };
@@ -50,6 +53,12 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Relays until a signal ends it.
+fn relay(listen: SocketAddr, origin: SocketAddr) -> Result<ExitCode, Box<dyn Error>> {
+    compare::relay::serve(listen, origin).map_err(|e| format!("cannot relay from {listen}: {e}"))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Help is no failure; and clap's exit code for bad arguments would be taken for a violation.

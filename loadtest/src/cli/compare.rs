@@ -9,7 +9,7 @@ use pangu_loadtest::compare::{Case, Options, Peer, Programs};
 /// Arguments of `compare`.
 #[derive(Debug, Args)]
 pub struct CompareArgs {
-    /// Compare with this one only; may be repeated [default: nginx, haproxy, envoy, pingora]
+    /// Compare with this one only; may be repeated [default: nginx, haproxy, envoy, pingora, relay]
     #[arg(long, value_name = "NAME", value_parser = peer)]
     peer: Vec<Peer>,
     /// Measure the gateway alone: of the peers' programs, only those that make the loads or answer them are needed

@@ -137,7 +137,8 @@ impl<'a> Bench<'a> {
                 return Err(unfit(late));
             }
         };
-        let seen = self.settle(case, &done, proxy.log()?, arrived_before)?;
+        let log = if peer.knows_requests() { Some(proxy.log()?) } else { None };
+        let seen = self.settle(case, &done, log, arrived_before)?;
         let cpu = Reading::of(proxy.id())?.since(&cpu_before).map_err(spoilt)?;
         seen.agrees_with(&done, case.status()).map_err(spoilt)?;
         Ok(result(&done, Some(cpu)))
@@ -148,14 +149,14 @@ impl<'a> Bench<'a> {
         &self,
         case: Case,
         done: &Done,
-        mut log: LogReader,
+        mut log: Option<LogReader>,
         arrived_before: u64,
     ) -> Result<Seen, Problem> {
         let mut seen = Seen::default();
         for poll in 1..=SETTLE_POLLS {
             std::thread::sleep(SETTLE_EVERY);
-            seen =
-                Seen { forwarded: self.origin.arrived(case)? - arrived_before, lines: log.lines()?.clone() };
+            let lines = log.as_mut().map(|log| log.lines().cloned()).transpose()?;
+            seen = Seen { forwarded: self.origin.arrived(case)? - arrived_before, lines };
             if seen.is_complete(case, done, SETTLE_EVERY * poll) {
                 break;
             }
@@ -178,7 +179,8 @@ impl<'a> Bench<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 struct Seen {
     forwarded: u64,
-    lines: Lines,
+    /// Of the access log, if the peer writes one.
+    lines: Option<Lines>,
 }
 
 impl Seen {
@@ -186,7 +188,7 @@ impl Seen {
     /// some that the origin never saw: until all that were open have a line, as many lines as the origin saw requests may
     /// be chance, and the lines still to come would be taken for those of the next run.
     fn is_complete(&self, case: Case, done: &Done, waited: Duration) -> bool {
-        let lines = self.lines.all();
+        let lines = self.lines.as_ref().map_or(self.forwarded, Lines::all);
         let is_all =
             || !case.is_multiplexed() || lines == done.requests + done.open_max || waited >= LOG_DELAY;
         self.forwarded >= done.requests && lines == self.forwarded && is_all()
@@ -194,12 +196,13 @@ impl Seen {
 
     /// Requests done, forwarded and logged are the same, but for those that were open when the load ended.
     fn agrees_with(&self, done: &Done, status: u16) -> Result<(), String> {
-        let counts = [
-            ("requests at the origin", self.forwarded),
-            ("lines in the access log", self.lines.all()),
-            ("lines with the status of success", self.lines.with(status)),
-        ];
-        for (what, count) in counts {
+        let of_log = self.lines.iter().flat_map(|lines| {
+            [
+                ("lines in the access log", lines.all()),
+                ("lines with the status of success", lines.with(status)),
+            ]
+        });
+        for (what, count) in [("requests at the origin", self.forwarded)].into_iter().chain(of_log) {
             if !(done.requests..=done.requests + done.open_max).contains(&count) {
                 return Err(format!(
                     "{} requests (and up to {} open at the end), but {count} {what}: {self:?}",
@@ -259,7 +262,7 @@ mod tests {
     }
 
     fn seen(forwarded: u64, all: u64, good: u64) -> Seen {
-        Seen { forwarded, lines: Lines::from([(200, good), (499, all - good)]) }
+        Seen { forwarded, lines: Some(Lines::from([(200, good), (499, all - good)])) }
     }
 
     #[test]
@@ -276,6 +279,18 @@ mod tests {
             assert!(bad.agrees_with(&done(100, 64), 200).is_err(), "{bad:?}");
         }
         assert!(seen(101, 101, 101).agrees_with(&done(100, 0), 200).is_err());
+    }
+
+    #[test]
+    fn who_writes_no_log_is_held_to_what_the_origin_saw() {
+        let seen = |forwarded| Seen { forwarded, lines: None };
+        assert_eq!(seen(100).agrees_with(&done(100, 0), 200), Ok(()));
+        assert!(
+            seen(99).agrees_with(&done(100, 0), 200).is_err()
+                && seen(101).agrees_with(&done(100, 0), 200).is_err()
+        );
+        assert!(seen(100).is_complete(Case::Get, &done(100, 0), SETTLE_EVERY));
+        assert!(!seen(99).is_complete(Case::Get, &done(100, 0), LOG_DELAY));
     }
 
     #[test]

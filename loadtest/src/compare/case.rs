@@ -125,13 +125,13 @@ impl Case {
         matches!(self, Case::Coded | Case::Signed)
     }
 
-    /// Whether it is measured of this peer: each of these has one yardstick.
+    /// Whether it is measured of this peer. What is not HTTP has one yardstick, and the relay takes no TLS.
     pub fn is_for(self, peer: Peer) -> bool {
         match self {
             Case::Coded | Case::Signed => peer == Peer::Gateway,
             Case::Tcp => matches!(peer, Peer::Gateway | Peer::Haproxy),
             Case::Grpc | Case::WebSocket => matches!(peer, Peer::Gateway | Peer::Nginx),
-            _ => true,
+            _ => peer.knows_requests() || !self.tls(),
         }
     }
 

@@ -66,7 +66,7 @@ impl Seen {
 /// One decides otherwise, sends other headers, settles on other terms of TLS, or logs otherwise.
 pub fn policy(proxies: &[Proxy], origin: &Origin, authority: &std::path::Path) -> Result<(), Problem> {
     let mut first: Option<Seen> = None;
-    for proxy in proxies {
+    for proxy in proxies.iter().filter(|proxy| proxy.peer.knows_requests()) {
         let seen = look(proxy, origin, authority)?;
         match &first {
             None => first = Some(seen),

@@ -24,6 +24,7 @@ pub(crate) mod problem;
 pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod ratio;
+pub mod relay;
 pub(crate) mod surroundings;
 pub(crate) mod table;
 mod template;

@@ -109,7 +109,7 @@ impl Outcome {
 pub(super) mod tests {
     use super::*;
 
-    /// Three rounds of everything: the gateway takes 9, 10 and 11 us, peers 10, 20, 30 and 40; times alike.
+    /// Three rounds of everything: the gateway takes 9, 10 and 11 us, peers 10, 20, 30, 40 and 50; times alike.
     pub fn example() -> Outcome {
         let mut runs = Vec::new();
         for case in Case::ALL {
@@ -131,7 +131,7 @@ pub(super) mod tests {
                 add(Peer::Direct, 5.0);
                 add(Peer::Gateway, 9.0 + f64::from(round));
                 let others = if case.is_of_the_gateway() { [].as_slice() } else { &Peer::OTHERS };
-                for (peer, figure) in others.iter().copied().zip([10.0, 20.0, 30.0, 40.0]) {
+                for (peer, figure) in others.iter().copied().zip([10.0, 20.0, 30.0, 40.0, 50.0]) {
                     add(peer, figure);
                 }
             }

@@ -23,11 +23,13 @@ pub enum Peer {
     Envoy,
     /// The proxy on pingora-proxy in `loadtest/peers/pingora`.
     Pingora,
+    /// The relay of this program: what the kernel takes of any proxy.
+    Relay,
 }
 
 impl Peer {
     /// Those the gateway is compared with.
-    pub const OTHERS: [Peer; 4] = [Peer::Nginx, Peer::Haproxy, Peer::Envoy, Peer::Pingora];
+    pub const OTHERS: [Peer; 5] = [Peer::Nginx, Peer::Haproxy, Peer::Envoy, Peer::Pingora, Peer::Relay];
 
     /// As arguments, tables and files name it.
     pub fn name(self) -> &'static str {
@@ -38,7 +40,13 @@ impl Peer {
             Peer::Haproxy => "haproxy",
             Peer::Envoy => "envoy",
             Peer::Pingora => "pingora",
+            Peer::Relay => "relay",
         }
+    }
+
+    /// Whether it knows requests: then it is under the policy of all, takes TLS, and writes an access log.
+    pub fn knows_requests(self) -> bool {
+        self != Peer::Relay
     }
 }
 
@@ -51,7 +59,7 @@ pub struct Programs {
     pub envoy: Option<PathBuf>,
     /// The proxy on pingora-proxy. Default: in the target directory of its workspace.
     pub pingora: Option<PathBuf>,
-    /// This program, to serve the mock. Default: the one that runs.
+    /// This program, to serve the mock and to relay. Default: the one that runs.
     pub loadtest: Option<PathBuf>,
 }
 
@@ -81,10 +89,11 @@ impl Programs {
                 let built = || "loadtest/peers/pingora/target/release/pangu-peer-pingora".into();
                 there(self.pingora.clone().unwrap_or_else(built), "loadtest/peers/setup.sh builds it")
             }
+            Peer::Relay => self.find_loadtest(),
         }
     }
 
-    /// The program that serves the mock.
+    /// The program that serves the mock and relays.
     ///
     /// # Errors
     /// It is not there.
@@ -114,7 +123,7 @@ pub fn on_path(name: &str) -> Result<PathBuf, Problem> {
 pub fn version(peer: Peer, program: &Path) -> String {
     let flag = match peer {
         Peer::Nginx | Peer::Haproxy | Peer::Direct => "-v",
-        Peer::Gateway | Peer::Envoy | Peer::Pingora => "--version",
+        Peer::Gateway | Peer::Envoy | Peer::Pingora | Peer::Relay => "--version",
     };
     let said = Command::new(program).arg(flag).output();
     said.map(|said| version_in(&[said.stdout, said.stderr].concat())).unwrap_or_default()

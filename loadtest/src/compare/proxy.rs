@@ -112,9 +112,12 @@ impl Proxy {
                 .arg("pingora-callers")
                 .args(["certs/localhost.crt", "certs/localhost.key"])
                 .arg(&log),
+            Peer::Relay => command.args(["relay", &http.to_string(), &site.origin.to_string()]),
         };
         let mut process = Process::start(peer.name(), site.core, &mut command, site.directory)?;
-        process.wait_for(https)?;
+        if peer.knows_requests() {
+            process.wait_for(https)?;
+        }
         process.wait_for(http)?;
         Ok(Proxy { peer, http, https, tcp, log, process })
     }
@@ -211,7 +214,7 @@ fn status(line: &[u8]) -> u16 {
 
 fn templates(peer: Peer) -> &'static [(&'static str, &'static str)] {
     match peer {
-        Peer::Direct | Peer::Pingora => &[],
+        Peer::Direct | Peer::Pingora | Peer::Relay => &[],
         Peer::Gateway => &[
             ("gateway.yaml", include_str!("../../peers/gateway.yaml")),
             ("policy/bench.yaml", include_str!("../../peers/policy/bench.yaml")),

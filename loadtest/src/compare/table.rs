@@ -19,7 +19,8 @@ pub fn whole(outcome: &Outcome) -> String {
 pub fn headline(outcome: &Outcome) -> String {
     let others = outcome.others();
     let mut text =
-        "Processor time per request, gateway / peer (below 1: the gateway needs less), one core each:\n\n"
+        "Processor time per request, gateway / peer (below 1: the gateway needs less), one core each. The relay passes bytes\n\
+         on and does nothing else: what any proxy costs at least.\n\n"
             .to_owned();
     header(&mut text, "load", others.iter().map(|other| other.name()));
     for case in counted(outcome).filter(|case| !case.is_of_the_gateway()) {
@@ -45,10 +46,12 @@ fn cpu(outcome: &Outcome) -> String {
         return String::new();
     }
     let others = outcome.others();
+    let relay =
+        if others.contains(&Peer::Relay) { " The relay passes bytes on and does nothing else." } else { "" };
     let mut text = format!(
         "Processor time of the proxy (user and system) per unit, us; {CONNECTIONS} connections unless said otherwise, answers of\n\
          1 KB, one worker and one core each. In brackets the ratio gateway / peer, taken within each of {} rounds of {} s:\n\
-         median (lowest to highest).\n\n",
+         median (lowest to highest).{relay}\n\n",
         outcome.rounds, outcome.seconds,
     );
     header(&mut text, "load", ["gateway"].into_iter().chain(others.iter().map(|other| other.name())));
@@ -174,14 +177,14 @@ mod tests {
     fn the_tables_say_what_was_measured() {
         let text = whole(&example());
         for line in [
-            "| load | gateway | nginx | haproxy | envoy | pingora |",
-            "| --- | --- | --- | --- | --- | --- |",
-            "| GET, one key | 10.0 | 10.0 [**1.00** (0.90 to 1.10)] | 20.0 [**0.50** (0.45 to 0.55)] | 30.0 [**0.33** (0.30 to 0.37)] | 40.0 [**0.25** (0.23 to 0.28)] |",
-            "| time | direct | gateway | nginx | haproxy | envoy | pingora |",
-            "| GET, one connection: added latency, p99 | 10 | 10 (8 to 12) | 10 (10 to 10) | 30 (30 to 30) | 50 (50 to 50) | 70 (70 to 70) |",
+            "| load | gateway | nginx | haproxy | envoy | pingora | relay |",
+            "| --- | --- | --- | --- | --- | --- | --- |",
+            "| GET, one key | 10.0 | 10.0 [**1.00** (0.90 to 1.10)] | 20.0 [**0.50** (0.45 to 0.55)] | 30.0 [**0.33** (0.30 to 0.37)] | 40.0 [**0.25** (0.23 to 0.28)] | 50.0 [**0.20** (0.18 to 0.22)] |",
+            "| time | direct | gateway | nginx | haproxy | envoy | pingora | relay |",
+            "| GET, one connection: added latency, p99 | 10 | 10 (8 to 12) | 10 (10 to 10) | 30 (30 to 30) | 50 (50 to 50) | 70 (70 to 70) | 90 (90 to 90) |",
             "| GET, one key: processor time, gateway / nginx | 0.95 | **1.00** (0.90 to 1.10) | **no** |",
-            "| POST 2 KB, made anew each time | 10.0 | - | - | - | - |",
-            "| POST 2 KB, made anew and signed with AK/SK | 10.0 | - | - | - | - |",
+            "| POST 2 KB, made anew each time | 10.0 | - | - | - | - | - |",
+            "| POST 2 KB, made anew and signed with AK/SK | 10.0 | - | - | - | - | - |",
             "| POST 2 KB, made anew and signed with AK/SK: processor time above an AppCode's, us | 6.0 | 0.0 (0.0 to 0.0) | yes |",
             "| GET, one connection: added latency, p50, us | 45 | 5 (4 to 6) | yes |",
             "- A processor, 2 cores, Linux 6.1, load average 0.1",
@@ -199,7 +202,7 @@ mod tests {
     #[test]
     fn the_headline_has_ratios_and_counts_bars() {
         let text = headline(&example());
-        assert!(text.contains("| GET, one key | 1.00 | 0.50 | 0.33 | 0.25 |\n"), "{text}");
+        assert!(text.contains("| GET, one key | 1.00 | 0.50 | 0.33 | 0.25 | 0.20 |\n"), "{text}");
         assert!(text.contains(" of 25 bars are met"), "{text}");
         assert!(!text.contains("signed"), "nobody to compare with: {text}");
     }
