@@ -79,9 +79,9 @@ pub trait Visitor<T> {
     #[inline]
     fn end(&mut self, _tag: T, _value: Value, _at: At) {}
 
-    /// An object at a wanted place has a key that no path names.
+    /// An object at a wanted place has a key that no path names; `None` if it is longer than those may be.
     #[inline]
-    fn other_key(&mut self, _within: T, _key: &[u8]) {}
+    fn other_key(&mut self, _within: T, _key: Option<&[u8]>) {}
 }
 
 /// Reads one document.

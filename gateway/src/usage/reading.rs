@@ -37,6 +37,8 @@ struct Reading<'a> {
     /// It has what chats or text completions have, or the Responses API.
     is_chat: bool,
     is_response: bool,
+    /// It has a key that is too long to be looked at by itself.
+    has_long_key: bool,
     /// Where the value of the field at hand begins.
     begin: usize,
     trouble: Option<NotRead>,
@@ -68,6 +70,7 @@ impl<'a> Reading<'a> {
             prompts: 0,
             is_chat: false,
             is_response: false,
+            has_long_key: false,
             begin: 0,
             trouble: None,
         }
@@ -77,6 +80,9 @@ impl<'a> Reading<'a> {
         if self.asked.model.as_str().is_none() {
             self.kind(Field::Model);
             self.asked.model = Short::EMPTY;
+        }
+        if self.has_long_key && std::str::from_utf8(self.body).is_err() {
+            self.no_utf8();
         }
         if let Some(trouble) = self.trouble {
             return Err(trouble);
@@ -106,6 +112,11 @@ impl<'a> Reading<'a> {
 
     fn ambiguous(&mut self, field: Field) {
         self.trouble.get_or_insert(NotRead::Ambiguous { key: field.key() });
+    }
+
+    /// Some decoders take overlong forms for letters, or leave out what is none: what is left may be a key that counts.
+    fn no_utf8(&mut self) {
+        self.trouble.get_or_insert(NotRead::NotJson);
     }
 
     fn include_usage(&mut self, value: Value, at: Range<usize>) {
@@ -231,14 +242,14 @@ impl Visitor<Field> for Reading<'_> {
         }
     }
 
-    fn other_key(&mut self, within: Field, key: &[u8]) {
+    fn other_key(&mut self, within: Field, key: Option<&[u8]>) {
+        if within != Field::Body {
+            return;
+        }
+        let Some(key) = key else { return self.has_long_key = true };
         match self.api.in_other_letters(key) {
-            _ if within != Field::Body => {}
             Some(field) => self.ambiguous(field),
-            // Some decoders take overlong forms for letters, or leave out what is none: that may be a key that counts.
-            None if std::str::from_utf8(key).is_err() => {
-                self.trouble.get_or_insert(NotRead::NotJson);
-            }
+            None if std::str::from_utf8(key).is_err() => self.no_utf8(),
             None => {}
         }
     }

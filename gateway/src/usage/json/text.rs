@@ -44,7 +44,7 @@ impl<T: Copy, V: Visitor<T>> Walk<'_, T, V> {
         let key = self.scanner.key.as_bytes();
         let (place, named) = self.paths.child(around, key);
         self.scanner.place = place;
-        if let (false, Some(within), Some(key)) = (named, self.paths.tag(around), key) {
+        if let (false, Some(within)) = (named, self.paths.tag(around)) {
             self.visitor.other_key(within, key);
         }
     }

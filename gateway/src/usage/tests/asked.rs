@@ -232,11 +232,13 @@ fn a_key_that_is_no_utf8_is_not_read() {
         b"{\"max\xc1\x9ftokens\":5000}".as_slice(), // an overlong `_`, which some decoders take for one
         b"{\"max_tokens\":5,\"max\xe0\x81\x9ftokens\":5000}",
         b"{\"max_\xfftokens\":5000}", // others leave out what is no letter
+        &[b"{\"max_tokens".as_slice(), &[0xff; 60], b"\":5000}"].concat(), // however much that is
     ] {
         for api in [Api::OpenAi, Api::Pangu, Api::Unknown] {
             assert_eq!(Asked::read(api, body), Err(NotRead::NotJson), "{}", body.escape_ascii());
         }
     }
+    assert!(Asked::read(Api::OpenAi, "{\"长\":1,\"x\":2}".replace('x', &"长".repeat(40)).as_bytes()).is_ok());
 }
 
 #[test]

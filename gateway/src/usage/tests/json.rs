@@ -35,8 +35,8 @@ impl Visitor<char> for Told {
         self.events.push(Event::End(tag, value, at));
     }
 
-    fn other_key(&mut self, within: char, key: &[u8]) {
-        self.events.push(Event::OtherKey(within, key.to_vec()));
+    fn other_key(&mut self, within: char, key: Option<&[u8]>) {
+        self.events.extend(key.map(|key| Event::OtherKey(within, key.to_vec())));
     }
 }
 
