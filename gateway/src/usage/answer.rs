@@ -150,8 +150,8 @@ impl Reader {
     }
 
     /// What to send down in place of the rest when the stream is cut here: an event that says that the answer ended
-    /// for its length, and `[DONE]`, as the upstream would have written them. Empty if the upstream has said that
-    /// already, and where nothing but the end of the connection tells an end.
+    /// for its length, and `[DONE]`, as the upstream would have written them; of these what it has not said. Empty if it
+    /// has said all, and where nothing but the end of the connection tells an end.
     ///
     /// They tell what it `cost` as the API does: unasked in Pangu and the Responses API, where it was `asked` for in an
     /// event of its own.

@@ -6,8 +6,8 @@ use super::tokens::Tokens;
 use bytes::Bytes;
 use std::fmt::{self, Write};
 
-/// The closing events, as the upstream would have written them, with what it cost where the API tells that, or where
-/// it was `asked` to; `within` an event that one is ended first.
+/// The closing events that the upstream has not sent, as it would have written them, with what it cost where the API tells
+/// that, or where it was `asked` to; `within` an event that one is ended first.
 pub(super) fn of(dialect: Dialect, said: &Said, within: bool, cost: Tokens, asked: bool) -> Bytes {
     let names = &said.names;
     let mut ending = String::with_capacity(512);
@@ -26,13 +26,15 @@ pub(super) fn of(dialect: Dialect, said: &Said, within: bool, cost: Tokens, aske
 
 /// The usage that was asked for has an event of its own, without choices.
 fn open_ai(to: &mut String, names: &Names, cost: Option<Tokens>) -> fmt::Result {
-    to.push_str("data: ");
     let said = if names.text_completion { r#""text":"""# } else { r#""delta":{}"# };
     let object = if names.text_completion { "text_completion" } else { "chat.completion.chunk" };
-    head(to, object, names)?;
-    choices(to, said, names)?;
-    to.push_str("}\n\ndata: ");
-    if let Some(cost) = cost {
+    to.push_str("data: ");
+    if names.open_choices().next().is_some() {
+        head(to, object, names)?;
+        choices(to, said, names)?;
+        to.push_str("}\n\ndata: ");
+    }
+    if let Some(cost) = cost.filter(|_| !names.told_usage) {
         head(to, object, names)?;
         to.push_str(r#","choices":[]"#);
         usage(to, cost)?;
@@ -67,14 +69,17 @@ fn response(to: &mut String, names: &Names, cost: Tokens) -> fmt::Result {
 
 /// Pangu's events start without a space, carry messages and not deltas, and tell the usage so far.
 fn pangu(to: &mut String, names: &Names, cost: Tokens) -> fmt::Result {
-    to.push_str("data:");
     let empty =
         if names.text_completion { r#""text":"""# } else { r#""message":{"role":"assistant","content":""}"# };
     let object = if names.text_completion { "text_completion" } else { "chat.completion.chunk" };
-    head(to, object, names)?;
-    choices(to, empty, names)?;
-    usage(to, cost)?;
-    to.write_str("}\n\ndata:[DONE]\n\n")
+    to.push_str("data:");
+    if names.open_choices().next().is_some() {
+        head(to, object, names)?;
+        choices(to, empty, names)?;
+        usage(to, cost)?;
+        to.push_str("}\n\ndata:");
+    }
+    to.write_str("[DONE]\n\n")
 }
 
 fn usage(to: &mut String, cost: Tokens) -> fmt::Result {
@@ -91,11 +96,11 @@ fn head(to: &mut String, object: &str, names: &Names) -> fmt::Result {
     write!(to, r#"{{"id":"{id}","object":"{object}","created":{},"model":"{model}""#, names.created)
 }
 
-/// Every choice ends for its length.
+/// Every choice that has not ended yet ends for its length.
 fn choices(to: &mut String, said: &str, names: &Names) -> fmt::Result {
     to.push_str(r#","choices":["#);
-    for index in 0..=names.last_choice {
-        let comma = if index == 0 { "" } else { "," };
+    for (nth, index) in names.open_choices().enumerate() {
+        let comma = if nth == 0 { "" } else { "," };
         write!(to, r#"{comma}{{"index":{index},{said},"logprobs":null,"finish_reason":"length"}}"#)?;
     }
     to.write_str("]")

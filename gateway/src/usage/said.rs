@@ -27,6 +27,10 @@ pub(super) struct Said {
     /// A document had a place for text that is known: a message in a choice, or the output of a response.
     pub has_place: bool,
     choices: Choices,
+    /// Number of the choice at hand.
+    choice: u8,
+    /// Choices that this document ends; bit by number.
+    ends: u128,
     /// This document has an object for `usage`.
     has_usage: bool,
     pub names: Names,
@@ -64,12 +68,23 @@ pub(super) struct Names {
     pub created: u64,
     /// Greatest number of a choice.
     pub last_choice: u8,
+    /// Choices whose end whole events have told; bit by number.
+    ended: u128,
+    /// The event that `include_usage` adds has come.
+    pub told_usage: bool,
     /// Choices are text, not messages.
     pub text_completion: bool,
     /// Events are those of the Responses API.
     pub response: bool,
     /// Number of the latest of them.
     pub sequence: u64,
+}
+
+impl Names {
+    /// Choices that have not ended yet.
+    pub fn open_choices(&self) -> impl Iterator<Item = u8> {
+        (0..=self.last_choice).filter(|choice| self.ended >> choice & 1 == 0)
+    }
 }
 
 impl Usage {
@@ -119,6 +134,8 @@ impl Said {
         self.settle();
         let text = self.text.bytes();
         self.outdated = !self.tells && (self.outdated || text > self.text_before);
+        self.names.ended |= std::mem::take(&mut self.ends);
+        self.names.told_usage |= self.only_usage();
         (self.choices, self.has_usage, self.tells, self.text_before) = (Choices::Unknown, false, false, text);
         let names = &mut self.names;
         names.known |= !names.id.is_empty();
@@ -143,7 +160,7 @@ impl Visitor<Part> for Said {
     fn begin(&mut self, part: Part, kind: Kind, At { depth, .. }: At) {
         self.has_place |= matches!(part, Part::Message | Part::Completion | Part::Whole);
         match part {
-            Part::Choices if depth > 1 => self.choices = Choices::Some,
+            Part::Choices if depth > 1 => (self.choices, self.choice) = (Choices::Some, 0),
             Part::Usage => self.has_usage |= kind == Kind::Object,
             Part::Completion => self.names.text_completion = true,
             Part::Response => self.names.response |= kind == Kind::Object,
@@ -156,6 +173,7 @@ impl Visitor<Part> for Said {
         match part {
             Part::Message | Part::Text | Part::Completion => self.text.add(Text::plain(piece)),
             Part::Whole if self.text_before == 0 => self.text.add(Text::plain(piece)),
+            Part::Finish => self.ends |= 1 << self.choice,
             Part::Id if !self.names.known => self.names.id.push(piece),
             Part::Model if !self.names.known => self.names.model.push(piece),
             _ => {}
@@ -182,8 +200,8 @@ impl Visitor<Part> for Said {
             Part::Created => self.names.created = count.unwrap_or(0),
             Part::Sequence => self.names.sequence = count.unwrap_or(0),
             Part::Index => {
-                let index = count.map_or(0, |index| index.min(127) as u8);
-                self.names.last_choice = self.names.last_choice.max(index);
+                self.choice = count.map_or(0, |index| index.min(127) as u8);
+                self.names.last_choice = self.names.last_choice.max(self.choice);
             }
             _ => {}
         }

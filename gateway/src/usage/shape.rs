@@ -26,6 +26,8 @@ pub(super) enum Part {
     Choices,
     /// Number of a choice.
     Index,
+    /// Why a choice has ended.
+    Finish,
     /// Where text that was generated stands, or the text itself.
     Message,
     /// Text that was generated.
@@ -99,6 +101,7 @@ fn known() -> Paths<Part> {
         .and_then(|paths| paths.at("created", Created))
         .and_then(|paths| paths.at("choices", Choices))
         .and_then(|paths| paths.at("choices.index", Index))
+        .and_then(|paths| paths.at("choices.finish_reason", Finish))
         .and_then(|paths| paths.at("choices.text", Completion))
         .and_then(|paths| paths.at("usage", Usage))
         .and_then(|paths| paths.at("delta", Text))

@@ -95,6 +95,40 @@ fn every_choice_ends() {
 }
 
 #[test]
+fn what_the_upstream_has_said_of_its_end_is_not_said_again() {
+    let choice = |index: u8, end: &str| {
+        format!("data: {{\"choices\":[{{\"index\":{index},\"delta\":{{}},\"finish_reason\":{end}}}]}}\n\n")
+    };
+    let usage = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":4,\"completion_tokens\":8,\"total_tokens\":12}}\n\n";
+    let told = |chunks: &[&str]| {
+        let sent = cut_asked(Shape::open_ai(), WHOLE, chunks, true);
+        let (events, done) = sdk(&sent).unwrap();
+        assert!(done);
+        let choices = events.iter().flat_map(|event| event["choices"].as_array().unwrap());
+        let end =
+            |choice: &Value| Some((choice["index"].as_u64()?, choice["finish_reason"].as_str()?.to_owned()));
+        let ends: Vec<_> = choices.filter_map(end).filter(|(_, end)| !end.is_empty()).collect();
+        let usages: Vec<_> =
+            events.iter().filter_map(|event| event["usage"]["completion_tokens"].as_u64()).collect();
+        (ends, usages)
+    };
+    let [stop, length] = ["stop", "length"].map(str::to_owned);
+    let (open, vague, ended) = (choice(0, "null"), choice(0, "\"\""), choice(0, "\"stop\""));
+    let once = vec![(0, stop.clone())];
+    assert_eq!(told(&[&open]), (vec![(0, length.clone())], vec![9]));
+    assert_eq!(told(&[&vague]), (vec![(0, length.clone())], vec![9]));
+    assert_eq!(told(&[&ended]), (once.clone(), vec![9]));
+    assert_eq!(told(&[&ended, usage]), (once, vec![8]));
+    let half = &ended[..ended.len() - 1];
+    assert_eq!(told(&[half]), (vec![(0, length.clone())], vec![9]), "not sent, as it is no whole event");
+    let both = [choice(0, "null"), choice(1, "\"stop\"")];
+    assert_eq!(told(&[&both[0], &both[1]]), (vec![(1, stop), (0, length)], vec![9]));
+    let pangu =
+        "data:{\"choices\":[{\"index\":0,\"message\":{},\"finish_reason\":\"stop\"}],\"usage\":{}}\n\n";
+    assert_eq!(cut(Shape::pangu(), WHOLE, &[pangu]), format!("{pangu}data:[DONE]\n\n").as_bytes());
+}
+
+#[test]
 fn a_pangu_stream_ends_with_its_usage_so_far() {
     let chunk = "data:{\"id\":\"p\",\"created\":3,\"model\":\"m\",\"choices\":[{\"index\":0,\"message\":{\"content\":\"a\"}}],\"usage\":{\"prompt_tokens\":4,\"completion_tokens\":9,\"total_tokens\":13}}\n\n";
     let sent = cut(Shape::pangu(), WHOLE, &[chunk]);
