@@ -98,7 +98,7 @@ impl Ask {
         if let Some(cap) = prompt_tokens.filter(|cap| prompt > *cap) {
             return Err(Reject::PromptTooLong { tokens: prompt, cap });
         }
-        match (self.asked_max(), completion_tokens) {
+        match (self.asked.as_ref().and_then(Asked::greatest_bound), completion_tokens) {
             (Some(asked), Some(cap)) if asked > cap && !clamp => Err(Reject::AnswerTooLong { asked, cap }),
             _ => Ok(()),
         }

@@ -146,6 +146,12 @@ impl Asked {
         Field::LIMIT_KEYS.into_iter().find(|field| self.places.is_odd(*field)).map(NotRead::kind)
     }
 
+    /// The greatest bound of an answer that it has, also where an API that may take it for its own would find none.
+    pub fn greatest_bound(&self) -> Option<u64> {
+        let given = self.places.bounds.iter().flat_map(|keys| self.places.given(keys));
+        given.filter_map(|(_, tokens)| *tokens).max()
+    }
+
     /// Is it a body of the Responses API? Its streams tell their usage unasked, and it has no option to ask for it.
     pub fn is_response(&self) -> bool {
         self.places.bounds == Field::OF_RESPONSES

@@ -93,6 +93,18 @@ fn an_answer_of_the_responses_api_is_bounded_by_a_key_of_its_own() {
 }
 
 #[test]
+fn a_bound_above_a_ceiling_is_refused_also_where_another_is_missing() {
+    let (_mock, gateway) = start_under("{completion_tokens: 50}");
+    let body = |key: &str, bound: u64| format!(r#"{{"messages":[],"input":"a","{key}":{bound}}}"#);
+    for (key, other) in [("max_tokens", "max_output_tokens"), ("max_output_tokens", "max_tokens")] {
+        let refused = arrives(&gateway, &body(key, 51)).expect_err("above the ceiling").json();
+        assert_eq!(refused["error"]["code"], "max_tokens_exceeded", "{key}");
+        let arrived = arrives(&gateway, &body(key, 50)).expect("within the ceiling");
+        assert_eq!(arrived, body(key, 50).replacen('{', &format!(r#"{{"{other}":50,"#), 1));
+    }
+}
+
+#[test]
 fn what_is_held_of_an_answer_of_the_responses_api_is_its_bound() {
     let (mock, gateway) = start_metered(&policy(&[]));
     for (bound, held) in [(r#","max_output_tokens":7"#, 7), (r#","max_tokens":7"#, 256)] {
