@@ -358,6 +358,8 @@ pub struct Metering {
     pub model: Option<Arc<Model>>,
     /// Whatever the body says, it is `model` (`model_from: route`).
     pub fixed: bool,
+    /// Answers are no text, so that bodies have no bound for it, and upstreams may refuse one.
+    pub textless: bool,
     /// How answers tell what was used.
     pub shape: Arc<Shape>,
 }

@@ -36,6 +36,8 @@ pub struct Ask {
     pub prompt: u64,
     /// The caller did not ask to be told the usage, so that it is taken out of the stream again.
     pub strip_usage: bool,
+    /// No bound is written into its body; see [`Metering::textless`].
+    textless: bool,
     ceilings: Ceilings,
     /// None: no JSON, or no object; see [`may_stay_unread`].
     asked: Option<Asked>,
@@ -84,6 +86,7 @@ impl Ask {
             choices: u32::try_from(choices).unwrap_or(u32::MAX),
             prompt: estimator.reserve(text, messages).saturating_add(beyond_text),
             strip_usage: false,
+            textless: metering.textless,
             ceilings,
             asked,
             model,
@@ -135,7 +138,8 @@ impl Ask {
             api == Api::OpenAi && asked.stream && !asked.include_usage && !asked.is_response();
         let spare = permit.spare_completion().filter(|_| self.ceilings.clamp_to_budget);
         let spare = spare.map(|spare| (spare / u64::from(self.choices.max(1))).max(1));
-        let max_tokens = [self.ceilings.completion_tokens, spare].into_iter().flatten().min();
+        let bounds = [self.ceilings.completion_tokens, spare].into_iter().flatten();
+        let max_tokens = bounds.min().filter(|_| !self.textless);
         held.bytes = usage::edit(&held.bytes, asked, Changes { include_usage, max_tokens, model: None });
         self.strip_usage = include_usage;
     }

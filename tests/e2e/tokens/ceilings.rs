@@ -105,6 +105,22 @@ fn a_bound_above_a_ceiling_is_refused_also_where_another_is_missing() {
 }
 
 #[test]
+fn a_route_that_is_answered_with_no_text_has_no_bounds() {
+    let plan = ("of the plan", "ceilings: {completion_tokens: 50, clamp_to_budget: true}");
+    let sent = r#"{"model":"m","input":"hello, river"}"#;
+    let bounded = sent.replacen('{', r#"{"max_output_tokens":50,"#, 1);
+    let named = policy(&[plan]);
+    let open = named.replace("/v1/embeddings", "/v1/{kind}");
+    assert_ne!(named, open);
+    for (policy, arrives) in [(named, sent), (open, &bounded)] {
+        let (mock, gateway) = start_metered(&policy);
+        assert_eq!(post(EMBEDDINGS, sent).send(gateway.http).status, 200);
+        let arrived = mock.records(1)[0].body().expect("it is kept");
+        assert_eq!(String::from_utf8_lossy(&arrived), arrives);
+    }
+}
+
+#[test]
 fn what_is_held_of_an_answer_of_the_responses_api_is_its_bound() {
     let (mock, gateway) = start_metered(&policy(&[]));
     for (bound, held) in [(r#","max_output_tokens":7"#, 7), (r#","max_tokens":7"#, 256)] {

@@ -4,14 +4,18 @@ use crate::auth::Rules;
 use crate::limit::Common;
 use crate::observe::metrics::RouteMetrics;
 use crate::observe::retries::{RetryMetrics, budget_exhausted};
-use crate::policy::Live;
 use crate::policy::check;
 use crate::policy::snapshot::{Fallback, Metering, Models, Queue, Retry, Route};
 use crate::policy::spec;
+use crate::policy::{Api, Live};
 use crate::upstream::Pool;
 use crate::upstream::budget::Budget;
 use http::HeaderValue;
 use std::sync::Arc;
+
+/// Endpoints of OpenAI's format whose answers are no text. The route must name one: what a caller writes in place of a
+/// parameter says nothing of what the upstream takes it for.
+const TEXTLESS: [&str; 4] = ["/embeddings", "/rerank", "/images/generations", "/video/generations"];
 
 /// What routes may go to, by the indexes of a checked policy.
 pub struct Destinations<'a> {
@@ -25,6 +29,7 @@ pub struct Destinations<'a> {
 impl Destinations<'_> {
     /// The route, with its levels.
     pub fn route(&self, spec: check::Route, limits: Arc<Common>) -> Arc<Route> {
+        let textless = spec.api == Api::OpenAi && TEXTLESS.iter().any(|end| spec.path.ends_with(end));
         Arc::new(Route {
             metrics: RouteMetrics::new(&spec.name),
             tenants: self.live.tenants.route(&spec.name),
@@ -40,6 +45,7 @@ impl Destinations<'_> {
             metering: spec.shape.map(|shape| Metering {
                 model: spec.model.map(|model| self.models.all()[model].clone()),
                 fixed: spec.model_fixed,
+                textless,
                 shape,
             }),
             ceilings: spec.ceilings,
