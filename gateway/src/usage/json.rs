@@ -42,6 +42,8 @@ pub enum Value {
     Bool(bool),
     /// The value, if the number is whole, not negative, and fits.
     Number(Option<u64>),
+    /// A number like that, but written with a fraction of zeros (`8.0`), which not all decoders take for a whole one.
+    Decimal(u64),
     /// A string, whose pieces went before.
     Text,
     /// An array.

@@ -4,7 +4,10 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Number {
     part: Part,
+    /// Its value, as long as a fraction is of zeros.
     whole: Option<u64>,
+    /// It has neither fraction nor exponent.
+    plain: bool,
 }
 
 /// What was read last; the grammar of RFC 8259, section 6.
@@ -23,7 +26,7 @@ enum Part {
 impl Default for Number {
     /// Zero.
     fn default() -> Self {
-        Self { part: Part::Zero, whole: Some(0) }
+        Self { part: Part::Zero, whole: Some(0), plain: true }
     }
 }
 
@@ -31,12 +34,13 @@ impl Number {
     /// Begins with a first byte, if a number can begin with it.
     #[inline]
     pub fn begin(first: u8) -> Option<Self> {
-        Some(match first {
-            b'-' => Self { part: Part::Minus, whole: None },
-            b'0' => Self { part: Part::Zero, whole: Some(0) },
-            b'1'..=b'9' => Self { part: Part::Digits, whole: Some(u64::from(first - b'0')) },
+        let (part, whole) = match first {
+            b'-' => (Part::Minus, None),
+            b'0' => (Part::Zero, Some(0)),
+            b'1'..=b'9' => (Part::Digits, Some(u64::from(first - b'0'))),
             _ => return None,
-        })
+        };
+        Some(Self { part, whole, plain: true })
     }
 
     /// Takes one more byte; `false` if it cannot be part of the number.
@@ -58,8 +62,10 @@ impl Number {
             (E | Sign | Exponent, b'0'..=b'9') => Exponent,
             _ => return false,
         };
-        if !matches!(self.part, Zero | Digits) {
-            self.whole = None;
+        match (self.part, byte) {
+            (Zero | Digits, _) => {}
+            (Point | Fraction, b'.' | b'0') => self.plain = false,
+            _ => self.whole = None,
         }
         true
     }
@@ -68,7 +74,14 @@ impl Number {
     /// exponent, and fits.
     #[inline]
     pub fn end(self) -> Option<Option<u64>> {
-        matches!(self.part, Part::Zero | Part::Digits | Part::Fraction | Part::Exponent).then_some(self.whole)
+        matches!(self.part, Part::Zero | Part::Digits | Part::Fraction | Part::Exponent)
+            .then_some(self.whole.filter(|_| self.plain))
+    }
+
+    /// The value of one that is whole, but written with a fraction: `8.0`.
+    #[inline]
+    pub fn with_fraction(self) -> Option<u64> {
+        self.whole.filter(|_| !self.plain)
     }
 }
 
@@ -91,6 +104,17 @@ mod tests {
         for text in ["-1", "-0", "1.0", "0.5", "1e3", "1E+3", "18446744073709551616", &"9".repeat(10_000)] {
             assert_eq!(read(text), Some(None), "{text}");
         }
+    }
+
+    #[test]
+    fn a_fraction_of_zeros_is_told_apart() {
+        let told = |text: &str| {
+            let mut number = Number::begin(text.as_bytes()[0]).expect(text);
+            assert!(text.bytes().skip(1).all(|byte| number.push(byte)), "{text}");
+            number.with_fraction()
+        };
+        assert_eq!(["8.0", "0.000", "120.0"].map(told), [Some(8), Some(0), Some(120)]);
+        assert_eq!(["8", "-8.0", "8.01", "8.10", "8.0e1", "8e0", "0.5"].map(told), [None; 7]);
     }
 
     proptest! {

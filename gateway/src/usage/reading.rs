@@ -233,7 +233,7 @@ impl Visitor<Field> for Reading<'_> {
             (Field::Body, 0, Value::Object { empty }) => self.asked.places.body.empty = empty,
             (Field::Body, ..) => {}
             (Field::IncludeUsage, 2, _) => self.include_usage(value, self.begin..offset),
-            (Field::Prompt | Field::Input, 2.., Value::Number(_)) => {
+            (Field::Prompt | Field::Input, 2.., Value::Number(_) | Value::Decimal(_)) => {
                 self.asked.prompt_tokens += 1;
                 self.asked.messages = self.asked.messages.max(1);
             }

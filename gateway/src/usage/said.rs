@@ -182,8 +182,10 @@ impl Visitor<Part> for Said {
 
     #[inline]
     fn end(&mut self, part: Part, value: Value, At { depth, .. }: At) {
+        let believable = |count: &u64| *count <= TOKENS_MAX;
         let count = match value {
-            Value::Number(number) => number.filter(|&number| number <= TOKENS_MAX),
+            Value::Number(number) => number.filter(believable),
+            Value::Decimal(number) => Some(number).filter(believable),
             Value::Array { empty: true }
                 if part == Part::Choices && depth == 1 && self.choices == Choices::Unknown =>
             {

@@ -144,9 +144,11 @@ impl<T: Copy, V: Visitor<T>> Walk<'_, T, V> {
     }
 
     pub(super) fn number_end(&mut self, end: usize) {
-        match self.scanner.number.end() {
-            Some(number) => self.end(Value::Number(number), end),
-            None => self.scanner.state = State::Broken,
+        let number = self.scanner.number;
+        match (number.end(), number.with_fraction()) {
+            (Some(_), Some(value)) => self.end(Value::Decimal(value), end),
+            (Some(value), None) => self.end(Value::Number(value), end),
+            (None, _) => self.scanner.state = State::Broken,
         }
     }
 

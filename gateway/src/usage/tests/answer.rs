@@ -137,6 +137,20 @@ fn absurd_counts_are_not_believed() {
 }
 
 #[test]
+fn a_count_with_a_fraction_of_zeros_is_one() {
+    let custom = Shape::custom(CustomPaths { prompt: Some("in"), completion: Some("out"), total: None });
+    assert_eq!(
+        tokens(json(custom.unwrap(), r#"{"in":11.0,"out":3.00,"text":"river"}"#)),
+        (Some(11), Some(3))
+    );
+    let usage = |count: &str| format!(r#"{{"usage":{{"prompt_tokens":{count},"completion_tokens":3}}}}"#);
+    assert_eq!(tokens(json(Shape::open_ai(), &usage("8.0"))), (Some(8), Some(3)));
+    for absurd in ["8.01", "-8.0", "8.0e1", "4294967296.0"] {
+        assert_eq!(tokens(json(Shape::open_ai(), &usage(absurd))), (None, Some(3)), "{absurd}");
+    }
+}
+
+#[test]
 fn a_text_that_was_told_as_nothing_exceeds_what_was_told() {
     let answer = |text: &str, usage: &str| {
         let body = format!(r#"{{"choices":[{{"message":{{"content":"{text}"}}}}],"usage":{usage}}}"#);
