@@ -201,6 +201,13 @@ pub struct Model {
     pub ceilings: Ceilings,
 }
 
+impl Model {
+    /// Do its tokens cost nothing? A price that could not be read is one.
+    pub fn is_free(&self) -> bool {
+        self.price.as_ref().map_or(!self.priced, |price| price.value.cost(1, 1) == 0)
+    }
+}
+
 /// `plans.*`
 pub struct Plan {
     pub name: Located<Arc<str>>,
@@ -221,13 +228,6 @@ pub struct Limits {
     pub broken: bool,
 }
 
-impl Limits {
-    /// Does any of them refuse requests?
-    pub fn refuse(&self) -> bool {
-        self.broken || self.list.iter().any(|limit| !limit.shadow)
-    }
-}
-
 /// `plans.*[]`, `routes[].limits[]`, `models[].limits[]`
 pub struct Limit {
     pub name: Located<Arc<str>>,
@@ -236,6 +236,13 @@ pub struct Limit {
     pub shadow: bool,
     /// `on_exhausted: cut`
     pub cut: bool,
+}
+
+impl Limit {
+    /// Does it count money?
+    pub fn is_money(&self) -> bool {
+        matches!(&self.amount.value, Amount::Budget(budget) if budget.currency.is_some())
+    }
 }
 
 /// How much a limit lets through, as written.

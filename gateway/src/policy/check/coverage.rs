@@ -1,5 +1,6 @@
 //! Is every model endpoint covered by a limit that refuses?
 
+use super::models::OTHER;
 use super::{Check, Index};
 use crate::limit::Per;
 use crate::policy::snapshot::Api;
@@ -12,14 +13,22 @@ impl Check<'_> {
     /// A model endpoint has no limit of its own; without one here a single caller may spend without end.
     pub(super) fn coverage(&self, policy: &Policy, plans: &Index) {
         for route in &policy.routes {
-            if route.api == Api::Plain || route.unlimited.is_some() || self.limited(route, policy) {
+            let free = self.free_model(route, policy);
+            let bounds = |limit: &Limit| !(limit.is_money() && free.is_some());
+            let is_limited = refuses_some(&route.limits, bounds) || self.limited_by_model(route, policy);
+            if route.api == Api::Plain || route.unlimited.is_some() || is_limited {
                 continue;
             }
             let path = format!("routes.{}", route.name.value);
-            let shadows =
-                if route.limits.list.is_empty() { "" } else { "; its own are shadows, which refuse nobody" };
+            let own = match (&route.limits.list[..], free) {
+                ([], _) => String::new(),
+                (list, Some(free)) if !only_shadows(list) => {
+                    format!("; its own count money, of which model `{free}` costs none")
+                }
+                _ => "; its own are shadows, which refuse nobody".into(),
+            };
             let uncovered = |what: String| {
-                self.problems.add(route.name.place, &path, format!("{what}{shadows}"), HELP);
+                self.problems.add(route.name.place, &path, format!("{what}{own}"), HELP);
             };
             let Some(rules) = &route.auth else {
                 uncovered("a model endpoint that anybody may call, and no limit covers it".into());
@@ -38,15 +47,17 @@ impl Check<'_> {
             }
             let unlimited = callers.find_map(|tenant| {
                 let plan = &policy.plans[*plans.get(&tenant.plan.value)?];
-                let counts =
-                    |limit: &Limit| route.api.is_counted(limit.per, limit.amount.value.is_spending());
+                let counts = |limit: &Limit| {
+                    route.api.is_counted(limit.per, limit.amount.value.is_spending()) && bounds(limit)
+                };
                 (!refuses_some(&plan.limits, counts)).then_some((tenant, plan))
             });
             if let Some((tenant, plan)) = unlimited {
-                let nothing = match &plan.limits.list[..] {
-                    [] => "limits nothing",
-                    list if list.iter().all(|limit| limit.shadow) => "has only shadow limits",
-                    _ => "refuses only by tokens, money or model, which nobody reads in its messages",
+                let nothing = match (&plan.limits.list[..], free) {
+                    ([], _) => "limits nothing".into(),
+                    (list, _) if only_shadows(list) => "has only shadow limits".into(),
+                    (_, Some(free)) => format!("refuses only by money, of which model `{free}` costs none"),
+                    _ => "refuses only by tokens, money or model, which nobody reads in its messages".into(),
                 };
                 uncovered(format!(
                     "a model endpoint that no limit covers: tenant `{}` may call it, and its plan `{}` {nothing}",
@@ -56,24 +67,42 @@ impl Check<'_> {
         }
     }
 
-    /// Do limits written at the route, or at every model it may be asked for, refuse?
-    fn limited(&self, route: &Route, policy: &Policy) -> bool {
-        let counts = |limit: &Limit| route.auth.is_some() || limit.per == Per::Model;
-        let model_limited = |model: &Model| refuses_some(&model.limits, counts);
-        let by_model = match &route.metering.model {
-            _ if !route.api.is_metered() => false,
-            Some(name) if route.metering.fixed => {
-                let mut models = policy.models.iter().filter(|model| model.name.value == name.value);
-                self.broken.contains(&name.value) || models.any(model_limited)
-            }
-            // Whoever may name the model picks the one without a limit.
-            _ => {
-                let other = policy.models.iter().any(|model| &*model.name.value == super::models::OTHER);
-                other && policy.models.iter().all(model_limited)
-            }
+    /// Do limits written at every model that the route may be asked for refuse?
+    fn limited_by_model(&self, route: &Route, policy: &Policy) -> bool {
+        let counts = |limit: &Limit, model: &Model| {
+            (route.auth.is_some() || limit.per == Per::Model) && !(limit.is_money() && model.is_free())
         };
-        route.limits.refuse() || by_model
+        let limited = |model: &Model| refuses_some(&model.limits, |limit| counts(limit, model));
+        route.api.is_metered() && self.models_of(route, policy).all(|model| model.is_some_and(limited))
     }
+
+    /// A model that the route may be asked for and that costs nothing: no amount of money bounds its requests.
+    fn free_model<'p>(&self, route: &'p Route, policy: &'p Policy) -> Option<&'p str> {
+        // Where none has a price, money is a problem of its own.
+        let counts = route.api.is_metered() && policy.models.iter().any(|model| model.priced);
+        let mut models = self.models_of(route, policy).filter(|_| counts);
+        let free = models.find(|model| model.is_none_or(Model::is_free))?;
+        Some(free.map_or(OTHER, |model| &model.name.value))
+    }
+
+    /// The models that the route may be asked for; None: one without an entry. Whoever may name it picks the one that
+    /// has no limit, or no price.
+    fn models_of<'p>(
+        &self,
+        route: &'p Route,
+        policy: &'p Policy,
+    ) -> impl Iterator<Item = Option<&'p Model>> + use<'p> {
+        let fixed = route.metering.model.as_ref().filter(|_| route.metering.fixed).map(|name| &name.value);
+        let is = move |model: &&Model| fixed.is_none_or(|name| *name == model.name.value);
+        let known = fixed.is_some()
+            || self.broken.iter().any(|name| **name == *OTHER)
+            || policy.models.iter().any(|model| *model.name.value == *OTHER);
+        policy.models.iter().filter(is).map(Some).chain((!known).then_some(None))
+    }
+}
+
+fn only_shadows(list: &[Limit]) -> bool {
+    list.iter().all(|limit| limit.shadow)
 }
 
 /// Does any of them that `counts` refuse requests?

@@ -139,6 +139,51 @@ fn limits_of_models_cover_where_no_other_model_can_be_asked_for() {
     assert!(open("model") && !open("tenant+model"), "nobody is known on an open route");
 }
 
+/// As long as one model may be asked for that costs nothing, whoever calls it may go on for ever.
+#[test]
+fn money_covers_no_route_whose_model_may_cost_nothing() {
+    let price = |name: &str, price: &str| {
+        format!("{{name: {name}, price: {{prompt: {price}, completion: {price}, per: 1k, currency: CNY}}}}")
+    };
+    let bill = |at: &str| format!("{{name: bill, per: {at}, budget: 5 CNY/day}}");
+    let policy = |plan: &str, route: &str, models: &str| {
+        let text = GOOD.replace("{name: user-rpm, per: user, requests: 20/min}", plan);
+        let text = text.replace("{name: route-rps, per: route, requests: 500/s, burst: 20}", route);
+        format!("{text}models: [{models}]\n")
+    };
+    let loads = |text: String| load_text(text).map(drop).map_err(|problems| lines(&problems));
+    let (m, other) = (price("m", "1"), price("other", "2"));
+    let [free, given] = [price("other", "0"), "{name: other}".into()];
+    let tenant = bill("tenant");
+    assert_eq!(loads(policy(&tenant, "", &format!("{m}, {other}"))), Ok(()));
+    assert_eq!(loads(policy(&tenant, "", &other)), Ok(()));
+    for models in [m.clone(), format!("{m}, {free}"), format!("{m}, {given}")] {
+        let said = loads(policy(&tenant, "", &models)).unwrap_err();
+        let plan = "its plan `gold` refuses only by money, of which model `other` costs none\n";
+        assert!(said.contains(plan), "{models}: {said}");
+        let said = loads(policy("", &bill("route"), &models)).unwrap_err();
+        assert!(said.contains("limits nothing; its own count money, of which model `other` costs"), "{said}");
+        assert_eq!(
+            loads(policy(&format!("{tenant}, {{name: n, per: user, concurrent: 5}}"), "", &models)),
+            Ok(())
+        );
+    }
+    // The body has no say in it.
+    let fixed =
+        policy(&tenant, "", &m).replace("pool: maas\n", "pool: maas\n    model: m\n    model_from: route\n");
+    assert_eq!(loads(fixed.clone()), Ok(()));
+    assert!(loads(fixed.replace("prompt: 1, completion: 1", "prompt: 0, completion: 0")).is_err());
+    assert_eq!(loads(fixed.replace("prompt: 1,", "prompt: 0,")), Ok(()), "it costs something");
+    // Nor does a budget of a model that costs nothing.
+    let own = |price: &str| {
+        let models =
+            format!("{other}, {}", price.replace("}}", &format!("}}, limits: [{}]}}", bill("model"))));
+        policy("", "", &models.replacen("}}", &format!("}}, limits: [{}]}}", bill("model")), 1))
+    };
+    assert_eq!(loads(own(&m)), Ok(()));
+    assert!(loads(own(&price("m", "0"))).is_err());
+}
+
 #[test]
 fn names_and_money_that_do_not_fit_together_are_refused() {
     let price =
