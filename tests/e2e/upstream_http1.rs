@@ -1,6 +1,8 @@
 //! HTTP/1.1 towards a backend: every way to frame an answer, and what happens to one that has two readings.
 
 use crate::support::*;
+use harness::certs::Authority;
+use harness::http2::{Http2, sized};
 use harness::{Conn, Gateway, Reply, Request, Script, Setup, eventually};
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
@@ -115,6 +117,31 @@ fn a_body_that_breaks_off_or_is_malformed_does_not_look_whole() {
         let mut conn = Conn::open(gateway.http);
         conn.send(Request::get("/open/x").to_bytes());
         assert!(!conn.response().is_some_and(|answer| answer.whole), "{body:?}");
+    }
+}
+
+/// Also if it came together with the end, and over either protocol: who has a head does not take it for a connection that
+/// failed, and ask again.
+#[test]
+fn what_came_before_an_answer_broke_off_arrives() {
+    let events = "data: river\n\n".repeat(20);
+    let chunks = format!("{:x}\r\n{events}\r\n", events.len());
+    let script = Script::start(move |_| {
+        Reply::close(format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n{chunks}"))
+    });
+    let authority = Authority::new();
+    let setup = Setup::in_front_of(script.address).https();
+    authority.issue("one", &["gateway.test"]).write(&setup.certs(), "gateway");
+    let gateway = setup.start();
+    let came = 5 + 20 * "data: river\n\n".len();
+    for _ in 0..20 {
+        let answer = Request::get("/open/x").send(gateway.http);
+        assert_eq!((answer.status, answer.body.len(), answer.whole), (200, came, false));
+        let mut h2 = Http2::open(gateway.https, &authority, "gateway.test");
+        let request = http::Request::get("https://gateway.test/open/x").body(sized("")).expect("a request");
+        let mut body = h2.send(request).expect("a head").into_body();
+        let frames = std::iter::from_fn(|| h2.frame(&mut body));
+        assert_eq!(frames.map(|frame| frame.len()).sum::<usize>(), came);
     }
 }
 

@@ -119,6 +119,8 @@ enum Source {
     Upstream(Upstream),
     /// The upstream's connection speaks something else from here on.
     Switched(Call<Upload>),
+    /// It breaks off, once what has come of it is written: why.
+    Broken(String),
     Ended,
 }
 
@@ -136,6 +138,7 @@ impl Source {
         match self {
             Source::Refusal(body) => body.is_none(),
             Source::Upstream(upstream) => upstream.call.has_ended(),
+            Source::Broken(_) => false,
             Source::Switched(_) | Source::Ended => true,
         }
     }
@@ -198,7 +201,7 @@ impl Answering {
             Poll::Pending => {
                 if let Some((waiting, why)) = upstream.late(exchange) {
                     let reject = exchange.late(waiting);
-                    return Poll::Ready(Some(self.break_off(&reject, why.into())));
+                    return self.break_off(&reject, why.into(), cx);
                 }
                 if exchange.bytes_in > before && exchange.is_call() {
                     // It may be the caller's turn for as long as it has something to say.
@@ -226,7 +229,7 @@ impl Answering {
                     None if error.is_upload() => Reject::BodyBroken,
                     None => Reject::UpstreamCut,
                 };
-                Poll::Ready(Some(self.break_off(&reject, error.to_string())))
+                self.break_off(&reject, error.to_string(), cx)
             }
             Poll::Ready(None) => {
                 source.end(exchange);
@@ -236,15 +239,23 @@ impl Answering {
     }
 
     /// The answer cannot go on. A call of gRPC ends with a status that says so; any other breaks off, because a dead stream
-    /// must not look like a finished one.
-    fn break_off(&mut self, reject: &Reject, why: String) -> std::io::Result<Frame<Bytes>> {
+    /// must not look like a finished one. hyper drops with an error what it has not written, and writes when it is to wait:
+    /// so it is to wait for the error.
+    fn break_off(
+        &mut self,
+        reject: &Reject,
+        why: String,
+        cx: &Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
         let Answering { exchange, source } = self;
         if matches!(source, Source::Upstream(upstream) if upstream.is_to_blame(reject)) {
             choose::cut(exchange);
         }
         if !exchange.is_call() {
             exchange.cut(why.clone());
-            return Err(std::io::Error::other(why));
+            *source = Source::Broken(why);
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
         }
         if reject.blames_upstream() {
             exchange.cut(why);
@@ -253,7 +264,7 @@ impl Answering {
         }
         exchange.call_ended(reject::grpc::status(reject));
         *source = Source::Ended;
-        Ok(Frame::trailers(reject::grpc::trailers(reject)))
+        Poll::Ready(Some(Ok(Frame::trailers(reject::grpc::trailers(reject)))))
     }
 }
 
@@ -277,7 +288,9 @@ impl Answering {
             }
             let frame = match &self.source {
                 Source::Upstream(_) => ready!(self.poll_upstream(cx)),
-                Source::Refusal(_) | Source::Switched(_) | Source::Ended => return Poll::Ready(None),
+                Source::Refusal(_) | Source::Switched(_) | Source::Broken(_) | Source::Ended => {
+                    return Poll::Ready(None);
+                }
             };
             match frame.map(|frame| frame.map(Frame::into_data)) {
                 Some(Ok(Ok(chunk))) => {
@@ -338,6 +351,7 @@ impl Body for Answer {
                 });
                 Poll::Ready(frame)
             }
+            Source::Broken(why) => Poll::Ready(Some(Err(std::io::Error::other(std::mem::take(why))))),
             Source::Upstream(_) if this.exchange.usage.is_none() => this.poll_passing(cx),
             Source::Upstream(_) | Source::Switched(_) | Source::Ended => this.poll_metered(cx),
         }
@@ -353,7 +367,9 @@ impl Body for Answer {
             Source::Refusal(body) => SizeHint::with_exact(body.as_ref().map_or(0, |b| b.len() as u64)),
             Source::Upstream(upstream) if upstream.exact => upstream.call.size_hint(),
             Source::Ended if this.is_at_its_end() => SizeHint::with_exact(0),
-            Source::Upstream(_) | Source::Switched(_) | Source::Ended => SizeHint::default(),
+            Source::Upstream(_) | Source::Switched(_) | Source::Broken(_) | Source::Ended => {
+                SizeHint::default()
+            }
         }
     }
 }
