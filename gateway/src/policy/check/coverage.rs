@@ -27,11 +27,17 @@ impl Check<'_> {
                 }
                 _ => "; its own are shadows, which refuse nobody".into(),
             };
-            let uncovered = |what: String| {
-                self.problems.add(route.name.place, &path, format!("{what}{own}"), HELP);
+            let uncovered = |what: String, by: &Limits| {
+                let by_money = [by, &route.limits].iter().any(|limits| refuses_some(limits, Limit::is_money));
+                let help = match free.filter(|_| by_money) {
+                    Some(free) => format!("give model `{free}` a `price`, {HELP}"),
+                    None => HELP.into(),
+                };
+                self.problems.add(route.name.place, &path, format!("{what}{own}"), help);
             };
             let Some(rules) = &route.auth else {
-                uncovered("a model endpoint that anybody may call, and no limit covers it".into());
+                let what = "a model endpoint that anybody may call, and no limit covers it";
+                uncovered(what.into(), &route.limits);
                 continue;
             };
             let mut callers = policy.tenants.iter().filter(|tenant| tenant.may_call(&rules.kinds)).peekable();
@@ -39,10 +45,9 @@ impl Check<'_> {
                 if self.problems.count() > 0 {
                     continue; // somebody might, once the rest is mended
                 }
-                uncovered(
-                    "a model endpoint that no limit covers: it has none, and no tenant may call it yet"
-                        .into(),
-                );
+                let what =
+                    "a model endpoint that no limit covers: it has none, and no tenant may call it yet";
+                uncovered(what.into(), &route.limits);
                 continue;
             }
             let unlimited = callers.find_map(|tenant| {
@@ -59,10 +64,11 @@ impl Check<'_> {
                     (_, Some(free)) => format!("refuses only by money, of which model `{free}` costs none"),
                     _ => "refuses only by tokens, money or model, which nobody reads in its messages".into(),
                 };
-                uncovered(format!(
+                let what = format!(
                     "a model endpoint that no limit covers: tenant `{}` may call it, and its plan `{}` {nothing}",
                     tenant.name.value, tenant.plan.value
-                ));
+                );
+                uncovered(what, &plan.limits);
             }
         }
     }

@@ -160,7 +160,7 @@ fn money_covers_no_route_whose_model_may_cost_nothing() {
     for models in [m.clone(), format!("{m}, {free}"), format!("{m}, {given}")] {
         let said = loads(policy(&tenant, "", &models)).unwrap_err();
         let plan = "its plan `gold` refuses only by money, of which model `other` costs none\n";
-        assert!(said.contains(plan), "{models}: {said}");
+        assert!(said.contains(plan) && said.contains("give model `other` a `price`"), "{models}: {said}");
         let said = loads(policy("", &bill("route"), &models)).unwrap_err();
         assert!(said.contains("limits nothing; its own count money, of which model `other` costs"), "{said}");
         assert_eq!(
