@@ -46,7 +46,7 @@ proptest! {
     fn the_end_of_a_serial_is_that_of_its_period(
         zone in proptest::sample::select(&ZONES[..]),
         unit in proptest::sample::select(&[Unit::Day, Unit::Month][..]),
-        days in 0..80_000_u64,
+        days in 1..80_000_u64, // west of Greenwich the first is still 1969, which has no serial of its own
     ) {
         let period = period(unit, zone, days * 24 * HOUR_MS);
         prop_assert_eq!(Calendar::new(unit, zone).unwrap().end_ms(period.serial), period.ends_ms);
