@@ -168,14 +168,14 @@ impl Ledger {
         accounts.map(|account| account.wait_us(order.expected(), now)).max().unwrap_or(0)
     }
 
-    /// Every level is as the accounts say; what has no account is empty, what has no level is idle.
+    /// Every level is as the accounts say; what has no account is empty, or a budget's that is back; what has no level is idle.
     pub(super) fn agrees(&self, shop: &Shop, now: Now) -> Result<(), String> {
         let levels: BTreeMap<Key, LimitState> =
             shop.levels(now).into_iter().map(|(tenant, limit)| (key_of(tenant, &limit), limit)).collect();
         for (key, limit) in &levels {
             let agrees = match self.accounts.get(key) {
                 Some(account) => account.agrees(limit.used, limit.held, now),
-                None => limit.used == 0,
+                None => limit.used == 0 || self.is_back(key, limit.used),
             };
             if !agrees {
                 return Err(format!("{limit:?}\nis not {:?}", self.accounts.get(key)));
@@ -186,6 +186,11 @@ impl Ledger {
             Some(account) => Err(format!("forgotten: {account:?}")),
             None => Ok(()),
         }
+    }
+
+    /// Is it what was spent of a budget that has gone? It may be back in its place before its tenant is.
+    fn is_back(&self, key: &Key, used: u64) -> bool {
+        self.gone.iter().any(|(gone, _, (_, spent))| gone == key && *spent == used)
     }
 
     pub(super) fn bounds_hold(&self) -> bool {

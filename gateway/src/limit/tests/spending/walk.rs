@@ -272,3 +272,17 @@ fn a_request_that_ends_after_the_clock_stepped_back_gives_no_credit() -> Result<
         [ask(27), ask(0), Step::Back(600_000), spends, ends, ask(64), Step::Progress(0, cost(256, 0), false)];
     walk(&[book], &steps)
 }
+
+/// It is put in its place, as if the tenant were there; who has gone asks for nothing.
+#[test]
+fn a_budget_of_a_tenant_who_has_gone_may_be_back_before_it() -> Result<(), TestCaseError> {
+    let limits = vec![limit("r0", Per::TenantRoute, budget(1_000, Measure::Total, "UTC"))];
+    let with = Rulebook { route: limits, ..Rulebook::default() };
+    let without_tenant = Rulebook { gone: [Some(0), None, None], ..with.clone() };
+    let books = [with, Rulebook::default(), without_tenant];
+    let ask = Step::Ask(Order { completion_max: Some(1), ..BY_ALICE });
+    let steps = [ask.clone(), Step::Settle(0, cost(0, 900))];
+    let reloads = [1, 2, 2, 0].map(Step::Reload);
+    let refused = Step::Ask(prompt(101));
+    walk(&books, &[&steps[..], &reloads, &[refused, ask]].concat())
+}
