@@ -112,6 +112,10 @@ fn a_limit_on_answers_that_is_spent_refuses_one_token() {
     let mut permit = place.admit(0, 3, at_hour(1)).expect("room");
     permit.settle(Tokens { prompt: 3, completion: 7 }, at_hour(1));
     assert!(place.explain(Some(0), at_hour(1)).refused.is_some());
+    let Enrolled { tenant, users } = &place.applied.tenants[0];
+    let (caller, route) = (Some((tenant, users[0])), &place.applied.routes[0]);
+    let unread = Asking { caller, route, metered: None, report: false };
+    assert!(check(&unread, at_hour(1)).is_err(), "nor is its body read");
 }
 
 #[test]
@@ -237,7 +241,39 @@ fn the_answers_of_a_tenant_teach_what_is_held_for_the_next() {
         let permit = place.admit(0, 1, at_us(i * 60_000_000)).expect("room");
         permit.learn(40);
     }
-    assert_eq!(place.explain(None, at_us(60 * 60_000_000)).completion, Some(40));
+    let last_us = 59 * 60_000_000;
+    for (later_us, completion) in [(0, 40), (HOUR_MS * 1000 - 1, 40), (HOUR_MS * 1000, 256)] {
+        place.registry.sweep(at_us(last_us + later_us));
+        let found = place.explain(None, at_us(last_us + later_us)).completion;
+        assert_eq!(found, Some(completion), "{later_us} us after the last of them");
+    }
+}
+
+#[test]
+fn totals_are_of_all_subjects_whoever_owes_and_holds() {
+    let user = |per_user| limit("user", Per::User, tokens(per_user));
+    let place = Place::new(vec![user(100)], vec![], vec![limit("model", Per::Model, tokens(1000))]);
+    for (user, prompt) in [(0, 140), (1, 105)] {
+        let mut permit = place.admit(user, 90, at_us(0)).expect("room");
+        permit.settle(Tokens { prompt, completion: 0 }, at_us(0));
+    }
+    let totals = |name: &str, now| {
+        let totals = place.registry.totals(now).into_iter().find(|totals| &*totals.limit == name);
+        totals.map(|Totals { used, held, remaining, debt, .. }| (used, held, remaining, debt))
+    };
+    assert_eq!(totals("user", at_us(0)), Some((245, 0, 0, 45)));
+    assert_eq!(totals("model", at_us(0)), Some((245, 0, 755, 0)));
+    let now = at_us(60_000_000); // 100 each and 1000 have flowed out: 40 and 5 are left
+    let mut open = [(0, 50), (1, 60)].map(|(user, prompt)| place.admit(user, prompt, now).expect("room"));
+    assert_eq!(totals("user", now), Some((155, 110, 45, 0)));
+    let other = place.admit(1, 35, now).expect("room");
+    let _ = open[1].progress(Tokens { prompt: 70, completion: 0 }, now);
+    assert_eq!(
+        totals("user", now),
+        Some((200, 85, 10, 0)),
+        "75 are spent of bob's, and 35 held: no debt yet"
+    );
+    drop((open, other));
 }
 
 #[test]
@@ -275,6 +311,9 @@ fn totals_sum_subjects_and_a_limit_that_goes_takes_its_counts_along() {
 fn a_limit_that_counts_something_else_counts_anew() {
     let mut place = Place::new(vec![limit("spend", Per::Tenant, tokens(10))], vec![], vec![]);
     let mut permit = place.admit(0, 1, at_us(0)).expect("room");
+    for prompt in [20, 40] {
+        let _ = permit.progress(Tokens { prompt, completion: 0 }, at_us(0));
+    }
     permit.settle(Tokens { prompt: 50, completion: 0 }, at_us(0));
     drop(permit);
     let totals = place.registry.totals(at_us(0));
@@ -326,6 +365,14 @@ fn budgets_are_foretold_by_the_period_and_by_the_last_hour() {
     let rushed = &place.registry.forecast("acme", now).expect("known").budgets[0];
     let spent_in_ms = rushed.lately.spent_at_ms.expect("soon") - now.wall_ms;
     assert!(spent_in_ms < HOUR_MS / 4, "50 are left, 679 went in the last hour: {spent_in_ms} ms");
+
+    let mut permit = place.admit(1, 10, at_hour(33)).expect("room");
+    let _ = permit.progress(Tokens { prompt: 40, completion: 0 }, at_hour(33));
+    let lately =
+        |place: &Place| place.registry.forecast("acme", at_hour(33)).map(|all| all.budgets[2].lately);
+    assert_eq!(lately(&place).map(|rate| rate.per_hour), Some(40 * 8_000));
+    permit.settle(Tokens { prompt: 5, completion: 0 }, at_hour(33));
+    assert_eq!(lately(&place).map(|rate| rate.per_hour), Some(5 * 8_000), "the rest was not spent after all");
 
     let next_day = place.registry.forecast("acme", at_hour(49)).expect("known");
     assert_eq!((next_day.budgets[0].used, next_day.budgets[0].begins_ms), (0, 48 * HOUR_MS), "a new day");

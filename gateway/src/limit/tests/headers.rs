@@ -97,6 +97,29 @@ fn a_concurrency_limit_names_its_unit_and_no_window() {
     assert_eq!(headers["ratelimit"], r#""in\"flight __";r=0;t=1"#);
 }
 
+/// The IETF's headers have no unit for tokens, and none of them one for money.
+#[test]
+fn tokens_have_headers_of_their_own_and_money_has_none() {
+    for (unit, expected) in [
+        (
+            Unit::CompletionTokens,
+            &[
+                "retry-after-ms: 1000",
+                "retry-after: 1",
+                "x-ratelimit-limit-tokens: 2000",
+                "x-ratelimit-remaining-tokens: 0",
+                "x-ratelimit-reset-tokens: 1m0s",
+            ][..],
+        ),
+        (Unit::Money, &["retry-after-ms: 1000", "retry-after: 1"]),
+    ] {
+        let mut headers = HeaderMap::new();
+        let standing = Standing { unit, ..standing("tpm", MINUTE, 0, MINUTE) };
+        refused(&limited(standing, Per::Tenant, SECOND), 0, &mut headers);
+        assert_eq!(lines(&headers), expected);
+    }
+}
+
 #[test]
 fn a_reset_reads_as_openai_writes_it() {
     let read = |reset_us| {

@@ -72,6 +72,22 @@ fn a_refusal_ahead_of_the_body_tells_the_longest_wait_too() {
 }
 
 #[test]
+fn a_body_is_not_read_for_whom_any_limit_has_no_room() {
+    for per in [Per::Tenant, Per::User, Per::Route] {
+        let (plan, route) = tight_at(per, bucket(1, MINUTE));
+        let world = world(&plan, &route);
+        let Enrolled { tenant, users } = &world.applied.tenants[0];
+        let caller = Some((tenant, users[0]));
+        let asking = Asking { caller, route: &world.applied.routes[0], metered: None, report: false };
+        assert_eq!(check(&asking, at_us(0)), Ok(()));
+        assert_eq!(world.drain(ALICE, 0), 1);
+        tenant.denial.forget();
+        let limited = check(&asking, at_us(0)).expect_err("spent");
+        assert_eq!((limited.full.per, &*limited.full.limit), (per, "tight"));
+    }
+}
+
+#[test]
 fn levels_count_whom_they_say() {
     let others = |per| {
         let (plan, route) = tight_at(per, bucket(1, MINUTE));
@@ -124,6 +140,20 @@ fn the_longest_wait_among_the_failing_limits_is_told() {
     assert_eq!(limited.retry_after, Duration::from_micros(86_400_000_000 - 10));
     assert_eq!(limited.full.user.as_deref(), Some("alice"));
     drop(permit);
+}
+
+/// However long it would have had the request wait.
+#[test]
+fn nobody_is_refused_in_the_name_of_a_shadow() {
+    for ghost in [bucket(1, 1440 * MINUTE), concurrent(1)] {
+        let ghost = Limit { shadow: true, ..limit("ghost", Per::Tenant, ghost) };
+        let burst_of_one = requests(Algorithm::TokenBucket, 10, SECOND, 1);
+        let world = world(&[ghost, limit("real", Per::User, burst_of_one)], &[]);
+        let permit = world.admit(ALICE, 0);
+        let limited = world.admit(ALICE, 0).err().expect("both are full");
+        assert_eq!((&*limited.full.limit, limited.retry_after), ("real", SECOND / 10));
+        drop(permit);
+    }
 }
 
 #[test]

@@ -180,6 +180,14 @@ fn what_is_long_past_is_more_than_a_year_ago() {
 }
 
 #[test]
+fn the_next_day_may_have_begun_elsewhere_and_the_one_after_not() {
+    let ahead = |serial| saved("a/Tokens/day", serial, 1).is_ahead(at(NOON));
+    assert_eq!([TODAY, TODAY + 1, TODAY + 2].map(ahead), [false, false, true]);
+    let ahead = |serial| saved("a/Tokens/month", serial, 1).is_ahead(at(NOON));
+    assert_eq!([THIS_MONTH, THIS_MONTH + 1, THIS_MONTH + 2].map(ahead), [false, false, true]);
+}
+
+#[test]
 fn a_clock_that_is_far_ahead_makes_nothing_old() {
     let all = [saved("a/Tokens/day", TODAY - 399, 1), saved("a/Tokens/day", TODAY, 1)];
     let dates = Dates::new(&all, at(NOON + 4_000 * DAY));

@@ -59,22 +59,11 @@ fn a_debt_is_not_dropped() {
 
 #[test]
 fn a_refusal_charges_nothing_at_any_level() {
-    let places = [
-        (0, Per::Tenant),
-        (0, Per::User),
-        (0, Per::TenantRoute),
-        (0, Per::TenantModel),
-        (1, Per::Route),
-        (1, Per::TenantRoute),
-        (2, Per::Model),
-        (2, Per::TenantModel),
-    ];
-    for tight in places {
+    for tight in PLACES {
         for amount in [tpm(60), budget(60, Measure::Total, "UTC"), bucket(1, MINUTE), concurrent(1)] {
             let mut book = Rulebook::default();
-            for (at, per) in places {
-                let limits = [&mut book.plan, &mut book.route, &mut book.model];
-                let limits = limits.into_iter().nth(at).expect("three");
+            for (at, per) in PLACES {
+                let limits = book.written_at(at);
                 let ample = [tpm(1_000), budget(1_000, Measure::Total, "UTC"), bucket(1_000, MINUTE)];
                 let ample = ample.into_iter().enumerate();
                 limits.extend(ample.map(|(i, amount)| limit(&format!("ample {per:?} {i}"), per, amount)));

@@ -32,6 +32,7 @@ mod returning;
 mod save;
 mod schedules;
 mod shadow;
+mod standings;
 mod threads;
 mod walk;
 
@@ -79,6 +80,18 @@ const USERS: [&str; 2] = ["alice", "bob"];
 const ROUTES: [&str; 2] = ["chat", "embed"];
 const MODELS: [&str; 2] = ["pangu", "other"];
 
+/// Where limits are written (plan, route, model), and what they are counted per there.
+const PLACES: [(usize, Per); 8] = [
+    (0, Per::Tenant),
+    (0, Per::User),
+    (0, Per::TenantRoute),
+    (0, Per::TenantModel),
+    (1, Per::Route),
+    (1, Per::TenantRoute),
+    (2, Per::Model),
+    (2, Per::TenantModel),
+];
+
 /// What one policy says.
 #[derive(Debug, Clone, Default)]
 struct Rulebook {
@@ -92,6 +105,11 @@ struct Rulebook {
 impl Rulebook {
     fn of_plan(plan: Vec<Limit>) -> Rulebook {
         Rulebook { plan, ..Rulebook::default() }
+    }
+
+    /// The limits written at one of [`PLACES`].
+    fn written_at(&mut self, at: usize) -> &mut Vec<Limit> {
+        [&mut self.plan, &mut self.route, &mut self.model].into_iter().nth(at).expect("three")
     }
 
     fn has(&self, kind: usize, i: usize) -> bool {

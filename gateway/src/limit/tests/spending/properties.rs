@@ -195,6 +195,7 @@ fn a_refusal_for_one_model_is_none_for_another() {
         let other = Order { model: 1, ..BY_ALICE };
         assert!(shop.admit(BY_ALICE, later(0)).is_ok());
         assert!(shop.admit(BY_ALICE, later(1)).is_err());
+        assert_eq!(unread(&shop, later(2)), Ok(()), "{per:?}: the body may name another");
         assert!(shop.admit(other, later(2)).is_ok(), "{per:?}");
         let limited = shop.admit(other, later(3)).err().expect("one a minute");
         assert_eq!(limited.full.model.as_deref(), Some("other"));
@@ -202,15 +203,65 @@ fn a_refusal_for_one_model_is_none_for_another() {
     }
 }
 
+/// Before its body is read, what it asks for is not known.
+fn unread(shop: &Shop, now: Now) -> Result<(), Limited> {
+    let Enrolled { tenant, users } = &shop.applied.tenants[0];
+    let (caller, route) = (Some((tenant, users[0])), &shop.applied.routes[0]);
+    check(&Asking { caller, route, metered: None, report: false }, now)
+}
+
 #[test]
 fn a_remembered_refusal_hides_no_longer_wait_of_a_dearer_request() {
-    let limits = vec![limit("p0", Per::Tenant, bucket(1, SECOND)), limit("p1", Per::Tenant, tpm(60))];
+    let one = Order { completion_max: Some(1), ..prompt(1) };
+    let fitted = Order { completion_max: None, clamp: true, ..prompt(1) };
+    for (cheap, dear) in [
+        (one, Order { prompt: 60, ..one }),
+        (one, Order { completion_max: Some(59), ..one }),
+        (one, Order { choices: 59, ..one }),
+        (fitted, Order { clamp: false, ..fitted }),
+    ] {
+        let limits = vec![limit("p0", Per::Tenant, bucket(1, SECOND)), limit("p1", Per::Tenant, tpm(60))];
+        let shop = Shop::open(&Rulebook::of_plan(limits), later(0));
+        shop.admit(prompt(30), later(0)).expect("room").settle(cost(30, 0), later(0));
+        let wait = |order| shop.admit(order, later(0)).err().map(|limited| limited.retry_after);
+        assert_eq!(wait(cheap), Some(SECOND));
+        assert_eq!(wait(dear), Some(30 * SECOND), "{dear:?}");
+        assert_eq!(wait(cheap), Some(SECOND));
+    }
+}
+
+/// What is under way was let in before the refusal, and costs more than was thought after it.
+#[test]
+fn a_remembered_refusal_does_not_hide_what_is_charged_after_it() {
+    let stranger = Some((1, 0));
+    for (at, per, by) in
+        [(0, Per::Tenant, BY_ALICE.caller), (1, Per::Route, stranger), (2, Per::Model, stranger)]
+    {
+        let mut book = Rulebook::of_plan(vec![limit("p0", Per::User, bucket(1, SECOND))]);
+        book.written_at(at).push(limit("p1", per, tpm(60)));
+        let shop = Shop::open(&book, later(0));
+        let wait = || shop.admit(prompt(10), later(0)).err().map(|limited| limited.retry_after);
+        let mut open =
+            shop.admit(Order { caller: by.map(|(tenant, _)| (tenant, 1)), ..prompt(10) }, later(0));
+        shop.admit(prompt(0), later(0)).expect("room").settle(cost(0, 0), later(0));
+        assert_eq!(wait(), Some(SECOND));
+        open.as_mut().expect("room").settle(cost(60, 0), later(0));
+        assert_eq!(wait(), Some(10 * SECOND), "{per:?}");
+    }
+}
+
+#[test]
+fn a_remembered_refusal_does_not_hide_that_answers_have_become_longer() {
+    let limits = vec![limit("p0", Per::Tenant, bucket(2, SECOND)), limit("p1", Per::Tenant, tpm(600))];
     let shop = Shop::open(&Rulebook::of_plan(limits), later(0));
-    shop.admit(prompt(30), later(0)).expect("room").settle(cost(30, 0), later(0));
-    let wait = |n| shop.admit(prompt(n), later(0)).err().map(|limited| limited.retry_after);
-    assert_eq!(wait(1), Some(SECOND));
-    assert_eq!(wait(60), Some(30 * SECOND));
-    assert_eq!(wait(1), Some(SECOND));
+    let order = Order { completion_max: None, ..BY_ALICE };
+    let wait = || shop.admit(order, later(0)).err().map(|limited| limited.retry_after);
+    shop.admit(prompt(200), later(0)).expect("room").settle(cost(200, 0), later(0));
+    let mut open = shop.admit(prompt(0), later(0)).expect("room");
+    open.settle(cost(0, 0), later(0));
+    assert_eq!(wait(), Some(SECOND / 2), "256 of 400 are expected");
+    open.learn(10_000);
+    assert!(wait() > Some(SECOND), "more than 400 are");
 }
 
 #[test]
@@ -218,13 +269,16 @@ fn a_count_that_falls_gives_nothing_back_before_the_end() {
     let shop = shop(Per::Tenant, &tpm(1_000));
     let other = shop.admit(prompt(500), later(0)).expect("room");
     let mut permit = shop.admit(prompt(100), later(0)).expect("room");
-    for (prompt, completion) in [(80, 0), (20, 10), (50, 5), (90, 0)] {
+    let counts = [(80, 0, 600), (20, 10, 600), (50, 5, 600), (90, 0, 600), (90, 60, 650), (90, 5, 650)];
+    for (prompt, completion, used) in counts {
         let _ = permit.progress(cost(prompt, completion), later(0));
         let level = shop.level(later(0));
-        assert_eq!((level.held >= 500, level.used), (true, 600), "other's hold is its own");
+        assert_eq!((level.held >= 500, level.used), (true, used), "other's hold is its own");
     }
-    permit.settle(cost(10, 10), later(0));
-    assert_eq!((shop.level(later(0)).held, shop.level(later(0)).used), (500, 520));
+    for actual in [cost(10, 10), cost(90, 90)] {
+        permit.settle(actual, later(0)); // the first is the end
+        assert_eq!((shop.level(later(0)).held, shop.level(later(0)).used), (500, 520));
+    }
     drop(other);
 }
 

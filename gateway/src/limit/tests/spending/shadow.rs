@@ -140,16 +140,26 @@ fn a_shadow_that_is_enforced_goes_on_with_what_it_counted() {
 
 #[test]
 fn what_a_shadow_of_places_would_have_refused_takes_none_of_them() {
-    let places = Amount::Concurrent(std::num::NonZeroU32::new(2).expect("two"));
-    let mut shop = Shop::open(&book(Per::User, &places, true, false), later(0));
-    let ask = || shop.admit(prompt(1), later(0)).expect("a shadow refuses nobody");
-    let mut open: Vec<Permit> = (0..5).map(|_| ask()).collect();
-    drop(open.remove(0));
-    open.push(ask()); // the second of two, though the fifth that is open
-    let [state] = &counted(&shop, later(0)).0[..] else { panic!("one level") };
-    assert_eq!((state.used, counted(&shop, later(0)).1), (2, 3));
-    shop.reload(&book(Per::User, &places, false, false), later(0));
-    assert!(shop.admit(prompt(1), later(0)).is_err(), "in force, it counts all that are open");
-    drop(open);
-    assert!(shop.admit(prompt(1), later(0)).is_ok());
+    for (at, per) in PLACES {
+        let book = |shadow| {
+            let mut book = Rulebook::default();
+            let tested = Limit { shadow, ..limit("tested", per, concurrent(2)) };
+            book.written_at(at).push(tested);
+            book
+        };
+        let mut shop = Shop::open(&book(true), later(0));
+        let ask = || shop.admit(prompt(1), later(0)).expect("a shadow refuses nobody");
+        let mut open: Vec<Permit> = (0..5).map(|_| ask()).collect();
+        drop(open.remove(0));
+        open.push(ask()); // the second of two, though the fifth that is open
+        let [state] = &counted(&shop, later(0)).0[..] else { panic!("one level") };
+        assert_eq!((state.used, counted(&shop, later(0)).1), (2, 3), "{per:?}");
+        drop(open);
+        let open: Vec<Permit> = (0..3).map(|_| ask()).collect();
+        assert_eq!(counted(&shop, later(0)).1, 4, "{per:?}: who was not counted takes no place along");
+        shop.reload(&book(false), later(0));
+        assert!(shop.admit(prompt(1), later(0)).is_err(), "in force, it counts all that are open");
+        drop(open);
+        assert!(shop.admit(prompt(1), later(0)).is_ok());
+    }
 }
