@@ -73,7 +73,7 @@ mod tests {
             counts: Counts { refused: 1, would_refuse: 2, overshoot: 3_000_000_000 },
             used: 12_500_000_000,
             held: 5,
-            remaining: 0,
+            remaining: 4,
             debt: 7,
         }
     }
@@ -87,6 +87,7 @@ mod tests {
             "# TYPE gateway_limit_used gauge",
             "# TYPE gateway_limit_refused_total counter",
             r#"gateway_limit_used{kind="plan",of="gold",per="tenant+model",limit="tpm",unit="tokens"} 12500000000"#,
+            r#"gateway_limit_remaining{kind="plan",of="gold",per="tenant+model",limit="tpm",unit="tokens"} 4"#,
             r#"gateway_limit_debt{kind="plan",of="gold",per="tenant+model",limit="tpm",unit="tokens"} 7"#,
             r#"gateway_limit_would_refuse_total{kind="plan",of="gold",per="tenant+model",limit="tpm",unit="tokens"} 2"#,
             r#"gateway_limit_held{kind="plan",of="gold",per="tenant+model",limit="b\"ad\\",unit="tokens"} 5"#,

@@ -66,6 +66,26 @@ fn more_completion_than_may_be_is_refused_or_cut_down() {
 }
 
 #[test]
+fn the_lowest_ceiling_counts_wherever_it_is_written() {
+    let tight = "- {name: tight, ceilings: {completion_tokens: 30}}";
+    let places = [
+        ("of each route", "ceilings: {completion_tokens: 50}"),
+        ("of the plan", "ceilings: {completion_tokens: 40}"),
+        ("models", tight),
+    ];
+    for (model, places, bound) in [
+        ("m", &places[..1], 50),
+        ("m", &places[..], 40),
+        ("tight", &places[..], 30),
+        ("tight", &places[2..], 30),
+    ] {
+        let (_mock, gateway) = start_metered(&policy(places));
+        let upstream = arrives(&gateway, &format!(r#"{{"model":"{model}"}}"#)).expect("taken");
+        assert_eq!(upstream, format!(r#"{{"max_tokens":{bound},"model":"{model}"}}"#));
+    }
+}
+
+#[test]
 fn an_answer_of_the_responses_api_is_bounded_by_a_key_of_its_own() {
     let (_mock, gateway) = start_under("{completion_tokens: 50}");
     let refused =

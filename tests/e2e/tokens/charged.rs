@@ -275,6 +275,38 @@ fn a_form_in_parts_is_charged_by_its_bytes() {
     assert_eq!(logged(&gateway, &answer).0, Cost::of(361, 270));
 }
 
+/// A cheaper model's name in the body is no way around its price and its limits.
+#[test]
+fn a_route_that_names_its_model_itself_is_charged_for_that_one() {
+    let chat = "match: {path: \"/v1/chat/completions\", methods: [POST]}\n";
+    for (from, model) in [("body", "known"), ("route", "pangu-large")] {
+        let named = format!("{chat}    model: pangu-large\n    model_from: {from}\n");
+        let (_mock, gateway) = start_metered(&policy(&[]).replace(chat, &named));
+        let request = post(OPENAI_CHAT, &hello_m("")).header("x-mock-tokens", "7");
+        check(&gateway, "yes", &[("its name is in the body", request, Cost::of(2, 7), model)]);
+        let told = gateway.admin("/explain?tenant=acme&route=openai-chat&model=m").json();
+        assert_eq!(told["model"], model, "{told}");
+    }
+}
+
+#[test]
+fn what_is_expected_of_an_answer_is_what_one_choice_of_those_before_took() {
+    const ENOUGH: usize = 60;
+    let body =
+        r#"{"choices":[{"message":{"content":"a"}}],"usage":{"prompt_tokens":8,"completion_tokens":160}}"#;
+    let script = Script::start(move |_| {
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-encoding: Identity";
+        Reply::keep(format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()))
+    });
+    let gateway = gateway_at(script.address, &policy(&[]));
+    for _ in 0..ENOUGH {
+        post(OPENAI_CHAT, &hello_m(r#","n":4"#)).send(gateway.http);
+    }
+    assert_eq!(charged(&gateway), Cost::of(8 * ENOUGH as u64, 160 * ENOUGH as u64), "no coding hides it");
+    let told = gateway.admin("/explain?tenant=acme&route=openai-chat&model=m").json();
+    assert_eq!(told["estimate"]["completion"], 40, "{told}");
+}
+
 #[test]
 fn an_upstream_that_says_that_it_answers_nothing_is_expected_to_answer_nothing() {
     const ENOUGH: usize = 60;

@@ -180,6 +180,24 @@ fn what_is_long_past_is_more_than_a_year_ago() {
 }
 
 #[test]
+fn of_two_counts_of_a_day_the_greater_is_taken_over() {
+    for used in [[99, 5], [5, 99]] {
+        let before = used.map(|used| saved("tenant/acme/daily/Tokens/day", TODAY, used));
+        let run = Run::start(&before, &[budget("daily", Per::Tenant, Unit::Day)], &[], NOON);
+        assert_eq!(run.used(NOON), 99);
+    }
+}
+
+#[test]
+fn a_count_of_the_day_after_tomorrow_is_back_when_that_comes() {
+    let before = [saved("tenant/acme/daily/Tokens/day", TODAY + 2, 99)];
+    let run = Run::start(&before, &[budget("daily", Per::Tenant, Unit::Day)], &[], NOON);
+    assert_eq!(run.used(NOON), 0);
+    run.registry.sweep(at(NOON + 2 * DAY));
+    assert_eq!(run.used(NOON + 2 * DAY), 99);
+}
+
+#[test]
 fn the_next_day_may_have_begun_elsewhere_and_the_one_after_not() {
     let ahead = |serial| saved("a/Tokens/day", serial, 1).is_ahead(at(NOON));
     assert_eq!([TODAY, TODAY + 1, TODAY + 2].map(ahead), [false, false, true]);

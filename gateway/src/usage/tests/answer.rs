@@ -114,6 +114,16 @@ fn what_only_a_total_tells_is_derived_from_it() {
     }
 }
 
+/// Each of the two in an event of its own.
+#[test]
+fn what_a_total_leaves_is_told_apart_from_a_prompt_told_before() {
+    let seen = events(
+        Shape::open_ai(),
+        "data: {\"usage\":{\"prompt_tokens\":8}}\n\ndata: {\"usage\":{\"total_tokens\":11}}\n\n",
+    );
+    assert_eq!(tokens(seen), (Some(8), Some(3)));
+}
+
 #[test]
 fn absurd_counts_are_not_believed() {
     let long = "9".repeat(10_000);

@@ -69,11 +69,23 @@ fn usage_that_was_asked_for_is_told_before_the_end() {
 }
 
 #[test]
+fn the_names_are_those_of_the_first_event_that_has_them() {
+    let chunk = |id: &str, model: &str| {
+        format!(
+            "data: {{\"id\":\"{id}\",\"model\":\"{model}\",\"choices\":[{{\"index\":0,\"delta\":{{}}}}]}}\n\n"
+        )
+    };
+    let chunks = [chunk("", ""), chunk("c-1", "m"), chunk("c-2", "n")];
+    let (events, _) = sdk(&cut(Shape::open_ai(), WHOLE, &chunks.each_ref().map(String::as_str))).unwrap();
+    assert_eq!((&events[3]["id"], &events[3]["model"]), (&json!("c-1"), &json!("m")));
+}
+
+#[test]
 fn every_choice_ends() {
-    let chunk = "data: {\"choices\":[{\"index\":2,\"text\":\"a\"}]}\n\n";
-    let (events, done) = sdk(&cut(Shape::open_ai(), WHOLE, &[chunk])).unwrap();
+    let chunk = |index| format!("data: {{\"choices\":[{{\"index\":{index},\"text\":\"a\"}}]}}\n\n");
+    let (events, done) = sdk(&cut(Shape::open_ai(), WHOLE, &[&chunk(2), &chunk(0)])).unwrap();
     assert!(done);
-    let last = &events[1];
+    let last = &events[2];
     assert_eq!(
         (&last["object"], &last["id"], &last["model"]),
         (&json!("text_completion"), &json!(""), &json!(""))

@@ -33,7 +33,7 @@ fn a_limit_that_all_callers_share_ends_the_streams_of_each() {
     for (book, caller) in books.iter().flat_map(|book| [(book, None), (book, Some((0, 0)))]) {
         let shop = Shop::open(book, later(0));
         let mut permit = shop.admit(Order { caller, ..prompt(15) }, later(0)).expect("room");
-        assert!(permit.cuts(), "{caller:?} by {book:?}");
+        assert!(permit.cuts() && shop.level(later(0)).cut, "{caller:?} by {book:?}");
         assert!(!permit.progress(cost(15, 900), later(0)), "{caller:?} by {book:?}");
         assert!(permit.progress(cost(15, 985), later(0)), "{caller:?} by {book:?}");
     }

@@ -51,12 +51,13 @@ fn a_user_who_leaves_and_returns_owes_what_he_owed() {
     for amount in [tpm(100), budget(100, Measure::Total, "UTC")] {
         let book = Rulebook::of_plan(vec![limit("p0", Per::User, amount)]);
         let mut shop = Shop::open(&book, later(0));
-        shop.admit(prompt(90), later(0)).expect("room").settle(cost(90, 0), later(0));
-        shop.reload(&Rulebook { gone: [None, Some(0), None], ..book.clone() }, later(0));
+        let bob = |n| Order { caller: Some((0, 1)), ..prompt(n) }; // the last: his seat would go
+        shop.admit(bob(90), later(0)).expect("room").settle(cost(90, 0), later(0));
+        shop.reload(&Rulebook { gone: [None, Some(1), None], ..book.clone() }, later(0));
         shop.registry.sweep(later(0));
         shop.reload(&book, later(0));
-        assert!(shop.admit(prompt(11), later(0)).is_err());
-        assert!(shop.admit(prompt(10), later(0)).is_ok());
+        assert!(shop.admit(bob(11), later(0)).is_err());
+        assert!(shop.admit(bob(10), later(0)).is_ok());
     }
 }
 
