@@ -33,6 +33,11 @@ fn another_model_answers_is_told_and_is_charged_at_its_own_price() {
         mock.behave(r#"{"faults": ["status:503"]}"#);
     }
     let before = used(&gateway, "money");
+    let expected_of_large = || {
+        let told = gateway.admin("/explain?tenant=acme&route=chat&model=large").json();
+        told["estimate"]["completion"].as_u64().expect("a number of tokens")
+    };
+    let expected_before = expected_of_large();
     let answer = large().send(gateway.http);
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert_eq!(answer.header("x-gateway-fallback"), Some("pangu small"));
@@ -48,6 +53,7 @@ fn another_model_answers_is_told_and_is_charged_at_its_own_price() {
         (used(&gateway, "prompt") - prompt, used(&gateway, "completion") - completion);
     assert!(more_prompt > 0 && more_completion > 0);
     assert_eq!(used(&gateway, "money") - before, more_prompt * 1_000 + more_completion * 2_000);
+    assert_eq!(expected_of_large(), expected_before, "how long its answers are, another's do not tell");
     assert_eq!(metric(&gateway, "gateway_fallbacks_total", &["reason=\"503\"", "outcome=\"ok\""]), 1);
 }
 

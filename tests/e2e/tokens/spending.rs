@@ -1,7 +1,7 @@
 //! A limit on tokens holds, however many requests run at once and however long they are.
 
 use super::*;
-use harness::{Conn, now};
+use harness::{Conn, Reply, Script, now};
 use std::sync::Barrier;
 use std::time::Duration;
 
@@ -95,6 +95,44 @@ fn a_stream_that_is_cut_tells_its_usage_to_whoever_asked() {
             assert_eq!(usage["usage"], expected, "what is charged: {line}");
         }
     }
+}
+
+const CUT_AT_30: &str =
+    "- {name: tested, per: tenant, tokens: 30/month, counts: completion, on_exhausted: cut}";
+const ASKING: &str = r#","stream":true,"max_tokens":10,"stream_options":{"include_usage":true}"#;
+
+#[test]
+fn a_stream_is_cut_between_two_events_however_they_come_and_whatever_length_was_declared() {
+    let event = r#"data: {"id":"c","choices":[{"index":0,"delta":{"content":"river river river"}}]}"#;
+    let stream = format!("{event}\n\n").repeat(50);
+    let script = Script::start(move |_| {
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream";
+        Reply::keep(format!("{head}\r\ncontent-length: {}\r\n\r\n{stream}", stream.len())).in_pieces(33)
+    });
+    let gateway = gateway_at(script.address, &limited(CUT_AT_30));
+    let answer = post(OPENAI_CHAT, &hello_m(ASKING)).send(gateway.http);
+    assert_eq!(logged(&gateway, &answer).1["outcome"], "limit_spent");
+    let text = answer.text();
+    let (done, events) = events(&text).split_last().map(|(done, events)| (*done, events.to_vec())).unwrap();
+    assert_eq!(done, "[DONE]", "{text}");
+    let broken = events.iter().find(|event| serde_json::from_str::<Value>(event).is_err());
+    assert_eq!((broken, answer.header("content-length")), (None, None), "{text}");
+}
+
+#[test]
+fn a_stream_that_has_said_its_last_is_not_cut_any_more() {
+    let text = "river ".repeat(60);
+    let stream = format!(
+        "data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{text}\"}}}}]}}\n\ndata: [DONE]\n\n"
+    );
+    let whole =
+        format!("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n{stream}");
+    let script = Script::start(move |_| Reply::close(&whole));
+    let gateway = gateway_at(script.address, &limited(CUT_AT_30));
+    let answer = post(OPENAI_CHAT, &hello_m(ASKING)).send(gateway.http);
+    assert_eq!(answer.text(), stream);
+    let (cost, line) = logged(&gateway, &answer);
+    assert_eq!((cost.completion > 30, &line["outcome"]), (true, &"ok".into()), "{line}");
 }
 
 /// The debt is paid before the next admission, and `Retry-After` says when that is.
