@@ -180,6 +180,7 @@ fn completion_tokens_can_be_cut_down_to_what_is_left() {
 fn an_answer_that_is_expected_to_be_longer_than_what_is_left_is_cut_and_not_refused() {
     let limits = "- {name: few, per: tenant, tokens: 100/month, counts: completion}";
     let asking = hello_m("");
+    let form = "--x\r\nContent-Disposition: form-data; name=\"file\"\r\n\r\nsound\r\n--x--\r\n";
     for (ceilings, status) in [("", 429), ("ceilings: {clamp_to_budget: true}", 200)] {
         let (mock, gateway) = start_metered(&policy(&[("limits", limits), ("of each route", ceilings)]));
         let spend = post(OPENAI_CHAT, &hello_m(r#","max_tokens":60"#)).header("x-mock-tokens", "60");
@@ -187,6 +188,7 @@ fn an_answer_that_is_expected_to_be_longer_than_what_is_left_is_cut_and_not_refu
         assert_eq!(charged(&gateway).completion, 60);
         mock.reset();
         // Of an answer without a bound 256 tokens are expected; 40 are left.
+        assert_eq!(post(ECHO, form).send(gateway.http).status, 429, "it has no bound that could be cut");
         assert_eq!(post(OPENAI_CHAT, &asking).send(gateway.http).status, status, "{ceilings}");
         if status == 200 {
             let arrived = mock.records(1)[0].body().expect("it is kept");
@@ -357,7 +359,10 @@ fn a_service_may_take_anything_but_what_hides_its_model_or_its_bound() {
         policy(&[]).replace("api: modelarts\n    ", &format!("{service}{ceiling}\n    "))
     };
     let object = r#"{"model":"m","max_tokens":5000}"#;
-    for (policy, status) in [(policy(&[]), 400), (fixed(ceiling), 400), (fixed(""), 200)] {
+    let budget = "ceilings: {clamp_to_budget: true}";
+    for (policy, status) in
+        [(policy(&[]), 400), (fixed(ceiling), 400), (fixed(budget), 400), (fixed(""), 200)]
+    {
         let (_mock, gateway) = start_metered(&policy);
         for body in read_by_others(object) {
             let answer = post_bytes(SERVICE, &body).send(gateway.http);
