@@ -182,6 +182,16 @@ fn every_level_is_told_in_the_order_it_is_asked() {
     let others = [1, 1, 0, 1, 1, 100, 100, 1, 100];
     assert_eq!(names(place.explain(Some(1), at_us(0))), expected(others, Some("bob")));
     assert_eq!(names(place.explain(None, at_us(0))), expected(others, None), "nobody in particular");
+    for limit in place.explain(Some(0), at_us(0)).limits {
+        let of = (limit.user.is_some(), limit.route.as_deref(), limit.model.as_deref());
+        let expected = match limit.per {
+            Per::Tenant => (false, None, None),
+            Per::User => (true, None, None),
+            Per::Route | Per::TenantRoute => (false, Some("chat"), None),
+            Per::Model | Per::TenantModel => (false, None, Some("large")),
+        };
+        assert_eq!(of, expected, "{limit:?}");
+    }
     drop(open);
 }
 
